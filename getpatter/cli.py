@@ -1,0 +1,68 @@
+"""The `getpatter` command. Never sends an event itself, and never shows a traceback.
+
+Exit codes: 0 done, 1 it did not work, 2 the command line or what it names cannot be used.
+"""
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from getpatter._version import __version__
+from getpatter.telemetry import commands
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_EXAMPLES = """\
+examples:
+  getpatter telemetry status          on or off, and which rule decided
+  getpatter telemetry preview         what would be sent from here, byte for byte
+  getpatter telemetry log             what was
+  getpatter telemetry disable         opt out, for every program of this user
+  getpatter telemetry --help          all actions
+  getpatter demo                      real calls on this machine, and what their events tell
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="getpatter",
+        description="Telemetry of the getpatter voice library.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"getpatter {__version__}")
+    subcommands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands.describe(subcommands.add_parser("telemetry", help=commands.HELP), __version__)
+    subcommands.add_parser("demo", help="make real calls on this machine and read their events")
+    return parser
+
+
+def main(arguments: "Sequence[str] | None" = None) -> int:
+    """Run the command; return its exit code."""
+    try:
+        code = _run(_parser().parse_args(arguments))
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a reader that has gone is no error yet
+    except KeyboardInterrupt:
+        return 130  # what a shell reports for Ctrl-C
+    except BrokenPipeError:
+        # `getpatter … | head`: the reader has seen enough. What is buffered goes nowhere, or the
+        # interpreter would complain about it when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # the command's boundary: a line, not a traceback
+        print(f"getpatter: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "demo":
+        from getpatter.demo.main import run  # only who asks loads it
+
+        return run()
+    return commands.run(options)

@@ -1,0 +1,225 @@
+"""The host object: configuration check, then telemetry's startup, then agents and calls."""
+
+import atexit
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from getpatter import config
+from getpatter._version import __version__
+from getpatter.call import Call
+from getpatter.errors import ConfigurationError
+from getpatter.telemetry import env
+from getpatter.telemetry.call_metrics import count_bucket, engine_of
+from getpatter.telemetry.client import TelemetryClient
+from getpatter.telemetry.events import assemble
+from getpatter.telemetry.install_id import new_id
+from getpatter.telemetry.stack import stack_dimensions
+from getpatter.telemetry.startup import record_startup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Agent", "Patter"]
+
+_INTEGRATIONS = frozenset({"hermes", "openclaw"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """What answers a call: an engine, or the three layers of a pipeline, and its tools."""
+
+    engine: str
+    stt: object = None
+    tts: object = None
+    llm: object = None
+    tools: "Sequence[object]" = ()
+    mcp_servers: "Sequence[object]" = ()
+
+
+class Patter:
+    """The voice library's host object.
+
+    `carrier` is `twilio`, `telnyx`, `plivo` or `none` (the program brings the media itself);
+    `credentials` maps the carrier's and the engine's variables to values. What is not passed is
+    taken from the environment, then from `.env`. Raises ConfigurationError if something required
+    is missing. `telemetry=False` turns the anonymous telemetry off; True overrides no opt-out.
+    """
+
+    def __init__(
+        self,
+        *,
+        carrier: str | None = None,
+        credentials: "Mapping[str, str] | None" = None,
+        phone_number: str | None = None,
+        engine: str | None = None,
+        llm: str | None = None,
+        tunnel: object = None,
+        telemetry: bool | None = None,
+    ) -> None:
+        environ = env.process_environment()
+        self._telemetry = TelemetryClient(sdk_version=__version__, flag=telemetry)
+        self._is_incomplete = False
+        self._shapes: set[str] = set()
+        self._open_calls: weakref.WeakSet[Call] = weakref.WeakSet()
+        values = {**env.read_dotenv(".env"), **environ, **(credentials or {})}
+        try:
+            self.config = config.resolve(
+                carrier=carrier,
+                phone_number=phone_number,
+                engine=engine,
+                llm=llm,
+                values=values,
+            )
+        except ConfigurationError as error:
+            self._say_incomplete(error)
+            raise
+        record_startup(
+            self._telemetry,
+            environ,
+            sdk_version=__version__,
+            carrier=self.config.carrier,
+            tunnel=_tunnel_kind(tunnel),
+        )
+        # After the client's own hook, so that it runs before: what it records is still sent.
+        atexit.register(_end_open_calls, self._open_calls)
+
+    @property
+    def telemetry(self) -> TelemetryClient:
+        """The client behind this object: `stats()`, `flush()`, `close()`."""
+        return self._telemetry
+
+    def agent(
+        self,
+        *,
+        engine: str | None = None,
+        stt: object = None,
+        tts: object = None,
+        llm: object = None,
+        tools: "Sequence[object]" = (),
+        mcp_servers: "Sequence[object]" = (),
+        integration: str | None = None,
+        noise_reduction: str | None = None,
+        turn_detection: object = None,
+        preambles: bool = False,
+        llm_fallback: object = None,
+    ) -> Agent:
+        """Return an agent. Raises ConfigurationError if its engine lacks something required.
+
+        A layer is an object with `provider_key` and `model`, or a string `vendor/model`. A tool
+        is the name of a built-in one, or anything else for one of your own.
+        """
+        is_pipeline = stt is not None or tts is not None or llm is not None
+        chosen = engine or self.config.engine or ("pipeline" if is_pipeline else "realtime")
+        stack = stack_dimensions(stt, tts, llm)
+        try:
+            self._record_once("feature_used", {**self._engine(chosen, stack), **stack})
+            self._record_once(
+                "agent_configured",
+                {
+                    **_tool_dimensions(tools),
+                    "mcp_server_count_bucket": _server_bucket(len(mcp_servers)),
+                    **_integration(integration, mcp_servers),
+                    "noise_reduction": "none" if noise_reduction is None else noise_reduction,
+                    "turn_detection": _turn_detection(turn_detection),
+                    "preambles_used": preambles,
+                    "llm_fallback_configured": llm_fallback is not None,
+                },
+            )
+        except Exception:  # what an argument does when it is looked at is no error of the agent's
+            self._telemetry.record("agent_configured")
+        try:
+            vendor = stack.get("llm_provider") if isinstance(llm, str) else None
+            config.check_engine(chosen, vendor, self.config.values)
+        except ConfigurationError as error:
+            self._say_incomplete(error)
+            raise
+        return Agent(engine=chosen, stt=stt, tts=tts, llm=llm, tools=tools, mcp_servers=mcp_servers)
+
+    def call(self, *, direction: str, agent: "Agent | None" = None) -> Call:
+        """Begin a call: `with patter.call(direction="inbound", agent=agent) as call:`.
+
+        `direction` is `inbound` or `outbound`.
+        """
+        engine = self.config.engine if agent is None else agent.engine
+        stack = {} if agent is None else stack_dimensions(agent.stt, agent.tts, agent.llm)
+        call = Call(
+            self._telemetry,
+            {
+                **self._engine(engine, stack),
+                "direction": direction if direction in ("inbound", "outbound") else None,
+                "call_uid": new_id(),
+            },
+        )
+        self._open_calls.add(call)
+        return call
+
+    def _say_incomplete(self, error: ConfigurationError) -> None:
+        if not self._is_incomplete:
+            self._is_incomplete = True
+            self._telemetry.record("config_incomplete", missing=error.category)
+
+    def _record_once(self, name: str, dimensions: "dict[str, object]") -> None:
+        # What looks the same in the data is the same shape.
+        shape = repr(assemble(name, dimensions, {}))
+        if shape not in self._shapes:
+            self._shapes.add(shape)
+            self._telemetry.record(name, **dimensions)
+
+    def _engine(self, engine: str | None, stack: "Mapping[str, str]") -> "dict[str, object]":
+        if engine == "pipeline":
+            layers = [stack.get(f"{layer}_provider") for layer in ("llm", "stt", "tts")]
+            return {**engine_of("pipeline", layers), "carrier": self.config.carrier}
+        provider = config.ENGINES.get(engine) if isinstance(engine, str) else None
+        return {"engine": engine, "provider": provider, "carrier": self.config.carrier}
+
+
+def _end_open_calls(calls: "weakref.WeakSet[Call]") -> None:
+    """The program ends: so do its calls, from this side."""
+    for call in list(calls):
+        call.hangup("local")
+        call.end()
+
+
+def _tunnel_kind(tunnel: object) -> str:
+    if tunnel is None or tunnel is False:
+        return "none"
+    return "static" if isinstance(tunnel, str) else "configured"
+
+
+def _server_bucket(servers: int) -> str:
+    if servers <= 1:
+        return str(servers)
+    return "2_3" if servers <= 3 else "4_plus"
+
+
+def _integration(name: str | None, servers: "Sequence[object]") -> "dict[str, object]":
+    if name is not None:
+        known = name if name in _INTEGRATIONS else "other"
+        return {"integration": known, "integration_kind": "consult"}
+    kind = "mcp" if servers else "none"
+    return {"integration": kind, "integration_kind": kind}
+
+
+def _turn_detection(value: object) -> str:
+    if value is None:
+        return "default"
+    return "none" if value is False else "custom"
+
+
+def _tool_dimensions(tools: "Sequence[object]") -> "dict[str, object]":
+    builtin = sum(isinstance(tool, str) for tool in tools)
+    return {
+        "builtin_tool_count": builtin,
+        "custom_tool_count_bucket": count_bucket(len(tools) - builtin),
+        "per_tool_timeouts_set": any(_has_timeout(tool) for tool in tools),
+    }
+
+
+def _has_timeout(tool: object) -> bool:
+    if isinstance(tool, dict):
+        return tool.get("timeout") is not None
+    try:
+        return getattr(tool, "timeout", None) is not None
+    except Exception:  # a tool of the host's may answer anything
+        return False

@@ -1,0 +1,147 @@
+"""Files: how the small files of an install are read, written, replaced and removed.
+
+Every write is whole or not there; a reader takes only a regular file of this user. Decides nothing
+about what a file means, and has no state.
+"""
+
+import errno
+import os
+import stat
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Lock", "Temporary", "exists", "is_temporary", "read", "remove", "write"]
+
+# No file of ours is longer; what is longer is not ours.
+FILE_BYTES = 256
+# Before and after what makes its name unique: nobody else's file in a shared place is like that.
+_TEMPORARY = (".getpatter-", ".tmp")
+
+
+def is_temporary(name: str) -> bool:
+    return name.startswith(_TEMPORARY[0]) and name.endswith(_TEMPORARY[1])
+
+
+class Temporary:
+    """A file with `content` under a name of its own, gone at the end if it was not moved."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, directory: str, content: bytes, modified: float | None = None) -> None:
+        name = f"{_TEMPORARY[0]}{os.getpid()}-{os.urandom(4).hex()}{_TEMPORARY[1]}"
+        self.path = os.path.join(directory, name)
+        try:
+            write(self.path, content, os.O_EXCL)
+            if modified is not None:
+                os.utime(self.path, (modified, modified))
+        except OSError:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> str:
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            os.unlink(self.path)
+        except OSError:
+            return
+
+
+class Lock:
+    """An advisory lock on a file, waited for at most half a second; gone with its process."""
+
+    __slots__ = ("_descriptor", "_path")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def __enter__(self) -> bool:
+        try:
+            import fcntl  # not on Windows, and only the repair needs it
+
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except (ImportError, OSError):
+            return False
+        for _ in self._attempts():
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            return True
+        return False
+
+    @staticmethod
+    def _attempts() -> "Iterator[int]":
+        for attempt in range(50):
+            if attempt:
+                time.sleep(0.01)
+            yield attempt
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor < 0:
+            return
+        try:
+            import fcntl
+
+            # Not left to the closing: a child forked meanwhile has the file open too.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        except (ImportError, OSError):
+            pass
+        os.close(self._descriptor)
+
+
+def exists(path: str) -> bool:
+    """Return whether something is at `path`; what cannot be looked at counts as present."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
+def read(path: str) -> bytes | None:
+    """Return the content of a small regular file of this user, None for anything else."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError):
+        return None
+    try:
+        found = os.fstat(descriptor)
+        mine = sys.platform == "win32" or found.st_uid == os.geteuid()
+        if not (stat.S_ISREG(found.st_mode) and mine and found.st_size <= FILE_BYTES):
+            return None
+        return os.read(descriptor, FILE_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def write(path: str, content: bytes, exclusive: int = 0) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | exclusive | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        if os.write(descriptor, content) < len(content):
+            raise OSError(errno.ENOSPC, "the disk is full")
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: str) -> OSError | None:
+    """Remove a file; answer why it is still there."""
+    try:
+        os.unlink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return error
+    return None

@@ -1,0 +1,66 @@
+"""The buffer between the host's threads and the worker: bounded, and never waited for.
+
+`put` may run anywhere, also within itself (a signal handler, a finaliser), so it takes no lock:
+each step on the deque is one step of the interpreter.
+"""
+
+from collections import deque
+
+from getpatter.telemetry.losses import Losses
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CAPACITY", "Buffer"]
+
+# About 16 full batches; at a few hundred bytes an event well under a megabyte.
+CAPACITY = 1_000
+
+_Record = tuple[str, "Mapping[str, object]", float]
+
+
+class Buffer:
+    """Holds what was recorded; over `capacity` the oldest goes, and is counted."""
+
+    __slots__ = ("_capacity", "_losses", "_records")
+
+    def __init__(self, losses: Losses, capacity: int = CAPACITY) -> None:
+        self._records: deque[_Record] = deque()
+        self._capacity = capacity
+        self._losses = losses
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def oldest(self) -> float | None:
+        """Return when the oldest waiting record was made; None where none waits."""
+        try:
+            return self._records[0][2]
+        except IndexError:
+            return None
+
+    def put(self, record: _Record) -> int:
+        """Add (name, dimensions, monotonic seconds); answer how many are waiting now."""
+        records = self._records
+        records.append(record)
+        waiting = len(records)
+        while waiting > self._capacity:
+            self.lose("queue_full", 1)
+            waiting = len(records)
+        return waiting
+
+    def take(self, limit: int) -> list[_Record]:
+        """Remove and return the oldest records, `limit` at most."""
+        taken: list[_Record] = []
+        while len(taken) < limit:
+            try:
+                taken.append(self._records.popleft())
+            except IndexError:
+                break
+        return taken
+
+    def lose(self, reason: str, limit: int | None = None) -> None:
+        """Drop the oldest records, all of them unless told, and count each under `reason`."""
+        for name, _, _ in self.take(len(self._records) if limit is None else limit):
+            self._losses.count(name, reason)

@@ -1,0 +1,180 @@
+"""The client: what a program holds, and the wiring behind it.
+
+On, off and debug are different objects behind one interface; the client asks no flag twice.
+"""
+
+from getpatter.telemetry import consent, env
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Protocol
+
+    from getpatter.telemetry.losses import Losses
+    from getpatter.telemetry.route import Route
+
+    class _Pipeline(Protocol):
+        def record(self, name: str, dimensions: Mapping[str, object]) -> None: ...
+        def flush_pending(self) -> None: ...
+        def flush(self, timeout: float) -> bool: ...
+        def close(self, timeout: float) -> bool: ...
+        def stats(self) -> dict[str, object]: ...
+
+
+__all__ = ["DEFAULT_ENDPOINT", "TelemetryClient"]
+
+DEFAULT_ENDPOINT = "https://telemetry.getpatter.com/v1/ingest"
+
+
+class _Off:
+    """Telemetry that is off: keeps nothing, starts nothing, touches nothing."""
+
+    def record(self, name: str, dimensions: "Mapping[str, object]") -> None:
+        """Forget it."""
+
+    def flush_pending(self) -> None:
+        """Nothing is pending."""
+
+    def flush(self, timeout: float) -> bool:  # noqa: ARG002
+        return True
+
+    def close(self, timeout: float) -> bool:  # noqa: ARG002
+        return True
+
+    def stats(self) -> "dict[str, object]":
+        return {"delivered": 0, "waiting": 0, "lost": {}}
+
+
+class TelemetryClient:
+    """Records anonymous events and sends them in the background, with consent.
+
+    `sdk_version` is the host library's; `flag` what the program passed as `telemetry=`; `endpoint`
+    wins over `PATTER_TELEMETRY_ENDPOINT`, which wins over `DEFAULT_ENDPOINT`. `environ` replaces
+    the environment of the process, for tests. Constructing never raises on account of telemetry.
+
+    A client that nobody refers to any more still delivers what it recorded, and an ending program
+    waits for it at most half a second.
+    """
+
+    def __init__(
+        self,
+        *,
+        sdk_version: str,
+        flag: bool | None = None,
+        endpoint: str | None = None,
+        environ: "Mapping[str, str] | None" = None,
+    ) -> None:
+        self._pipeline: _Pipeline = _Off()
+        self._is_enabled = False
+        try:
+            chosen = env.process_environment() if environ is None else environ
+            settings = consent.resolve(chosen, flag)
+            if settings is None:
+                return
+            self._pipeline = _start(
+                chosen,
+                settings,
+                sdk_version=sdk_version,
+                flag=flag,
+                endpoint=endpoint or settings.endpoint or DEFAULT_ENDPOINT,
+            )
+            self._is_enabled = True
+        except Exception:  # the host's start matters more than any event
+            return
+
+    @property
+    def enabled(self) -> bool:
+        """Whether this client had consent when it was made."""
+        return self._is_enabled
+
+    def record(self, name: str, /, **dimensions: object) -> None:
+        """Keep one event for sending. Returns at once and never raises, whatever it is given.
+
+        What is not valid does not leave: an unknown event, or a dimension out of its set, is
+        dropped and counted (`stats`), the rest of the event stays.
+        """
+        try:
+            self._pipeline.record(name, dimensions)
+        except Exception:  # the public boundary: telemetry is never the host's error
+            return
+
+    def flush_pending(self) -> None:
+        """Ask for what is buffered to be sent now; does not wait."""
+        self._pipeline.flush_pending()
+
+    def flush(self, timeout: float = 2.0) -> bool:
+        """Wait at most `timeout` seconds until nothing is left to send; return whether so."""
+        return self._pipeline.flush(timeout)
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """`flush`, then record no more. What is left is lost, counted as `shutdown`."""
+        return self._pipeline.close(timeout)
+
+    async def drain(self, timeout: float = 2.0) -> None:
+        """Deliver what is buffered, waiting at most `timeout` seconds; stays usable."""
+        if not self._pipeline.flush(0.0):
+            await _off_the_loop(self._pipeline.flush, timeout)
+
+    async def aclose(self) -> None:
+        """`close` for a coroutine: waits at most two seconds, never blocks the event loop."""
+        await self.drain(2.0)
+        self._pipeline.close(0.0)
+
+    def stats(self) -> "dict[str, object]":
+        """Return `delivered` and `waiting` (events), and `lost`: event → reason → count."""
+        return self._pipeline.stats()
+
+
+def _start(
+    environ: "Mapping[str, str]",
+    settings: env.Settings,
+    *,
+    sdk_version: str,
+    flag: bool | None,
+    endpoint: str,
+) -> "_Pipeline":
+    """Start the pipeline of a run with consent. Its modules are loaded here, not by who is off."""
+    from getpatter.telemetry.install_id import run_id
+    from getpatter.telemetry.worker import Worker
+
+    run_id()  # made with its module, here: the children of a later fork share it
+    is_debug = settings.debug
+
+    def open_route(losses: "Losses") -> "Route":
+        from getpatter.telemetry.route import Route, Run  # on the worker
+
+        run = Run(
+            sdk_version=sdk_version,
+            flag=flag,
+            endpoint=endpoint,
+            environ=environ,
+            is_debug=is_debug,
+        )
+        return Route(run, losses)
+
+    return Worker(open_route)
+
+
+async def _off_the_loop(flush: "Callable[[float], bool]", timeout: float) -> None:
+    """Wait for `flush(timeout)` without blocking the event loop.
+
+    On a thread of its own: the loop's may all be busy with the host's work, or not be there yet.
+    """
+    import asyncio  # whoever awaits has it
+    import threading
+
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+
+    def wait() -> None:
+        flush(timeout)
+        try:
+            loop.call_soon_threadsafe(done.set)
+        except RuntimeError:
+            return  # nobody waits any more: the loop has ended
+
+    try:
+        threading.Thread(target=wait, name="getpatter-telemetry-drain", daemon=True).start()
+    except RuntimeError:
+        return  # no thread can be had (any more)
+    await done.wait()

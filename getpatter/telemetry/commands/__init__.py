@@ -1,0 +1,123 @@
+"""The actions of `getpatter telemetry`. None sends anything but `forget --remote`.
+
+One file an action: a function that collects plain facts, one that renders them. This one knows
+their arguments and loads only the one that is asked for. Exit codes: 0 done (`check`: all valid),
+1 it did not work (`check`: something is invalid), 2 wrong command line or input.
+"""
+
+import argparse
+import sys
+
+from getpatter.telemetry._tables import EVENT_NAMES
+from getpatter.telemetry.commands._failure import Failure
+
+__all__ = ["HELP", "describe", "run"]
+
+#: What the command is for, in the host's list of commands.
+HELP = "what is sent about this install, and how to stop it"
+
+# Action → its module, what it does, and examples.
+_ACTIONS = {
+    "status": (
+        "show_status",
+        "on or off, and which rule decided",
+        ("status", "status --json"),
+    ),
+    "preview": (
+        "preview",
+        "the very body that a start, an agent and a call would send; sends and changes nothing",
+        ("preview", "preview | getpatter telemetry check -", "preview --json"),
+    ),
+    "explain": (
+        "explain",
+        "every field: what it is for, its value here and now, why it is or is not sent",
+        ("explain", "explain call_completed", "explain first_run --json"),
+    ),
+    "log": (
+        "log",
+        "what was sent from here, byte for byte, and what was dropped and why",
+        ("log", "log --json"),
+    ),
+    "check": (
+        "check",
+        "judge events against the schemas; never repeats their content",
+        ("check events.json", "check events.ndjson --json", "check - < events.json"),
+    ),
+    "schema": (
+        "schema",
+        "the JSON Schema of an event, or the list of events",
+        ("schema", "schema call_completed", "schema --json"),
+    ),
+    "inventory": (
+        "inventory",
+        "everything that any version can send, a row a field",
+        ("inventory", "inventory --format csv", "inventory --format json"),
+    ),
+    "disable": (
+        "switch",
+        "opt out, for every program of this user, and erase this install's identity",
+        ("disable",),
+    ),
+    "enable": (
+        "switch",
+        "take a stored opt-out back",
+        ("enable",),
+    ),
+    "forget": (
+        "forget",
+        "opt out and erase; with --remote also ask the collector to erase, before",
+        ("forget", "forget --remote", "forget --remote --yes"),
+    ),
+}
+
+
+def _examples(examples: "tuple[str, ...]") -> str:
+    return "\n".join(["examples:", *(f"  getpatter telemetry {example}" for example in examples)])
+
+
+def describe(telemetry: argparse.ArgumentParser, sdk_version: str) -> None:
+    """Give the host's parser for `telemetry` its actions; `sdk_version` is the host's."""
+    telemetry.description = f"{HELP[0].upper()}{HELP[1:]}. Without an action: status."
+    telemetry.epilog = _examples(("status", "preview", "explain call_completed", "disable"))
+    telemetry.formatter_class = argparse.RawDescriptionHelpFormatter
+    telemetry.set_defaults(action="status", json=False, sdk_version=sdk_version)
+    actions = telemetry.add_subparsers(metavar="ACTION")
+    for name, (_, help_text, examples) in _ACTIONS.items():
+        action = actions.add_parser(
+            name,
+            help=help_text,
+            description=f"{help_text[0].upper()}{help_text[1:]}.",
+            epilog=_examples(examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        action.set_defaults(action=name)
+        action.add_argument("--json", action="store_true", help="answer in JSON")
+        _add_arguments(name, action)
+
+
+def _add_arguments(name: str, action: argparse.ArgumentParser) -> None:
+    if name in {"explain", "schema"}:
+        action.add_argument("event", metavar="EVENT", nargs="?", choices=EVENT_NAMES, help=_EVENTS)
+    elif name == "check":
+        text = "an event, an array of events, or one of either a line; - is standard input"
+        action.add_argument("file", metavar="FILE", help=text)
+    elif name == "inventory":
+        action.add_argument("--format", choices=("md", "csv", "json"), default="md")
+    elif name == "forget":
+        action.add_argument("--remote", action="store_true", help="ask the collector first")
+        action.add_argument("--yes", action="store_true", help="without the question")
+
+
+_EVENTS = "one of " + ", ".join(EVENT_NAMES)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the action that was parsed; return its exit code. What goes wrong is a line on stderr."""
+    module = _ACTIONS[options.action][0]
+    action = __import__(f"{__name__}.{module}", fromlist=("run",))
+    try:
+        code: int = action.run(options)
+    except Failure as failure:
+        print(f"getpatter: {failure}", file=sys.stderr)
+        return failure.code
+    return code

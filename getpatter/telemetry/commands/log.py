@@ -1,0 +1,74 @@
+"""`log`: the ledger of this machine: what was sent, byte for byte, and what was dropped and why."""
+
+import json
+
+from getpatter.telemetry import ledger
+from getpatter.telemetry.commands._failure import Failure
+from getpatter.telemetry.install_id import open_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+__all__ = ["collect", "render", "run"]
+
+
+def collect() -> "dict[str, object]":
+    """Return the state directory, why there is none, and the entries, oldest first."""
+    known = open_state(writable=False)
+    entries: list[dict[str, object]] = []
+    if known.directory is not None:
+        try:
+            entries = ledger.read(known.directory)
+        except OSError as error:
+            message = f"the ledger cannot be read ({error.strerror or error})"
+            raise Failure(message) from None
+    return {"directory": known.directory, "problem": known.problem, "entries": entries}
+
+
+def render(found: "dict[str, object]") -> str:
+    """Return the entries for a person: a line that says what happened, then the body."""
+    entries = found["entries"]
+    assert isinstance(entries, list)  # noqa: S101 - tells the type checker what `collect` made
+    if found["directory"] is None:
+        return f"No ledger is kept, because {found['problem']}."
+    if not entries:
+        return "Nothing was sent from here, or what was is erased."
+    return "\n\n".join(_entry(entry) for entry in entries)
+
+
+def _entry(entry: "dict[str, object]") -> str:
+    when = _utc(entry["at"])
+    where = entry.get("endpoint") or "an endpoint that cannot be used"
+    lines = []
+    if "body" in entry:
+        status = entry.get("status")
+        answer = "no answer" if status is None else f"answer {status}"
+        lines += [f"{when}  {where}  {answer}  key {entry.get('key')}", str(entry["body"])]
+    else:
+        lines.append(f"{when}  {where}  nothing sent")
+    dropped = entry.get("dropped")
+    if isinstance(dropped, dict):
+        lines += [
+            f"  dropped: {times} {event}, {reason}"
+            for event, reasons in dropped.items()
+            for reason, times in (reasons.items() if isinstance(reasons, dict) else ())
+        ]
+    return "\n".join(lines)
+
+
+def _utc(at: object) -> str:
+    from datetime import datetime, timezone
+
+    try:
+        moment = datetime.fromtimestamp(float(str(at)), tz=timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return "at an unknown time"
+    return moment.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def run(options: "Namespace") -> int:
+    """Show the ledger."""
+    found = collect()
+    print(json.dumps(found, indent=2) if options.json else render(found))
+    return 0

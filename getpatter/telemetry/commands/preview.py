@@ -1,0 +1,84 @@
+"""`preview`: the body that a start, an agent and a call would send; sends and changes nothing.
+
+The body alone stands on stdout, so that it can be piped into `check` or compared; the words about
+it stand on stderr.
+"""
+
+import json
+import sys
+
+from getpatter.telemetry import status
+from getpatter.telemetry.commands._example import Example
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+__all__ = ["collect", "render", "run"]
+
+
+def collect(sdk_version: str) -> "dict[str, object]":
+    """Return the body, its events, and what is to be said about them."""
+    example = Example(sdk_version)
+    facts = status.collect()
+    return {
+        "enabled": facts["enabled"],
+        "decided_by": facts["decided_by"],
+        "debug": facts["debug"],
+        "endpoint": facts["endpoint"],
+        "sample_rate": example.rate,
+        "notice_shown": facts["notice_shown"],
+        "new_install": example.is_new_install,
+        "body": example.body,
+        "events": example.events,
+    }
+
+
+def render(found: "dict[str, object]") -> str:
+    """Return what is to be said about the body."""
+    lines = [
+        "What a start, an agent and a call would send from here. Nothing was sent or changed.",
+        _whether(found),
+        "Of this machine: the common fields, its deploy shape, the install's age.",
+        "An example, which your program decides: carrier, stack, agent, how the call went.",
+        "New each time: run_id, call_uid"
+        + (", and install_id until the first start has made it." if found["new_install"] else "."),
+    ]
+    rate = found["sample_rate"]
+    if isinstance(rate, float) and rate < 1:
+        lines.append(
+            f"Sample rate {rate:g}: "
+            + (
+                "a run that keeps its calls is shown; the other runs send errors only."
+                if rate > 0
+                else "calls are left out, but for errors."
+            )
+        )
+    return "\n".join(lines)
+
+
+def _whether(found: "dict[str, object]") -> str:
+    decided = found["decided_by"]
+    assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what `collect` made
+    if not found["enabled"]:
+        return (
+            f"Telemetry is off ({decided['rule']}: {decided['why']}), so none of this leaves; "
+            "it is what would, if it were on."
+        )
+    if found["debug"]:
+        return "PATTER_TELEMETRY_DEBUG is set, so a program prints it and sends nothing."
+    if found["endpoint"] is None:
+        return "PATTER_TELEMETRY_ENDPOINT cannot be used, so nothing leaves."
+    first = "" if found["notice_shown"] else ", once the notice was shown"
+    return f"It would go to {found['endpoint']}{first}."
+
+
+def run(options: "Namespace") -> int:
+    """Show the preview."""
+    found = collect(options.sdk_version)
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return 0
+    print(render(found), file=sys.stderr, flush=True)
+    print(found["body"])
+    return 0

@@ -1,0 +1,35 @@
+"""`schema`: the JSON Schema of an event, byte for byte the file; without one, what there is."""
+
+import json
+
+from getpatter.telemetry._schema_documents import TEXTS, documents
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from typing import Any
+
+__all__ = ["collect", "render", "run"]
+
+
+def collect() -> "dict[str, dict[str, Any]]":
+    """Return event → its schema."""
+    return documents()
+
+
+def render(found: "dict[str, dict[str, Any]]") -> str:
+    """Return a list of the events."""
+    lines = ["The events; `getpatter telemetry schema EVENT` prints the JSON Schema of one.", ""]
+    for name, schema in found.items():
+        lines += [f"{name}", f"  {schema['description']}", f"  Sent: {schema['x-when']}"]
+    return "\n".join(lines)
+
+
+def run(options: "Namespace") -> int:
+    """Print one schema, all of them as JSON, or the list."""
+    if options.event:
+        print(TEXTS[options.event], end="")
+    else:
+        found = collect()
+        print(json.dumps(found, indent=2) if options.json else render(found))
+    return 0

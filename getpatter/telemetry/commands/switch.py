@@ -1,0 +1,45 @@
+"""`enable` and `disable`: take the stored opt-out back, or store it and erase the identity."""
+
+import json
+
+from getpatter.telemetry import install_id, status
+from getpatter.telemetry.commands._failure import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+__all__ = ["INSTEAD", "render", "run"]
+
+_VERBS = {"disable": "stored", "enable": "removed"}
+#: What to do where the opt-out cannot be stored.
+INSTEAD = "Set DO_NOT_TRACK=1 or PATTER_TELEMETRY=0 instead: it has the same effect."
+_AND_NOW = {"disable": INSTEAD, "enable": "It stays in force."}
+
+
+def render(action: str, found: "dict[str, object]") -> str:
+    """Return what changed, and the status that results."""
+    said = status.render(found)
+    if action == "enable" and not found["enabled"]:
+        decided = found["decided_by"]
+        assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what it is
+        return (
+            f"No opt-out is stored any more, but telemetry is still off, because of "
+            f"{decided['rule']}: {decided['why']}.\n\n{said}"
+        )
+    return said
+
+
+def run(options: "Namespace") -> int:
+    """Change the stored opt-out and show the status."""
+    action: str = options.action
+    try:
+        install_id.set_opt_out(action == "disable")
+    except OSError as error:
+        message = (
+            f"the opt-out could not be {_VERBS[action]} ({error.strerror}).\n{_AND_NOW[action]}"
+        )
+        raise Failure(message) from None
+    found = status.collect()
+    print(json.dumps(found, indent=2) if options.json else render(action, found))
+    return 0

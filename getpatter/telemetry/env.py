@@ -1,0 +1,205 @@
+"""Settings: what the environment and a `.env` file say, read and nothing more.
+
+The one file that reads `os.environ`. Never writes to it, and never reads a `.env` that is not a
+regular file of at most 64 KiB. All functions take the mapping; the process environment is only
+the default at the edge.
+"""
+
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "Settings",
+    "ci_variable",
+    "is_ci",
+    "is_test",
+    "is_truthy",
+    "parse_sample_rate",
+    "process_environment",
+    "read_dotenv",
+    "sample_rate",
+    "test_variable",
+]
+
+_FALSE = frozenset({"", "0", "false", "no", "off"})
+_DECIMAL = frozenset("0123456789+-.eE")
+
+# The CI systems that say so in a variable of their own.
+CI_VARIABLES = (
+    "CI",
+    "CONTINUOUS_INTEGRATION",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "TRAVIS",
+    "CIRCLECI",
+    "APPVEYOR",
+    "TF_BUILD",
+    "TEAMCITY_VERSION",
+    "BUILDKITE",
+    "DRONE",
+    "JENKINS_URL",
+    "HUDSON_URL",
+    "BAMBOO_BUILDKEY",
+    "CODEBUILD_BUILD_ID",
+)
+
+# An untrusted working directory must not redirect data or move state: only these count in `.env`.
+DOTENV_VARIABLES = (
+    "DO_NOT_TRACK",
+    "PATTER_TELEMETRY",
+    "PATTER_TELEMETRY_DISABLED",
+    "PATTER_TELEMETRY_SAMPLE",
+    "PATTER_TELEMETRY_DEBUG",
+)
+
+# Larger than any `.env` a person writes; a larger one is not read at all.
+_DOTENV_BYTES = 65_536
+
+
+def process_environment() -> "Mapping[str, str]":
+    """Return the environment of this process, live and not to be written to."""
+    return os.environ  # noqa: TID251 - the one place
+
+
+def is_truthy(value: str | None) -> bool:
+    """Return whether `value` is set and not one of empty, `0`, `false`, `no`, `off`.
+
+    White space around it and its case do not matter.
+    """
+    return value is not None and value.strip().lower() not in _FALSE
+
+
+def ci_variable(environ: "Mapping[str, str]") -> str | None:
+    """Return the first variable that says that this is CI, or None."""
+    return next((name for name in CI_VARIABLES if is_truthy(environ.get(name))), None)
+
+
+def test_variable(environ: "Mapping[str, str]") -> str | None:
+    """Return the first variable that says that this is a test run, or None."""
+    for name in ("PYTEST_CURRENT_TEST", "PYTEST_VERSION"):
+        if name in environ:
+            return name
+    for name in ("PATTER_ENV", "NODE_ENV"):
+        if environ.get(name, "").strip().lower() == "test":
+            return name
+    return None
+
+
+def is_ci() -> bool:
+    """Return whether this process runs in a known CI system."""
+    return ci_variable(process_environment()) is not None
+
+
+def is_test() -> bool:
+    """Return whether this process is a test run."""
+    return test_variable(process_environment()) is not None
+
+
+def parse_sample_rate(value: str | None) -> tuple[float, bool]:
+    """Return the rate that `value` asks for, and whether it could be understood.
+
+    Unset and empty are 1.0. So is what is not a number in [0, 1]: a typo must not lose data.
+    """
+    text = (value or "").strip()
+    if not text:
+        return 1.0, True
+    try:
+        # Plain decimals only: float() also takes `1_0`, `nan` and digits of other scripts, which
+        # clients in other languages read differently.
+        rate = float(text) if _DECIMAL.issuperset(text) else -1.0
+    except ValueError:
+        return 1.0, False
+    # abs: no negative zero, which a header would show as `-0.0`.
+    return (abs(rate), True) if 0.0 <= rate <= 1.0 else (1.0, False)
+
+
+def sample_rate() -> float:
+    """Return the rate in [0, 1] at which runs keep their sampleable events; 1.0 unless set."""
+    return Settings.load().sample_rate
+
+
+def read_dotenv(path: str) -> dict[str, str]:
+    """Return the variables that the file at `path` sets; nothing for a file that must be ignored.
+
+    Ignored: a missing or unreadable file, one that is no regular file, one over 64 KiB. A line
+    that cannot be parsed loses itself only. Nothing is interpolated, logged or set.
+    """
+    content = _read_regular_file(path)
+    if content is None or len(content) > _DOTENV_BYTES:
+        return {}
+
+    import codecs  # with the next two: only who has a `.env` pays for reading it
+    import io
+
+    # The parser itself: the package's front door logs a warning for every odd line.
+    from dotenv.parser import parse_stream
+
+    found: dict[str, str] = {}
+    # What Windows shells write; an opt-out in it must not be overlooked.
+    is_utf16 = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    text = content.decode("utf-16" if is_utf16 else "utf-8-sig", "replace")
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.key is not None and not binding.error:
+            found[binding.key] = binding.value or ""
+    return found
+
+
+def _read_regular_file(path: str) -> bytes | None:
+    """Return the file's content, at most one byte more than a `.env` may have; None if unusable."""
+    try:
+        # Asked before it is opened: opening a named pipe takes its reader's place away, and a
+        # device may do anything. Asked again afterwards: it may have been swapped in between.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return None
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        # A file object reads on where the system call comes back early: half a file could hide
+        # an opt-out.
+        with open(descriptor, "rb") as file:
+            is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            return file.read(_DOTENV_BYTES + 1) if is_regular else None
+    except (OSError, ValueError):
+        return None
+
+
+class Settings:
+    """What the environment and `.env` say, resolved once: the environment wins.
+
+    That an opt-out in either is an opt-out is consent's business, which reads both mappings.
+    """
+
+    __slots__ = ("dotenv", "environ")
+
+    def __init__(self, environ: "Mapping[str, str]", dotenv: "Mapping[str, str]") -> None:
+        self.environ = environ
+        self.dotenv = dotenv
+
+    @classmethod
+    def load(cls, environ: "Mapping[str, str] | None" = None) -> "Settings":
+        """Read the `.env` of the working directory beside `environ` (default: the process's)."""
+        chosen = process_environment() if environ is None else environ
+        found = read_dotenv(".env")
+        return cls(chosen, {name: found[name] for name in DOTENV_VARIABLES if name in found})
+
+    def get(self, name: str) -> str | None:
+        """Return the value of `name`; a variable that is set but empty counts as set."""
+        value = self.environ.get(name)
+        return self.dotenv.get(name) if value is None else value
+
+    @property
+    def sample_rate(self) -> float:
+        """The rate in [0, 1]; see `parse_sample_rate`."""
+        return parse_sample_rate(self.get("PATTER_TELEMETRY_SAMPLE"))[0]
+
+    @property
+    def debug(self) -> bool:
+        """Whether to print what would be sent, and send and change nothing."""
+        return is_truthy(self.get("PATTER_TELEMETRY_DEBUG"))
+
+    @property
+    def endpoint(self) -> str | None:
+        """The endpoint that the environment names; empty is unset. Never from `.env`."""
+        return self.environ.get("PATTER_TELEMETRY_ENDPOINT") or None

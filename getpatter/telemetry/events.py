@@ -1,0 +1,197 @@
+"""Events: from a name and dimensions to the flat object that leaves, and its bytes.
+
+Whatever the dimensions are, what comes out is valid or is not there at all. No I/O but what the
+`build_event` of the host library asks of the install's state.
+"""
+
+import json
+import os
+import sys
+
+from getpatter.telemetry import env, schema, stack
+from getpatter.telemetry._tables import DIMENSIONS, ENUMS, EVENT_NAMES, SCHEMA_VERSION
+from getpatter.telemetry.gate import Gate
+from getpatter.telemetry.install_id import age_bucket, install_id, run_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from getpatter.telemetry.losses import Losses
+
+__all__ = [
+    "ALLOWED_DIMENSIONS",
+    "DIMENSION_VALUES",
+    "EVENT_AGENT_CONFIGURED",
+    "EVENT_CALL_COMPLETED",
+    "EVENT_CALL_STARTED",
+    "EVENT_CLI_COMMAND",
+    "EVENT_CONFIG_INCOMPLETE",
+    "EVENT_FEATURE_USED",
+    "EVENT_FIRST_RUN",
+    "EVENT_SDK_INITIALIZED",
+    "SCHEMA_VERSION",
+    "Builder",
+    "build_event",
+    "common_fields",
+    "encode",
+]
+
+EVENT_AGENT_CONFIGURED = "agent_configured"
+EVENT_CALL_COMPLETED = "call_completed"
+EVENT_CALL_STARTED = "call_started"
+EVENT_CLI_COMMAND = "cli_command"
+EVENT_CONFIG_INCOMPLETE = "config_incomplete"
+EVENT_FEATURE_USED = "feature_used"
+EVENT_FIRST_RUN = "first_run"
+EVENT_SDK_INITIALIZED = "sdk_initialized"
+
+#: Event name → the names of the dimensions that may stand on it.
+ALLOWED_DIMENSIONS = {name: frozenset(names) for name, names in DIMENSIONS.items()}
+#: Enumerated dimension → its values.
+DIMENSION_VALUES = {
+    name: values
+    for name, values in ENUMS.items()
+    if any(name in allowed for allowed in ALLOWED_DIMENSIONS.values())
+}
+
+_OS = {"linux": "linux", "darwin": "darwin", "win32": "windows", "cygwin": "windows"}
+_ARCH = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
+_RUNTIMES = frozenset({"cpython", "pypy"})
+# Tokens that name publicly known models only.
+_MODELS = frozenset({"stt_model", "tts_model", "llm_model"})
+# Events that say how old the install was when the call began.
+_CALLS = frozenset({EVENT_CALL_STARTED, EVENT_CALL_COMPLETED})
+
+
+def common_fields(
+    sdk_version: str, install: str, environ: "Mapping[str, str]"
+) -> "dict[str, object]":
+    """Return the fields that every event of this process has, but its name."""
+    version = schema.coerce("sdk_version", sdk_version)
+    if sys.platform.startswith("freebsd"):
+        system = "freebsd"
+    else:
+        system = _OS.get(sys.platform, "other")
+    runtime = sys.implementation.name
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": run_id(),
+        "install_id": install,
+        "sdk": "python",
+        "sdk_version": "0" if version is schema.REFUSED else version,
+        "os": system,
+        "arch": _ARCH.get(_machine(environ).lower(), "other"),
+        "runtime": runtime if runtime in _RUNTIMES else "other",
+        "runtime_version": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "ci": env.ci_variable(environ) is not None,
+    }
+
+
+def _machine(environ: "Mapping[str, str]") -> str:
+    if sys.platform == "win32":
+        return environ.get("PROCESSOR_ARCHITECTURE", "")
+    return os.uname().machine
+
+
+def assemble(
+    name: str, dimensions: "Mapping[str, object]", common: "Mapping[str, object]"
+) -> "tuple[dict[str, object], int]":
+    """Return the event and how many of its dimensions were refused. `name` is a known one."""
+    allowed = ALLOWED_DIMENSIONS[name]
+    kept: dict[str, object] = {}
+    refused = 0
+    for given, value in dimensions.items():
+        if value is None:
+            continue
+        # A name of a type of its own (StrEnum, or anything hostile) counts by its characters.
+        dimension = str.__str__(given)
+        # The probability with which an event was kept is the gate's to say.
+        usable = dimension in allowed and dimension != "sample_rate"
+        coerced = schema.coerce(dimension, value) if usable else schema.REFUSED
+        # A token could be any word; a version of ours is nothing that could not be `sdk_version`.
+        if dimension == "previous_sdk_version" and coerced is not schema.REFUSED:
+            coerced = schema.coerce("sdk_version", coerced)
+        if coerced is schema.REFUSED:
+            refused += 1
+        elif dimension in _MODELS and isinstance(coerced, str):
+            kept[dimension] = stack.public_token(coerced)
+        else:
+            kept[dimension] = coerced
+    return {"event": name, **common, **dict(sorted(kept.items()))}, refused
+
+
+def build_event(
+    name: str, *, sdk_version: str, dimensions: "Mapping[str, object] | None" = None
+) -> "dict[str, object]":
+    """Return the event `name` as it would leave; invalid dimensions are left out.
+
+    Raises ValueError for a name that is not one of the eight.
+    """
+    if type(name) is not str or name not in ALLOWED_DIMENSIONS:
+        message = "unknown event; one of: " + ", ".join(EVENT_NAMES)
+        raise ValueError(message)
+    common = common_fields(sdk_version, install_id(), env.process_environment())
+    return assemble(name, dimensions or {}, common)[0]
+
+
+def encode(events: "Iterable[Mapping[str, object]]") -> bytes:
+    """Return the body that carries `events`: the one serialiser of the wire and what shows it."""
+    return json.dumps(list(events), separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+class Builder:
+    """Turns records into events of this run: common fields, call age, sampling, and the check.
+
+    `age` is how old the install was at `asked`, in seconds of the monotonic clock; None if unknown.
+    """
+
+    __slots__ = ("_age", "_asked", "_common", "_gate", "_losses")
+
+    def __init__(
+        self,
+        common: "Mapping[str, object]",
+        gate: Gate,
+        losses: "Losses",
+        *,
+        age: float | None,
+        asked: float,
+    ) -> None:
+        self._common = common
+        self._gate = gate
+        self._losses = losses
+        self._age = age
+        self._asked = asked
+
+    def build(
+        self, name: object, dimensions: "Mapping[str, object]", at: float
+    ) -> "dict[str, object] | None":
+        """Return the event recorded at `at`; None, and counted, if it does not leave."""
+        name = str.__str__(name) if issubclass(type(name), str) else ""
+        if name not in ALLOWED_DIMENSIONS:
+            self._losses.count(name, "unknown_event")
+            return None
+        event, refused = assemble(name, dimensions, self._common)
+        if refused:
+            self._losses.count(name, "bad_dimension", refused)
+        if name in _CALLS and "time_to_first_call_bucket" not in event:
+            event["time_to_first_call_bucket"] = self._age_at_start(event, at)
+        rate = self._gate.decide(name, event)
+        if rate is None:
+            self._losses.count(name, "sampled_out")
+            return None
+        if rate < 1:
+            event["sample_rate"] = rate
+        # The last word before an event may leave; nothing above should ever make it say no.
+        if schema.check(event) is not None:
+            self._losses.count(name, "internal_error")
+            return None
+        return event
+
+    def _age_at_start(self, event: "Mapping[str, object]", at: float) -> str:
+        """Return the age bucket for the call's beginning, so that both its events say the same."""
+        if self._age is None:
+            return age_bucket(None)
+        duration = event.get("duration_seconds", 0)
+        lasted = duration if isinstance(duration, int) else 0
+        return age_bucket(max(0.0, self._age + (at - self._asked) - lasted))

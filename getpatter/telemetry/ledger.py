@@ -1,0 +1,179 @@
+"""The ledger: what this install sent, when, where, with what answer, and what was dropped and why.
+
+One JSON object a line in the state directory, for `getpatter telemetry log`; it never leaves the
+machine. Several processes may append: a line is one write under an advisory lock, and a reader
+skips a torn one. Over 256 KiB the oldest lines go. Nothing here ever raises: a ledger that cannot
+be written is not worth an event. Owned by the worker.
+"""
+
+import json
+import os
+import stat
+import sys
+
+from getpatter.telemetry import _files, state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from getpatter.telemetry.losses import Losses
+
+__all__ = ["LIMIT", "Ledger", "NoLedger", "read"]
+
+#: No ledger is longer, in bytes: some weeks of an ordinary program.
+LIMIT = 262_144
+# What is kept when the oldest go: a quarter is freed, so that not every line rewrites the file.
+_KEPT = LIMIT * 3 // 4
+
+
+class NoLedger:
+    """The ledger of a run that keeps none: debug, or no state directory that can be used."""
+
+    def note(self, body: str = "", key: str = "", status: int | None = None) -> None:
+        """Forget it."""
+
+
+class Ledger:
+    """Notes what one run sends to `endpoint`, which is shown as it is: without credentials."""
+
+    __slots__ = ("_directory", "_endpoint", "_environ", "_losses", "_noted")
+
+    def __init__(
+        self,
+        directory: str,
+        endpoint: str | None,
+        losses: "Losses",
+        environ: "Mapping[str, str]",
+    ) -> None:
+        self._directory = directory
+        self._endpoint = endpoint
+        self._losses = losses
+        self._environ = environ
+        self._noted: dict[tuple[str, str], int] = {}
+
+    def note(self, body: str = "", key: str = "", status: int | None = None) -> None:
+        """Note a request and its answer (None: none came), and what was lost since the last note.
+
+        Without a body: only what was lost, if anything was.
+        """
+        dropped = self._fresh_losses()
+        if not body and not dropped:
+            return
+        entry: dict[str, object] = {"at": round(state.now(), 3), "endpoint": self._endpoint}
+        if body:
+            entry |= {"key": key, "status": status, "body": body}
+        entry["dropped"] = dropped
+        line = json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
+        # Asked before and after: an opt-out that is stored meanwhile erases what is there, and
+        # if it came too early for this line, this line goes here.
+        if state.opt_out_place(self._environ) is None:
+            _append(self._directory, line)
+            if state.opt_out_place(self._environ) is not None:
+                _files.remove(_path(self._directory))
+
+    def _fresh_losses(self) -> dict[str, dict[str, int]]:
+        totals = self._losses.totals()
+        dropped: dict[str, dict[str, int]] = {}
+        for (event, reason), total in totals.items():
+            fresh = total - self._noted.get((event, reason), 0)
+            if fresh:
+                dropped.setdefault(event, {})[reason] = fresh
+        self._noted = totals
+        return dropped
+
+
+def read(directory: str) -> "list[dict[str, object]]":
+    """Return the entries, oldest first; a line that is torn or not ours is skipped.
+
+    Raises OSError if there is a ledger that cannot be read.
+    """
+    try:
+        content = _content(_path(directory))
+    except FileNotFoundError:
+        return []
+    entries = []
+    for line in content.split(b"\n"):
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if _is_entry(entry):
+            entries.append(entry)
+    return entries
+
+
+def _is_entry(entry: object) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("at"), int | float):
+        return False
+    kinds = {"endpoint": str | None, "key": str, "status": int | None, "body": str, "dropped": dict}
+    return all(isinstance(entry[name], kind) for name, kind in kinds.items() if name in entry)
+
+
+def _path(directory: str) -> str:
+    return os.path.join(directory, state.LEDGER)
+
+
+def _append(directory: str, line: bytes) -> None:
+    if len(line) > LIMIT:
+        return
+    path = _path(directory)
+    # Whether the lock is had or not (there is none on Windows): the bound matters more than a
+    # line that another process writes in the same moment.
+    with _files.Lock(os.path.join(directory, "lock")):
+        try:
+            if not _add(path, line):
+                _rewrite(directory, path, line)
+        except (OSError, ValueError):
+            return
+
+
+def _add(path: str, line: bytes) -> bool:
+    """Append `line` unless that made the file too long; answer whether it is there now."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
+    try:
+        found = os.fstat(descriptor)
+        _check_ours(found)
+        if found.st_size:
+            os.lseek(descriptor, -1, os.SEEK_END)
+            if os.read(descriptor, 1) != b"\n":
+                line = b"\n" + line  # its writer was killed: what follows is a line of its own
+        if found.st_size + len(line) > LIMIT:
+            return False
+        os.write(descriptor, line)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _rewrite(directory: str, path: str, line: bytes) -> None:
+    """Put `line` behind the newest lines that leave room for it, the file whole at any time."""
+    lines = _content(path).splitlines(keepends=True)
+    room = _KEPT - len(line)
+    kept: list[bytes] = []
+    for older in reversed(lines):
+        room -= len(older)
+        if room < 0:
+            break
+        if older.endswith(b"\n"):
+            kept.append(older)
+    content = b"".join([*reversed(kept), line])
+    with _files.Temporary(directory, content) as temporary:
+        os.replace(temporary, path)
+
+
+def _content(path: str) -> bytes:
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with open(os.open(path, flags), "rb") as file:
+        _check_ours(os.fstat(file.fileno()))
+        # What is longer was not written by us; its end is the newest part.
+        file.seek(max(0, os.fstat(file.fileno()).st_size - LIMIT))
+        return file.read(LIMIT)
+
+
+def _check_ours(found: os.stat_result) -> None:
+    mine = sys.platform == "win32" or found.st_uid == os.geteuid()
+    if not (stat.S_ISREG(found.st_mode) and mine):
+        message = "the ledger is no file of this user"
+        raise PermissionError(message)

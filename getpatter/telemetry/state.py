@@ -1,0 +1,411 @@
+"""State: the few small files that an install keeps, and the only code that touches them.
+
+Every write is atomic, so a reader sees a whole file or none; a file that is torn, foreign or
+unreadable is as good as missing. A directory that is not this user's alone is not used: identity
+is then kept in memory only, and `State.problem` says why. Nothing here decides about consent.
+"""
+
+import errno
+import os
+import stat
+import sys
+import time
+
+from getpatter.telemetry import _files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Places", "State", "opt_out_place", "set_opt_out"]
+
+OPT_OUT = "telemetry-disabled"
+INSTALL_ID = "install-id"
+INSTALL_DATE = "install-date"
+FIRST_RUN = "first-run"
+VERSION = "version"
+NOTICE = "notice"
+LEDGER = "ledger"
+
+# What `disable` erases. `first-run` and `notice` are no identity: both stay, so that enabling
+# again neither counts the install a second time nor repeats the notice.
+_IDENTITY = (INSTALL_ID, INSTALL_DATE, VERSION)
+
+_HEX = frozenset("0123456789abcdef")
+
+
+class Places:
+    """Where state can be: the one directory in use, and all where earlier installs left theirs."""
+
+    __slots__ = ("default", "earlier", "override")
+
+    def __init__(self, override: str | None, default: str | None, earlier: tuple[str, ...]) -> None:
+        self.override = override
+        self.default = default
+        self.earlier = earlier
+
+    @classmethod
+    def of(cls, environ: "Mapping[str, str]") -> "Places":
+        """Find the places for `environ`; `default` is None where there is no home directory."""
+        override = environ.get("PATTER_TELEMETRY_STATE_DIR") or None
+        earlier = []
+        xdg = environ.get("XDG_STATE_HOME", "")
+        if os.path.isabs(xdg):
+            earlier += [os.path.join(xdg, "getpatter"), xdg]
+        # Both: on Windows they differ, and earlier versions knew the second only.
+        for home in (environ.get("HOME", ""), os.path.expanduser("~")):
+            if os.path.isabs(home):
+                earlier.append(os.path.join(home, ".getpatter"))
+        default = _default_directory()
+        return cls(
+            None if override is None else _absolute(override),
+            default,
+            tuple(place for place in dict.fromkeys(earlier) if place != default),
+        )
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The places that this version writes to."""
+        return tuple(place for place in (self.override, self.default) if place is not None)
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every known place, the one in use first."""
+        named = (self.override, self.default, *self.earlier)
+        return tuple(dict.fromkeys(place for place in named if place is not None))
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except OSError:
+        return path  # the working directory is gone, and nothing relative can be found
+
+
+def _default_directory() -> str | None:
+    import platformdirs  # whoever is off never gets here, and does not load it
+
+    try:
+        place = platformdirs.user_state_dir("getpatter", appauthor=False)
+    except (RuntimeError, KeyError, OSError):
+        # No home directory: HOME unset and a user id that nobody knows.
+        return None
+    return place if os.path.isabs(place) else None
+
+
+def opt_out_place(environ: "Mapping[str, str]") -> str | None:
+    """Say where an opt-out is stored, or that it cannot be known; None where there is none.
+
+    A place that cannot be looked into counts as an opt-out.
+    """
+    for place in Places.of(environ).all:
+        marker = os.path.join(place, OPT_OUT)
+        try:
+            os.lstat(marker)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, ValueError):
+            return f"{marker} cannot be looked at"
+        return f"stored in {marker}"
+    return None
+
+
+def set_opt_out(environ: "Mapping[str, str]", *, disabled: bool) -> None:
+    """Store the opt-out and erase the identity, or remove the opt-out everywhere.
+
+    Stored where this version and where released versions look. Raises OSError if it could be
+    stored nowhere, or if something could not be removed; what can be, is removed first.
+    """
+    found = Places.of(environ)
+    places = found.all
+    if disabled:
+        _store_opt_out(places)
+    names = _IDENTITY if disabled else (OPT_OUT,)
+    problems = [_files.remove(os.path.join(place, name)) for place in places for name in names]
+    if disabled:
+        # Earlier versions kept none, and a file of that name in their places is someone else's.
+        problems += [_files.remove(os.path.join(place, LEDGER)) for place in found.own]
+        problems += [_files.remove(path) for place in places for path in _left_behind(place)]
+    for problem in problems:
+        if problem is not None:
+            raise problem
+
+
+def known_ids(environ: "Mapping[str, str]") -> tuple[str, ...]:
+    """Return every install id that is stored in a known place, the one in use first."""
+    ids = (_stored_id(place) for place in Places.of(environ).all)
+    return tuple(dict.fromkeys(found for found in ids if found is not None))
+
+
+def _store_opt_out(places: tuple[str, ...]) -> None:
+    """Store the marker wherever that is possible; raise OSError if it is nowhere."""
+    problem: OSError = FileNotFoundError(errno.ENOENT, "there is no home directory")
+    stored = 0
+    for place in places:
+        try:
+            os.makedirs(place, mode=0o700, exist_ok=True)
+            _files.write(os.path.join(place, OPT_OUT), b"")
+            stored += 1
+        except OSError as error:
+            problem = error
+    if not stored:
+        raise problem
+
+
+def _left_behind(place: str) -> list[str]:
+    """Return the temporary files of writers that were killed: they may hold an identity."""
+    try:
+        return [
+            os.path.join(place, name) for name in os.listdir(place) if _files.is_temporary(name)
+        ]
+    except (OSError, ValueError):
+        return []
+
+
+class State:
+    """The files of one install. `directory` is None where identity is kept in memory only.
+
+    With `writable=False` (debug, or no consent) nothing on disk changes. Never raises OSError.
+    """
+
+    __slots__ = ("_earlier", "_memory_id", "directory", "problem", "writable")
+
+    def __init__(
+        self, environ: "Mapping[str, str]", memory_id: str, *, writable: bool = True
+    ) -> None:
+        places = Places.of(environ)
+        self.writable = writable
+        self._memory_id = memory_id
+        # Whoever names a directory means that one alone.
+        self._earlier = places.earlier if places.override is None else ()
+        directory = places.override or places.default
+        self.problem: str | None = "there is no home directory"
+        self.directory: str | None = None
+        if directory is not None:
+            self.problem = self._adopt(directory, ours=places.override is None)
+            self.directory = directory if self.problem is None else None
+
+    def _adopt(self, directory: str, *, ours: bool) -> str | None:
+        """Make `directory` usable; answer why it is not. `ours`: nobody else uses this name."""
+        try:
+            if self.writable:
+                os.makedirs(os.path.dirname(directory), exist_ok=True)
+                _make_private(directory)
+            found = os.lstat(directory)
+        except FileNotFoundError:
+            return None  # nothing to read, and nothing will be written
+        except (OSError, ValueError, RecursionError):  # RecursionError: thousands of components
+            return "the state directory cannot be used"
+        problem = _problem_of(found)
+        if problem is None and stat.S_IMODE(found.st_mode) & 0o077 and sys.platform != "win32":
+            # A directory of our own name may be narrowed; one that somebody else named may be
+            # in use for other things, so it is left as it is.
+            if not ours:
+                return "the state directory is open to others (chmod 700 it)"
+            if self.writable:
+                try:
+                    os.chmod(directory, 0o700)
+                except OSError:
+                    return "the state directory is open to others"
+        return problem
+
+    # identity
+
+    def install_id(self, fresh: str) -> str:
+        """Return the install id: the stored one, an earlier version's, or `fresh`, now stored.
+
+        32 hex. However many processes ask at once, all get the same. Without a usable directory
+        it is this run's own.
+        """
+        known = _stored_id(self.directory)
+        if known is not None:
+            return known
+        chosen, since = fresh, now()
+        for place in self._earlier:
+            earlier = _stored_id(place)
+            if earlier is not None:
+                chosen = earlier
+                since = self._date_in(place) or since
+                break
+        if self.directory is None or not self.writable:
+            return self._memory_id if chosen == fresh else chosen
+        if not self._create(INSTALL_DATE, f"{since:.0f}".encode()) and chosen == fresh:
+            since = self._date_in(self.directory) or since
+        # Released versions read the date off this file, so that it must tell them the same.
+        self._create(INSTALL_ID, chosen.encode(), modified=since)
+        stored = _stored_id(self.directory)
+        if stored is None:
+            stored = self._repair_id(chosen, since)
+        return stored or self._memory_id
+
+    def _repair_id(self, chosen: str, since: float) -> str | None:
+        """Replace a damaged install id; one process at a time, and only while it is damaged."""
+        with _files.Lock(self._path("lock")) as held:
+            if not held:
+                return _stored_id(self.directory)
+            stored = _stored_id(self.directory)
+            if stored is None:
+                self._replace(INSTALL_ID, chosen.encode(), since)
+                stored = _stored_id(self.directory)
+            return stored
+
+    def known_id(self) -> str | None:
+        """Return the install id that is stored here or was by an earlier version; None if none."""
+        ids = (_stored_id(place) for place in (self.directory, *self._earlier))
+        return next((found for found in ids if found is not None), None)
+
+    def install_date(self) -> float | None:
+        """Return when this install was first seen, seconds since 1970; None if that is unknown.
+
+        Stored since this version; for an install that only has the old `install-id` file, that
+        file's modification time, which is stored from now on.
+        """
+        for place in (self.directory, *self._earlier):
+            if place is None or _stored_id(place) is None:
+                continue
+            date = self._date_in(place)
+            is_ours = place == self.directory and self.writable
+            if is_ours and date is not None and self._stored_date(place) is None:
+                self._replace(INSTALL_DATE, f"{date:.0f}".encode())
+            return date
+        return None
+
+    def _date_in(self, place: str | None) -> float | None:
+        if place is None:
+            return None
+        stored = self._stored_date(place)
+        if stored is not None:
+            return stored
+        try:
+            return os.lstat(os.path.join(place, INSTALL_ID)).st_mtime
+        except OSError:
+            return None
+
+    @staticmethod
+    def _stored_date(place: str) -> float | None:
+        content = _files.read(os.path.join(place, INSTALL_DATE)) or b""
+        # Ten digits reach the year 2286; a longer number is damage.
+        return float(content) if content.isdigit() and len(content) <= 10 else None
+
+    def age_seconds(self) -> float | None:
+        """Return how long ago this install was first seen; None if unknown. A clock that was set
+        back makes it 0, never negative. Without `writable` a new install says what it would: 0.
+        """
+        since = self.install_date()
+        if since is None:
+            is_new = self.directory is not None and self.known_id() is None
+            return 0.0 if is_new and not self.writable else None
+        return max(0.0, now() - since)
+
+    # once per install
+
+    def claim_first_run(self) -> bool:
+        """Return True exactly once per install, however many processes ask at once.
+
+        Never True where nothing can be stored: a run that cannot know must not say that it is
+        the first. Without `writable` it says what it would, and keeps it.
+        """
+        if self.directory is None or self._exists_anywhere(FIRST_RUN):
+            return False
+        return self._create(FIRST_RUN, b"") if self.writable else True
+
+    def is_notice_shown(self) -> bool:
+        """Return whether the notice is known to have been shown to this install."""
+        # Unlike `_exists`, what cannot be looked at is no: showing it twice is the lesser evil.
+        return self.directory is not None and os.path.lexists(self._path(NOTICE))
+
+    def set_notice_shown(self) -> None:
+        """Remember that the notice was shown."""
+        if self.directory is not None and self.writable:
+            self._create(NOTICE, b"")
+
+    def swap_version(self, current: str) -> str:
+        """Return the version that ran last, "" if none is known, and store `current`."""
+        last = ""
+        for place in (self.directory, *self._earlier):
+            content = None if place is None else _files.read(os.path.join(place, VERSION))
+            found = (content or b"").decode("ascii", "replace").strip()
+            # What is no word in ASCII was not written by us.
+            if found and found.isascii() and found.isprintable():
+                last = found
+                break
+        if last != current and self.writable and self.directory is not None:
+            self._replace(VERSION, current.encode("ascii", "replace"))
+        return last
+
+    def _exists_anywhere(self, name: str) -> bool:
+        places = (self.directory, *self._earlier)
+        return any(
+            _files.exists(os.path.join(place, name)) for place in places if place is not None
+        )
+
+    # writing
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.directory or "", name)
+
+    def _create(self, name: str, content: bytes, modified: float | None = None) -> bool:
+        """Create the file whole, or answer False if it is there already or cannot be made."""
+        try:
+            with _files.Temporary(self.directory or "", content, modified) as temporary:
+                os.link(temporary, self._path(name))
+        except FileExistsError:
+            return False
+        except (OSError, AttributeError):
+            return self._create_without_links(name, content, modified)
+        return True
+
+    def _create_without_links(
+        self, name: str, content: bytes, modified: float | None = None
+    ) -> bool:
+        """Do the same where the file system has no hard links: one process at a time."""
+        with _files.Lock(self._path("lock")) as held:
+            if _files.exists(self._path(name)):
+                return False
+            if held:
+                return self._replace(name, content, modified)
+            try:
+                # Neither links nor locks: a reader may see the file before its content, which it
+                # takes as damaged.
+                _files.write(self._path(name), content, os.O_EXCL)
+            except OSError:
+                return False
+            return True
+
+    def _replace(self, name: str, content: bytes, modified: float | None = None) -> bool:
+        try:
+            with _files.Temporary(self.directory or "", content, modified) as temporary:
+                os.replace(temporary, self._path(name))
+        except OSError:
+            return False  # a full or read-only disk: what was there stays
+        return True
+
+
+def _stored_id(place: str | None) -> str | None:
+    content = None if place is None else _files.read(os.path.join(place, INSTALL_ID))
+    text = (content or b"").decode("ascii", "replace").strip()
+    return text if len(text) == 32 and _HEX.issuperset(text) else None
+
+
+def _make_private(directory: str) -> None:
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        return  # the ordinary case, from the second start on
+
+
+def _problem_of(found: os.stat_result) -> str | None:
+    """Return why a directory must not hold state, whatever its mode; None if it may."""
+    if stat.S_ISLNK(found.st_mode):
+        return "the state directory is a symbolic link"
+    if not stat.S_ISDIR(found.st_mode):
+        return "the state directory is not a directory"
+    # The profile directory of Windows is the user's own; ids say nothing there.
+    if sys.platform != "win32" and found.st_uid != os.geteuid():
+        return "the state directory belongs to someone else"
+    return None
+
+
+def now() -> float:
+    """Return the wall clock: seconds since 1970."""
+    return time.time()  # noqa: TID251 - the one place

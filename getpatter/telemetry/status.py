@@ -1,0 +1,79 @@
+"""Status: on or off, which rule decided and what each other rule says. Changes nothing.
+
+The one place that puts the facts together for a person; the same rows serve `--json`.
+"""
+
+from getpatter.telemetry import consent, env, state
+from getpatter.telemetry.client import DEFAULT_ENDPOINT
+from getpatter.telemetry.install_id import open_state
+from getpatter.telemetry.transport import usable_endpoint
+
+__all__ = ["collect", "render"]
+
+
+def collect() -> "dict[str, object]":
+    """Return what `render` shows, as plain values. Never the install id, never a credential."""
+    environ = env.process_environment()
+    settings = env.Settings.load(environ)
+    rules = consent.judge(settings, None, state.opt_out_place(environ))
+    decided = consent.decide(rules)
+    rate, understood = env.parse_sample_rate(settings.get("PATTER_TELEMETRY_SAMPLE"))
+    install = open_state(environ, writable=False)
+    named = settings.endpoint
+    url = usable_endpoint(named or DEFAULT_ENDPOINT)
+    # A query may hold a token.
+    shown = None if url is None else url.partition("#")[0].partition("?")[0]
+    return {
+        "enabled": not decided.off,
+        "decided_by": {"rule": decided.name, "why": decided.why},
+        "rules": [{"rule": rule.name, "off": rule.off, "why": rule.why} for rule in rules],
+        "debug": settings.debug,
+        "sample_rate": rate,
+        "sample_rate_understood": understood,
+        "endpoint": shown,
+        "endpoint_from": "PATTER_TELEMETRY_ENDPOINT" if named else "default",
+        "state_directory": install.directory,
+        "state_problem": install.problem,
+        "notice_shown": install.is_notice_shown(),
+    }
+
+
+def render(found: "dict[str, object]") -> str:
+    """Return the facts of `collect` as lines for a person."""
+    decided = found["decided_by"]
+    rules = found["rules"]
+    assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what `collect` made
+    assert isinstance(rules, list)  # noqa: S101
+    on_or_off = "on" if found["enabled"] else "off"
+    lines = [
+        f"Telemetry is {on_or_off}: {decided['rule']} ({decided['why']}).",
+        "",
+        "Rules, the first that says off decides:",
+    ]
+    width = max(len(rule["rule"]) for rule in rules)
+    lines += [
+        f"  {rule['rule']:<{width}}  {'off' if rule['off'] else '-':<3}  {rule['why']}"
+        for rule in rules
+    ]
+    lines += ["", *_settings(found)]
+    if found["enabled"]:
+        lines += ["", "Turn it off: getpatter telemetry disable, or set DO_NOT_TRACK=1."]
+    return "\n".join(lines)
+
+
+def _settings(found: "dict[str, object]") -> "list[str]":
+    lines = []
+    if found["endpoint"] is None:
+        lines.append("Endpoint: PATTER_TELEMETRY_ENDPOINT cannot be used, so nothing is sent.")
+    else:
+        lines.append(f"Endpoint: {found['endpoint']} ({found['endpoint_from']})")
+    lines.append(f"Sample rate: {found['sample_rate']:g}")
+    if not found["sample_rate_understood"]:
+        lines[-1] += " (PATTER_TELEMETRY_SAMPLE is not a number from 0 to 1, so it does not count)"
+    if found["state_directory"] is None:
+        lines.append(f"State: in memory only, because {found['state_problem']}")
+    else:
+        lines.append(f"State: {found['state_directory']}")
+    if found["debug"]:
+        lines.append("Debug: events are printed, nothing is sent.")
+    return lines

@@ -1,0 +1,262 @@
+"""Transport: one batch to the collector and its answer back, over HTTP. The only network code.
+
+Sends what the contract names and nothing else: no cookies, no credentials, no referrer; redirects
+are not followed. Whatever goes wrong is an answer, not an exception. Owned by the worker.
+"""
+
+import gzip
+import json
+import sys
+import time
+from urllib.parse import urlsplit, urlunsplit
+
+from getpatter.telemetry import schema
+from getpatter.telemetry.delivery import Answer, Batch, retry_after
+from getpatter.telemetry.events import encode
+from getpatter.telemetry.losses import header
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    from getpatter.telemetry.delivery import Event
+
+__all__ = ["HttpTransport", "StderrTransport", "erase", "origin", "shown", "usable_endpoint"]
+
+# What one request may take to connect, and then for each thing that is waited for.
+_SECONDS = 3.0
+# An answer is a few numbers; the rest of a longer one is not read.
+_ANSWER_BYTES = 65_536
+# What urlsplit lets pass as part of a host, and no host name has.
+_NOT_IN_A_HOST = frozenset(' \\"<>^`{|}')
+# Where the collector behind the default endpoint is.
+_DEPLOYED = "telemetry.getpatter.com"
+# Whoever has loaded this runs tests; it is never loaded otherwise.
+_TEST_GUARD = "getpatter.telemetry.pytest_plugin"
+# A receipt is for a person to keep; a longer one is no receipt.
+_RECEIPT_CHARACTERS = 200
+# The longest age that the contract can express: a week.
+_OLDEST = 604_800
+
+
+def usable_endpoint(endpoint: object) -> str | None:
+    """Return the URL to send to, without its credentials; None for one that must not be used.
+
+    Must not: what is no http(s) URL, and plain http to anything but this machine. In a pytest run,
+    whatever its tests do to the environment: the deployed collector.
+    """
+    if not isinstance(endpoint, str):
+        return None
+    try:
+        parts = urlsplit(endpoint.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not host or not _NOT_IN_A_HOST.isdisjoint(host):
+        return None
+    if parts.scheme == "http" and not _is_loopback(host):
+        return None
+    if host.rstrip(".") == _DEPLOYED and _TEST_GUARD in sys.modules:
+        return None
+    name = f"[{host}]" if ":" in host else host
+    return urlunsplit(parts._replace(netloc=name if port is None else f"{name}:{port}"))
+
+
+def shown(url: str) -> str:
+    """Return what of a usable endpoint may be shown or kept: a query may hold a token."""
+    return url.partition("#")[0].partition("?")[0]
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of a usable endpoint."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    import ipaddress  # only plain http asks
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class HttpTransport:
+    """Sends batches to one endpoint over one kept-alive connection."""
+
+    __slots__ = ("_adapter", "_gzip", "_rate", "_session", "_url", "_user_agent")
+
+    def __init__(self, url: str, sdk_version: str, sample_rate: float) -> None:
+        self._url = url
+        self._user_agent = f"getpatter/{sdk_version}"
+        self._rate = sample_rate
+        # Now, not at the first send: in the interpreter's last moments nothing can be imported.
+        self._session, self._adapter = _session()
+        self._gzip = False
+
+    def send(self, batch: Batch, now: float, timeout: float = _SECONDS) -> Answer:
+        """Send the batch; `now` is the monotonic clock that closed it. Never raises."""
+        body = encode(batch.events)
+        headers = self._headers(batch, now)
+        if self._gzip:
+            # No time stamp in the archive: it would say when.
+            body = gzip.compress(body, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        seconds = min(timeout, _SECONDS)
+        until = time.monotonic() + seconds
+        try:
+            with self._session.post(
+                self._url,
+                data=body,
+                headers=headers,
+                timeout=seconds,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                content = _read(response, until)
+                self._gzip = _takes_gzip(response.headers.get("Accept-Encoding", ""))
+                return Answer(
+                    response.status_code,
+                    _refused(content),
+                    retry_after(response.headers.get("Retry-After")),
+                )
+        except (OSError, ValueError, ImportError):
+            # What requests raises is an OSError; what urllib3 lets through, one of the first two;
+            # and when the interpreter ends, urllib3 cannot load what it wants for an answer.
+            return Answer(None)
+
+    def _headers(self, batch: Batch, now: float) -> dict[str, str]:
+        headers = {
+            "User-Agent": self._user_agent,
+            "Content-Type": "application/json",
+            "Idempotency-Key": batch.key,
+            "Patter-Batch-Age": str(min(max(int(now - batch.closed_at), 0), _OLDEST)),
+            "Patter-Sample-Rate": repr(self._rate),
+        }
+        if batch.report:
+            headers["Patter-Client-Report"] = header(batch.report)
+        return headers
+
+    def close(self) -> None:
+        """Close the connection; a later send opens another."""
+        # The session alone leaves that to finalisers, which no longer run when a program ends.
+        for manager in (self._adapter.poolmanager, *self._adapter.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it is no dict
+                manager.pools[key].close()
+        self._session.close()
+
+
+def erase(url: str, install: str, sdk_version: str) -> tuple[int | None, str | None]:
+    """Ask the collector of the usable endpoint `url` to erase an install id.
+
+    Returns the status, None if no answer came, and the receipt, if there is one. Never raises.
+    """
+    until = time.monotonic() + _SECONDS
+    session, _ = _session()
+    version = schema.coerce("sdk_version", sdk_version)
+    headers = {"User-Agent": f"getpatter/{0 if version is schema.REFUSED else version}"}
+    try:
+        with (
+            session,
+            session.delete(
+                f"{origin(url)}/v1/installs/{install}",
+                headers=headers,
+                timeout=_SECONDS,
+                allow_redirects=False,
+                stream=True,
+            ) as response,
+        ):
+            return response.status_code, _receipt(_read(response, until))
+    except (OSError, ValueError):
+        return None, None
+
+
+def _receipt(content: bytes) -> str | None:
+    """Return the receipt in an answer; None for what must not be put on a terminal."""
+    try:
+        receipt = json.loads(content)["receipt"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    is_one = isinstance(receipt, str) and receipt.isprintable()
+    return receipt if is_one and len(receipt) <= _RECEIPT_CHARACTERS else None
+
+
+class StderrTransport:
+    """Prints what would be sent, for `PATTER_TELEMETRY_DEBUG`. Sends nothing."""
+
+    def send(self, batch: Batch, now: float, timeout: float = _SECONDS) -> Answer:  # noqa: ARG002
+        """Print one line an event; a stderr that is gone swallows them."""
+        stream = sys.stderr
+        if stream is not None:  # print would take None as stdout
+            try:
+                for event in batch.events:
+                    print(f"[getpatter telemetry] {encode_one(event)}", file=stream)
+            except Exception:  # the host may have put any object there
+                return Answer(200)
+        return Answer(200)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def encode_one(event: "Event") -> str:
+    """Return one event as the text that would stand in a body."""
+    return encode([event])[1:-1].decode()
+
+
+def _session() -> "tuple[requests.Session, HTTPAdapter]":
+    """Return a session that honours proxies and CAs of the environment, but no credentials; and
+    what holds its connections.
+    """
+    from http.cookiejar import DefaultCookiePolicy  # with requests
+
+    import requests  # on the worker, when its route is opened
+
+    session, adapter = requests.Session(), requests.adapters.HTTPAdapter()
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    # An auth of our own that adds nothing: without one, requests would look into `.netrc`.
+    session.auth = lambda request: request
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.clear()
+    # Without a target it does not even prepare to follow: that would read a body of any length.
+    session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
+    return session, adapter
+
+
+# A weight that says no.
+_NEVER = frozenset({"q=0", "q=0.", "q=0.0", "q=0.00", "q=0.000"})
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Return whether an `Accept-Encoding` names gzip, and not to refuse it."""
+    for item in accepted.lower().split(","):
+        name, _, weight = item.partition(";")
+        if name.strip() == "gzip":
+            return weight.replace(" ", "") not in _NEVER
+    return False
+
+
+def _read(response: "requests.Response", until: float) -> bytes:
+    """Read at most 64 KiB, and no longer than `until`."""
+    content = b""
+    # Byte by byte: a larger read would wait for each byte of it anew, however slowly they come.
+    for chunk in response.iter_content(1):
+        content += chunk
+        if len(content) > _ANSWER_BYTES or time.monotonic() > until:
+            return b""
+    return content
+
+
+def _refused(content: bytes) -> list[int]:
+    """Return the indices of the events that the answer names as refused; none if it is unclear."""
+    try:
+        said = json.loads(content)
+        rows = said["refused"]
+        return [row["index"] for row in rows if type(row["index"]) is int]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return []

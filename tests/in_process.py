@@ -1,0 +1,42 @@
+"""Clients in the test's own process: with an environment of their own, since a test run is off."""
+
+from pathlib import Path
+
+from getpatter.telemetry import TelemetryClient
+
+
+def environment(directory: Path, endpoint: str, **variables: str) -> dict[str, str]:
+    """A user's environment with its state below `directory`."""
+    place = directory / "state"
+    place.mkdir(mode=0o700, exist_ok=True)
+    return {
+        "HOME": str(directory),
+        "PATTER_TELEMETRY_STATE_DIR": str(place),
+        "PATTER_TELEMETRY_ENDPOINT": endpoint,
+        **variables,
+    }
+
+
+def client(directory: Path, endpoint: str, **variables: str) -> TelemetryClient:
+    """A client that is on; its state is below `directory`."""
+    made = TelemetryClient(
+        sdk_version="1.2.3", environ=environment(directory, endpoint, **variables)
+    )
+    assert made.enabled
+    return made
+
+
+def count(stats: dict[str, object]) -> int:
+    """How many events `stats` accounts for: a bad dimension costs no event."""
+    lost = stats["lost"]
+    assert isinstance(lost, dict)
+    gone: int = sum(
+        times
+        for reasons in lost.values()
+        for reason, times in reasons.items()
+        if reason != "bad_dimension"
+    )
+    delivered, waiting = stats["delivered"], stats["waiting"]
+    assert isinstance(delivered, int)
+    assert isinstance(waiting, int)
+    return delivered + waiting + gone

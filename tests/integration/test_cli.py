@@ -1,0 +1,145 @@
+"""The command as a user runs it: real processes, an environment made from scratch."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import tree
+
+from getpatter.telemetry.testing import Receiver
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def command(child_environment: dict[str, str], tmp_path: Path) -> Command:
+    """Run `getpatter …` in an empty directory; keywords are variables."""
+
+    def run_command(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "getpatter", *arguments],
+            check=False,
+            env={**child_environment, **variables},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+    return run_command
+
+
+def test_status_says_on_and_what_each_rule_says(command: Command, home: Path) -> None:
+    before = tree(home)
+    result = command("telemetry", "status")
+    assert result.returncode == 0
+    assert result.stdout.startswith("Telemetry is on: default (nothing says off).")
+    for rule in ("DO_NOT_TRACK", "PATTER_TELEMETRY", "opt-out marker", "CI or test run"):
+        assert rule in result.stdout
+    assert tree(home) == before
+
+
+def test_status_is_the_default_action(command: Command) -> None:
+    assert command("telemetry").stdout == command("telemetry", "status").stdout
+
+
+def test_status_names_the_rule_that_decided(command: Command) -> None:
+    assert (
+        "off: DO_NOT_TRACK (set in the environment)"
+        in command("telemetry", DO_NOT_TRACK="1", PATTER_TELEMETRY="0").stdout
+    )
+
+
+def test_status_as_json(command: Command) -> None:
+    found = json.loads(command("telemetry", "status", "--json", CI="true").stdout)
+    assert found["enabled"] is False
+    assert found["decided_by"] == {"rule": "CI or test run", "why": "CI is set"}
+    assert [rule["rule"] for rule in found["rules"] if rule["off"]] == ["CI or test run"]
+
+
+def test_status_says_that_a_rate_with_a_typo_does_not_count(command: Command) -> None:
+    said = command("telemetry", PATTER_TELEMETRY_SAMPLE="0,5").stdout
+    assert "Sample rate: 1 (PATTER_TELEMETRY_SAMPLE is not a number from 0 to 1" in said
+
+
+def test_status_never_shows_credentials_of_an_endpoint(command: Command) -> None:
+    endpoint = "https://someone:s3cret@collector.example/v1/ingest?token=s3cret"
+    for arguments in (("telemetry",), ("telemetry", "status", "--json")):
+        said = command(*arguments, PATTER_TELEMETRY_ENDPOINT=endpoint).stdout
+        assert "s3cret" not in said
+        assert "collector.example" in said
+
+
+def test_disable_then_enable(command: Command, home: Path) -> None:
+    assert "off: opt-out marker" in command("telemetry", "disable").stdout
+    assert (home / ".getpatter" / "telemetry-disabled").exists(), "where released versions look"
+    assert "off: opt-out marker" in command("telemetry", "status").stdout
+    assert "Telemetry is on" in command("telemetry", "enable").stdout
+    assert not list(home.rglob("telemetry-disabled"))
+
+
+def test_enable_under_do_not_track_says_that_it_is_still_off(command: Command) -> None:
+    result = command("telemetry", "enable", DO_NOT_TRACK="1")
+    assert result.returncode == 0
+    assert "Telemetry is off: DO_NOT_TRACK" in result.stdout
+
+
+def test_disable_erases_the_identity(command: Command, home: Path) -> None:
+    state = home / ".local" / "state" / "getpatter"
+    state.mkdir(parents=True, mode=0o700)
+    (state / "install-id").write_text("a" * 32)
+    command("telemetry", "disable")
+    assert not (state / "install-id").exists()
+
+
+def test_disable_that_cannot_be_stored_says_what_to_set_instead(
+    command: Command, tmp_path: Path
+) -> None:
+    home = tmp_path / "a-file"
+    home.write_text("")
+    result = command("telemetry", "disable", HOME=str(home))
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert "could not be stored" in result.stderr
+    assert "DO_NOT_TRACK=1" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("nonsense",), ("telemetry", "nonsense")])
+def test_a_wrong_command_line_is_exit_2_and_no_traceback(
+    command: Command, arguments: tuple[str, ...]
+) -> None:
+    result = command(*arguments)
+    assert result.returncode == 2
+    assert "usage: getpatter" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_help_has_examples(command: Command) -> None:
+    assert "getpatter telemetry disable" in command("--help").stdout
+
+
+def test_the_telemetry_command_never_sends(command: Command, receiver: Receiver) -> None:
+    for action in ("status", "disable", "enable"):
+        command("telemetry", action)
+    assert receiver.requests == []
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(child_environment: dict[str, str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        result = subprocess.run(
+            [sys.executable, "-m", "getpatter", "telemetry"],
+            check=False,
+            env=child_environment,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+        )
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,25 @@
+"""What a user's type checker must accept, and refuse; checked by mypy, never run."""
+
+from getpatter import Call, Patter
+from getpatter.telemetry import TelemetryClient, build_event, is_enabled
+from getpatter.telemetry.testing import Receiver
+
+phone: Patter = Patter(carrier="none", engine="pipeline", telemetry=False)
+with phone.call(direction="inbound", agent=phone.agent()) as call:
+    known: Call = call
+    call.turn()
+    with call.stage("llm") as stage:
+        stage.first()
+    call.hangup("remote")
+    call.hangup("both")  # type: ignore[arg-type]
+    call.stage("thinking")  # type: ignore[arg-type]
+
+client = TelemetryClient(sdk_version="1.0", flag=None)
+client.record("call_completed", outcome="completed", cost_usd=0.1)
+TelemetryClient("1.0")  # type: ignore[call-arg]
+enabled: bool = is_enabled() and client.enabled
+event: dict[str, object] = build_event("first_run", sdk_version="1.0")
+
+with Receiver() as receiver:
+    events = receiver.wait_for(1)
+    endpoint: str = receiver.endpoint

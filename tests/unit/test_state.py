@@ -1,0 +1,544 @@
+"""The files of an install: whatever is found there, the library starts and works."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import tree
+
+from getpatter.telemetry import state
+
+A, B, MEMORY = "a" * 32, "b" * 32, "m" * 32
+MARKER = "telemetry-disabled"
+DAY = 86_400
+
+Open = Callable[..., state.State]
+
+
+@pytest.fixture(autouse=True)
+def process_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked of the process itself, not of the mapping, is this test's too."""
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+
+
+@pytest.fixture
+def place(home: Path) -> Path:
+    """The default state directory, which is not there yet."""
+    default = state.Places.of({"HOME": str(home)}).default
+    assert default is not None
+    assert Path(default).is_relative_to(home)
+    return Path(default)
+
+
+@pytest.fixture
+def open_state(home: Path) -> Open:
+    def opening(*, writable: bool = True, **variables: str) -> state.State:
+        return state.State({"HOME": str(home), **variables}, MEMORY, writable=writable)
+
+    return opening
+
+
+def make(place: Path, **files: bytes) -> None:
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, content in files.items():
+        (place / name.replace("_", "-")).write_bytes(content)
+
+
+def test_first_start_makes_a_private_directory_and_private_files(
+    place: Path, open_state: Open
+) -> None:
+    install = open_state()
+    assert install.install_id(A) == A
+    assert install.claim_first_run() is True
+    assert install.swap_version("0.8.0") == ""
+    install.set_notice_shown()
+    assert install.problem is None
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    found = tree(place)
+    assert set(found) == {"install-id", "install-date", "first-run", "version", "notice"}
+    assert {stat.S_IMODE(mode) for mode, _ in found.values()} == {0o600}
+    assert found["install-id"][1] == A.encode()
+
+
+def test_later_start_finds_what_the_first_left(open_state: Open) -> None:
+    first = open_state()
+    first.install_id(A)
+    first.claim_first_run()
+    first.swap_version("0.8.0")
+    first.set_notice_shown()
+    later = open_state()
+    assert later.install_id(B) == A
+    assert later.claim_first_run() is False
+    assert later.is_notice_shown() is True
+    assert later.swap_version("0.9.0") == "0.8.0"
+    assert later.swap_version("0.9.0") == "0.9.0"
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"\x00" * 32,
+        bytes(range(256)),
+        A.encode()[:31],
+        A.encode() + b"a",
+        A.upper().encode(),
+        b"g" * 32,
+        "\u0660".encode() * 32,
+        b"a" * 100_000,
+    ],
+    ids=[
+        "empty",
+        "zeros",
+        "binary",
+        "torn",
+        "long",
+        "upper",
+        "no hex",
+        "other digits",
+        "oversized",
+    ],
+)
+def test_damaged_install_id_is_replaced_once(place: Path, open_state: Open, damaged: bytes) -> None:
+    make(place, install_id=damaged)
+    assert open_state().install_id(B) == B
+    assert open_state().install_id(A) == B
+    assert (place / "install-id").read_bytes() == B.encode()
+
+
+def test_trailing_newline_of_an_install_id_does_not_count(place: Path, open_state: Open) -> None:
+    make(place, install_id=A.encode() + b"\n")
+    assert open_state().install_id(B) == A
+
+
+def test_damaged_install_id_loses_no_date(place: Path, open_state: Open) -> None:
+    make(place, install_id=b"", install_date=b"1000000000")
+    open_state().install_id(B)
+    assert open_state().install_date() == 1_000_000_000
+    assert (place / "install-id").stat().st_mtime == 1_000_000_000
+
+
+def test_install_id_that_is_a_link_is_not_followed(
+    place: Path, open_state: Open, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.write_text(A)
+    make(place)
+    (place / "install-id").symlink_to(other)
+    assert open_state().install_id(B) == B
+    assert other.read_text() == A
+    assert open_state().install_id(A) == B
+
+
+def test_install_id_that_is_a_directory_leaves_the_identity_in_memory(
+    place: Path, open_state: Open
+) -> None:
+    make(place)
+    (place / "install-id").mkdir()
+    assert open_state().install_id(B) == MEMORY
+    assert (place / "install-id").is_dir()
+
+
+def test_install_id_that_is_a_named_pipe_is_not_waited_for(place: Path, open_state: Open) -> None:
+    make(place)
+    os.mkfifo(place / "install-id")
+    assert open_state().install_id(B) == B
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\x00", b"-5", b"1e9", b"12345678901", b"x" * 1_000])
+def test_damaged_install_date_is_read_from_the_install_id_and_stored(
+    place: Path, open_state: Open, damaged: bytes
+) -> None:
+    make(place, install_id=A.encode(), install_date=damaged)
+    os.utime(place / "install-id", (1_000_000_000, 1_000_000_000))
+    assert open_state().install_date() == 1_000_000_000
+    assert (place / "install-date").read_bytes() == b"1000000000"
+
+
+def test_date_is_stored_and_no_longer_read_from_the_file(place: Path, open_state: Open) -> None:
+    open_state().install_id(A)
+    date = open_state().install_date()
+    assert date is not None
+    assert abs(date - (place / "install-id").stat().st_mtime) <= 1
+    os.utime(place / "install-id", (5, 5))
+    assert open_state().install_date() == date
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\x00\x01", b"\xff\xfe", b"0.7\n0.8", b"9" * 1_000])
+def test_damaged_version_is_no_version(place: Path, open_state: Open, damaged: bytes) -> None:
+    make(place, version=damaged)
+    assert open_state().swap_version("0.8.0") == ""
+    assert open_state().swap_version("0.9.0") == "0.8.0"
+
+
+def test_odd_current_version_is_stored_without_raising(open_state: Open) -> None:
+    for current in ("", "\udcff", "日本", "x" * 10_000, "a\nb"):
+        open_state().swap_version(current)
+
+
+def test_age_is_never_negative(place: Path, open_state: Open) -> None:
+    """The clock was set back since."""
+    make(place, install_id=A.encode(), install_date=b"9999999999")
+    assert open_state().age_seconds() == 0
+
+
+def test_age_is_the_time_since_the_date(place: Path, open_state: Open) -> None:
+    make(place, install_id=A.encode(), install_date=f"{state.now() - 3 * DAY:.0f}".encode())
+    age = open_state().age_seconds()
+    assert age is not None
+    assert abs(age - 3 * DAY) < 60
+
+
+def test_age_without_an_install_is_unknown(open_state: Open) -> None:
+    assert open_state().age_seconds() is None
+    assert open_state().install_date() is None
+
+
+# earlier installs
+
+
+@pytest.mark.parametrize("earlier", ["xdg/getpatter", "xdg", "home/.getpatter"])
+def test_earlier_identity_and_date_migrate(
+    tmp_path: Path, open_state: Open, monkeypatch: pytest.MonkeyPatch, earlier: str
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    place = tmp_path / earlier
+    make(place, install_id=A.encode(), version=b"0.7.0", first_run=b"")
+    os.utime(place / "install-id", (1_000_000_000, 1_000_000_000))
+    before = tree(place)
+    install = open_state(XDG_STATE_HOME=str(tmp_path / "xdg"))
+    assert install.install_id(B) == A
+    assert install.install_date() == 1_000_000_000
+    assert install.swap_version("0.8.0") == "0.7.0"
+    assert install.claim_first_run() is False
+    again = open_state(XDG_STATE_HOME=str(tmp_path / "xdg"))
+    assert again.install_id(B) == A
+    assert again.install_date() == 1_000_000_000
+    assert again.swap_version("0.8.0") == "0.8.0"
+    assert install.directory is not None
+    own = Path(install.directory)
+    assert (own / "install-date").read_bytes() == b"1000000000"
+    assert (own / "install-id").stat().st_mtime == 1_000_000_000
+    assert (place / "install-id").stat().st_mtime == 1_000_000_000
+    if own != place:
+        assert tree(place).items() >= before.items()
+
+
+def test_damaged_earlier_identity_does_not_migrate(home: Path, open_state: Open) -> None:
+    make(home / ".getpatter", install_id=b"torn", version=b"\xff")
+    assert open_state().install_id(B) == B
+    assert open_state().swap_version("0.8.0") == ""
+
+
+def test_named_directory_is_meant_alone(
+    home: Path, tmp_path: Path, open_state: Open, place: Path
+) -> None:
+    make(home / ".getpatter", install_id=A.encode())
+    make(place, install_id=A.encode())
+    install = open_state(PATTER_TELEMETRY_STATE_DIR=str(tmp_path / "named"))
+    assert install.directory == str(tmp_path / "named")
+    assert install.install_id(B) == B
+
+
+def test_named_directory_is_used_literally(
+    tmp_path: Path, open_state: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert open_state(PATTER_TELEMETRY_STATE_DIR="~/$HOME").install_id(A) == A
+    assert (tmp_path / "~" / "$HOME" / "install-id").read_text() == A
+
+
+# places that must not be used
+
+
+def test_open_default_directory_is_narrowed(place: Path, open_state: Open) -> None:
+    make(place)
+    place.chmod(0o755)
+    install = open_state()
+    assert install.problem is None
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    assert install.install_id(A) == A
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o701, 0o707])
+def test_open_named_directory_is_not_used_and_left_as_it_is(
+    tmp_path: Path, open_state: Open, mode: int
+) -> None:
+    named = tmp_path / "named"
+    named.mkdir()
+    named.chmod(mode)
+    install = open_state(PATTER_TELEMETRY_STATE_DIR=str(named))
+    assert_in_memory(install)
+    assert stat.S_IMODE(named.stat().st_mode) == mode
+    assert list(named.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link", "loop", "pipe"])
+def test_directory_that_is_none_is_not_used(
+    place: Path, tmp_path: Path, open_state: Open, kind: str, is_named: bool
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir(mode=0o700)
+    path = tmp_path / "named" if is_named else place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "file":
+        path.write_text(A)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        links = {"link": target, "dangling link": tmp_path / "nowhere", "loop": path}
+        path.symlink_to(links[kind])
+    variables = {"PATTER_TELEMETRY_STATE_DIR": str(path)} if is_named else {}
+    before = tree(tmp_path)
+    assert_in_memory(open_state(**variables))
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 3_000, "file/below", "a\x00b"])
+def test_directory_that_cannot_be_made_is_not_used(
+    tmp_path: Path, open_state: Open, name: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert_in_memory(open_state(PATTER_TELEMETRY_STATE_DIR=f"{tmp_path}/{name}"))
+
+
+def assert_in_memory(install: state.State) -> None:
+    assert install.directory is None
+    assert install.problem
+    assert install.install_id(B) == MEMORY
+    assert install.install_id(A) == MEMORY
+    assert install.age_seconds() is None
+    assert install.claim_first_run() is False
+    assert install.is_notice_shown() is False
+    install.set_notice_shown()
+    assert install.is_notice_shown() is False
+    assert install.swap_version("0.8.0") == ""
+    assert install.swap_version("0.8.0") == ""
+
+
+def test_reading_only_changes_nothing(home: Path, open_state: Open, place: Path) -> None:
+    """As debug and a run without consent do."""
+    for is_damaged in (False, True):
+        if is_damaged:
+            make(place, install_id=b"torn", version=b"0.7.0")
+        before = tree(home)
+        install = open_state(writable=False)
+        assert install.install_id(A) == MEMORY
+        install.claim_first_run()
+        install.set_notice_shown()
+        install.swap_version("0.8.0")
+        install.age_seconds()
+        assert tree(home) == before
+
+
+def test_reading_only_does_not_narrow_or_migrate(home: Path, open_state: Open, place: Path) -> None:
+    make(place)
+    make(home / ".getpatter", install_id=A.encode())
+    place.chmod(0o755)
+    before = tree(home)
+    install = open_state(writable=False)
+    assert install.install_id(B) == A
+    assert install.install_date() is not None
+    assert tree(home) == before
+
+
+def test_reading_only_says_first_run_and_keeps_it(open_state: Open) -> None:
+    assert open_state(writable=False).claim_first_run() is True
+    assert open_state(writable=False).claim_first_run() is True
+    assert open_state().claim_first_run() is True
+    assert open_state(writable=False).claim_first_run() is False
+
+
+def test_file_system_without_hard_links(
+    open_state: Open, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert open_state().install_id(A) == A
+    assert open_state().install_id(B) == A
+    assert open_state().claim_first_run() is True
+    assert open_state().claim_first_run() is False
+    date = open_state().install_date()
+    assert date is not None
+    assert abs((place / "install-id").stat().st_mtime - date) <= 1
+    assert not [name for name in tree(place) if name.endswith(".tmp")]
+
+
+def test_file_without_hard_links_is_never_seen_before_its_content(
+    open_state: Open, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    seen: set[str] = set()
+    real = os.write
+
+    def look_and_write(descriptor: int, content: bytes) -> int:
+        seen.update(name for name in tree(place) if not name.endswith(".tmp"))
+        return real(descriptor, content)
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "write", look_and_write)
+    assert open_state().install_id(A) == A
+    assert seen == {"lock", "install-date"}
+
+
+def test_full_disk_leaves_no_torn_file(
+    open_state: Open, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_state().swap_version("0.7.0")
+    real = os.write
+
+    def half(descriptor: int, content: bytes) -> int:
+        return real(descriptor, content[: len(content) // 2])
+
+    monkeypatch.setattr(os, "write", half)
+    assert open_state().install_id(A) == MEMORY
+    assert open_state().swap_version("0.8.0") == "0.7.0"
+    monkeypatch.undo()
+    assert {name: content for name, (_, content) in tree(place).items()} == {
+        "version": b"0.7.0",
+        "lock": b"",
+    }
+
+
+# the stored opt-out
+
+
+@pytest.fixture
+def environ(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    return {"HOME": str(home), "XDG_STATE_HOME": str(tmp_path / "xdg")}
+
+
+def test_disable_writes_where_released_versions_look(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    environ["PATTER_TELEMETRY_STATE_DIR"] = str(tmp_path / "named")
+    state.set_opt_out(environ, disabled=True)
+    for place in ("named", "xdg/getpatter", "xdg", "home/.getpatter"):
+        assert (tmp_path / place / MARKER).is_file()
+    assert state.opt_out_place(environ) is not None
+    assert state.opt_out_place({"HOME": environ["HOME"]}) is not None
+
+
+def test_enable_removes_the_opt_out_everywhere(environ: dict[str, str], tmp_path: Path) -> None:
+    environ["PATTER_TELEMETRY_STATE_DIR"] = str(tmp_path / "named")
+    for place in ("named", "xdg/getpatter", "xdg", "home/.getpatter"):
+        make(tmp_path / place)
+        (tmp_path / place / MARKER).write_text("x")
+    state.set_opt_out(environ, disabled=False)
+    assert not [name for name in tree(tmp_path) if name.endswith(MARKER)]
+    assert state.opt_out_place(environ) is None
+    state.set_opt_out(environ, disabled=False)  # nothing left to do is no error
+
+
+def test_disable_erases_the_identity_everywhere(environ: dict[str, str], tmp_path: Path) -> None:
+    state.State(environ, MEMORY).install_id(A)
+    state.State(environ, MEMORY).swap_version("0.8.0")
+    for place in ("xdg/getpatter", "xdg", "home/.getpatter"):
+        make(tmp_path / place, install_id=A.encode(), version=b"0.7.0")
+    state.set_opt_out(environ, disabled=True)
+    left = {name.rpartition("/")[2] for name, (_, content) in tree(tmp_path).items() if content}
+    assert left == set()
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {MARKER}
+
+
+def test_disable_erases_what_killed_writers_left(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    own = tmp_path / "xdg" / "getpatter"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", die)
+        patch.setattr(os, "unlink", die)
+        with pytest.raises(Killed):
+            state.State(environ, MEMORY).install_id(A)
+    assert [path for path in own.iterdir() if path.suffix == ".tmp"]
+    (own.parent / "theirs.tmp").touch()
+    state.set_opt_out(environ, disabled=True)
+    assert {path.name for path in own.iterdir()} == {MARKER}
+    assert (own.parent / "theirs.tmp").exists()
+
+
+def test_disable_keeps_what_is_known_once_per_install(environ: dict[str, str]) -> None:
+    """So that enabling again counts no install twice and repeats no notice."""
+    install = state.State(environ, MEMORY)
+    install.install_id(A)
+    install.claim_first_run()
+    install.set_notice_shown()
+    state.set_opt_out(environ, disabled=True)
+    state.set_opt_out(environ, disabled=False)
+    again = state.State(environ, MEMORY)
+    assert again.claim_first_run() is False
+    assert again.is_notice_shown() is True
+    assert again.install_id(B) == B
+
+
+def test_disable_where_nothing_can_be_written_raises(
+    environ: dict[str, str], tmp_path: Path, home: Path
+) -> None:
+    (tmp_path / "xdg").write_text("")
+    (home / ".getpatter").write_text("")
+    with pytest.raises(OSError, match=r"Not a directory|File exists") as caught:
+        state.set_opt_out(environ, disabled=True)
+    assert caught.value.strerror
+
+
+def test_disable_in_one_place_is_enough(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "xdg").write_text("")
+    state.set_opt_out(environ, disabled=True)
+    assert (tmp_path / "home" / ".getpatter" / MARKER).is_file()
+    assert state.opt_out_place(environ) is not None
+
+
+def test_disable_that_cannot_erase_goes_on_and_raises(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    make(tmp_path / "xdg" / "getpatter")
+    (tmp_path / "xdg" / "getpatter" / "install-id").mkdir()
+    make(tmp_path / "home" / ".getpatter", install_id=A.encode())
+    with pytest.raises(OSError):
+        state.set_opt_out(environ, disabled=True)
+    assert state.opt_out_place(environ) is not None
+    assert not (tmp_path / "home" / ".getpatter" / "install-id").exists()
+
+
+def test_enable_that_cannot_remove_goes_on_and_raises(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "xdg" / "getpatter" / MARKER).mkdir(parents=True)
+    make(tmp_path / "home" / ".getpatter")
+    (tmp_path / "home" / ".getpatter" / MARKER).touch()
+    with pytest.raises(OSError):
+        state.set_opt_out(environ, disabled=False)
+    assert state.opt_out_place(environ) is not None
+    assert not (tmp_path / "home" / ".getpatter" / MARKER).exists()
+
+
+def test_disable_never_follows_a_link(environ: dict[str, str], tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("keep")
+    make(tmp_path / "home" / ".getpatter")
+    (tmp_path / "home" / ".getpatter" / MARKER).symlink_to(precious)
+    (tmp_path / "home" / ".getpatter" / "install-id").symlink_to(precious)
+    state.set_opt_out(environ, disabled=True)
+    assert precious.read_text() == "keep"
+    assert state.opt_out_place(environ) is not None
+
+
+def test_disable_writes_private_directories(environ: dict[str, str], tmp_path: Path) -> None:
+    state.set_opt_out(environ, disabled=True)
+    for place in ("xdg/getpatter", "home/.getpatter"):
+        assert stat.S_IMODE((tmp_path / place).stat().st_mode) == 0o700

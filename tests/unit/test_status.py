@@ -1,0 +1,186 @@
+"""`getpatter telemetry status`: the facts, as plain values and as lines, and never a secret."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Run, tree
+
+CODE = "import json; from getpatter.telemetry import status; print(json.dumps(status.collect()))"
+LINES = "from getpatter.telemetry import status; print(status.render(status.collect()))"
+RULES = [
+    "DO_NOT_TRACK",
+    "PATTER_TELEMETRY",
+    "PATTER_TELEMETRY_DISABLED",
+    "opt-out marker",
+    "telemetry=False",
+    "CI or test run",
+]
+
+
+def facts(run: Run, **variables: str | None) -> dict[str, object]:
+    result = run(CODE, **variables)
+    assert result.stderr == ""
+    found = json.loads(result.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def lines(run: Run, **variables: str | None) -> str:
+    result = run(LINES, **variables)
+    assert result.stderr == ""
+    return result.stdout
+
+
+def test_facts_of_a_fresh_install(run: Run, home: Path) -> None:
+    found = facts(run, PATTER_TELEMETRY_ENDPOINT=None)
+    rules = found.pop("rules")
+    directory = found.pop("state_directory")
+    assert found == {
+        "enabled": True,
+        "decided_by": {"rule": "default", "why": "nothing says off"},
+        "debug": False,
+        "sample_rate": 1.0,
+        "sample_rate_understood": True,
+        "endpoint": "https://telemetry.getpatter.com/v1/ingest",
+        "endpoint_from": "default",
+        "state_problem": None,
+        "notice_shown": False,
+    }
+    assert isinstance(rules, list)
+    assert [rule["rule"] for rule in rules] == RULES
+    assert not any(rule["off"] for rule in rules)
+    assert all(rule["why"] for rule in rules)
+    assert str(directory).startswith(str(home))
+
+
+def test_asking_changes_nothing(run: Run, tmp_path: Path) -> None:
+    before = tree(tmp_path)
+    facts(run)
+    lines(run)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("variables", "rule", "why"),
+    [
+        ({"DO_NOT_TRACK": "1"}, "DO_NOT_TRACK", "set in the environment"),
+        ({"PATTER_TELEMETRY": "0"}, "PATTER_TELEMETRY", "set in the environment"),
+        ({"PATTER_TELEMETRY_DISABLED": "1"}, "PATTER_TELEMETRY_DISABLED", "set in the environment"),
+        ({"GITLAB_CI": "1"}, "CI or test run", "GITLAB_CI is set"),
+        ({"PYTEST_VERSION": "8"}, "CI or test run", "PYTEST_VERSION is set"),
+    ],
+)
+def test_names_the_rule_that_decided(
+    run: Run, variables: dict[str, str], rule: str, why: str
+) -> None:
+    found = facts(run, **variables)
+    assert found["enabled"] is False
+    assert found["decided_by"] == {"rule": rule, "why": why}
+    shown = lines(run, **variables)
+    assert shown.startswith(f"Telemetry is off: {rule} ({why}).\n")
+    assert "Turn it off" not in shown
+
+
+def test_says_what_each_other_rule_says(run: Run) -> None:
+    found = facts(run, DO_NOT_TRACK="1", PATTER_TELEMETRY="1", CI="1")
+    rules = found["rules"]
+    assert isinstance(rules, list)
+    said = {rule["rule"]: (rule["off"], rule["why"]) for rule in rules}
+    assert said["DO_NOT_TRACK"] == (True, "set in the environment")
+    assert said["PATTER_TELEMETRY"] == (False, "set, and does not say off")
+    assert said["PATTER_TELEMETRY_DISABLED"] == (False, "not set")
+    assert said["CI or test run"] == (True, "CI is set")
+    shown = lines(run, DO_NOT_TRACK="1", PATTER_TELEMETRY="1", CI="1")
+    for rule in RULES:
+        assert f"\n  {rule} " in shown
+
+
+def test_opt_out_in_dotenv_says_so(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "work" / ".env").write_text("DO_NOT_TRACK=1\n")
+    assert facts(run)["decided_by"] == {"rule": "DO_NOT_TRACK", "why": "set in .env"}
+
+
+def test_stored_opt_out_says_where(run: Run, home: Path) -> None:
+    marker = home / ".getpatter" / "telemetry-disabled"
+    marker.parent.mkdir()
+    marker.touch()
+    assert facts(run)["decided_by"] == {"rule": "opt-out marker", "why": f"stored in {marker}"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "shown"),
+    [
+        ("https://user:secret@telemetry.example/v1/ingest", "https://telemetry.example/v1/ingest"),
+        ("https://secret@telemetry.example:8443/v1", "https://telemetry.example:8443/v1"),
+        ("https://telemetry.example/v1?key=secret", "https://telemetry.example/v1"),
+        ("https://telemetry.example/v1#secret", "https://telemetry.example/v1"),
+        ("https://telemetry.example?key=secret", "https://telemetry.example"),
+        ("http://user:secret@telemetry.example/v1", None),
+        ("ftp://user:secret@telemetry.example/", None),
+        ("https://user:secret@", None),
+        ("https://user:secret@host:port/", None),
+        ("https://user:secret@[::1/", None),
+        ("secret", None),
+    ],
+)
+def test_credentials_of_an_endpoint_are_never_shown(
+    run: Run, endpoint: str, shown: str | None
+) -> None:
+    found = facts(run, PATTER_TELEMETRY_ENDPOINT=endpoint)
+    assert found["endpoint"] == shown
+    assert found["endpoint_from"] == "PATTER_TELEMETRY_ENDPOINT"
+    assert "secret" not in json.dumps(found)
+    text = lines(run, PATTER_TELEMETRY_ENDPOINT=endpoint)
+    assert "secret" not in text
+    assert ("cannot be used, so nothing is sent" in text) is (shown is None)
+
+
+def test_empty_endpoint_is_unset(run: Run) -> None:
+    assert facts(run, PATTER_TELEMETRY_ENDPOINT="")["endpoint_from"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("value", "rate", "is_understood"),
+    [("0.25", 0.25, True), ("0", 0.0, True), ("1O%", 1.0, False)],
+)
+def test_sample_rate_that_is_a_typo_says_so(
+    run: Run, value: str, rate: float, is_understood: bool
+) -> None:
+    found = facts(run, PATTER_TELEMETRY_SAMPLE=value)
+    assert (found["sample_rate"], found["sample_rate_understood"]) == (rate, is_understood)
+    shown = lines(run, PATTER_TELEMETRY_SAMPLE=value)
+    assert f"Sample rate: {rate:g}" in shown
+    assert ("does not count" in shown) is not is_understood
+
+
+def test_debug_says_that_nothing_is_sent(run: Run) -> None:
+    assert facts(run, PATTER_TELEMETRY_DEBUG="1")["debug"] is True
+    assert "nothing is sent" in lines(run, PATTER_TELEMETRY_DEBUG="1")
+    assert "nothing is sent" not in lines(run)
+
+
+def test_state_that_cannot_be_stored_says_why(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    named = str(tmp_path / "file")
+    found = facts(run, PATTER_TELEMETRY_STATE_DIR=named)
+    assert found["state_directory"] is None
+    assert found["state_problem"] == "the state directory is not a directory"
+    assert "in memory only, because the state" in lines(run, PATTER_TELEMETRY_STATE_DIR=named)
+
+
+def test_never_shows_an_identity(run: Run) -> None:
+    identity = run("from getpatter.telemetry import install_id as i; print(i.install_id())").stdout
+    assert len(identity.strip()) == 32
+    assert identity.strip() not in json.dumps(facts(run))
+    assert identity.strip() not in lines(run)
+
+
+def test_notice_shown_is_told(run: Run, home: Path) -> None:
+    run("from getpatter.telemetry import install_id as i; i.open_state().set_notice_shown()")
+    assert list(home.rglob("notice"))
+    assert facts(run)["notice_shown"] is True
+
+
+def test_on_says_how_to_turn_it_off(run: Run) -> None:
+    assert "getpatter telemetry disable" in lines(run)
