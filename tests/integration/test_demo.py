@@ -65,6 +65,25 @@ def test_the_demo_does_what_the_readme_shows(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [], "it cleans up, and touches nothing else"
 
 
+@pytest.mark.parametrize("package", ["espeakng_loader", "pocketsphinx", "webrtcvad"])
+def test_the_demo_without_its_speech_engines_is_one_line(tmp_path: Path, package: str) -> None:
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "from getpatter.cli import main; sys.exit(main(['demo']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "pip install 'getpatter[demo]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_the_readme_shows_each_part_of_the_demo() -> None:
     shown = "\n".join(shown_in_the_readme())
     for part in (
