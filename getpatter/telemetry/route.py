@@ -108,8 +108,8 @@ class Route:
         if batch is None or answer is None:
             self._ledger.note()
         else:
-            body = events.encode(batch.events).decode("ascii")
-            self._ledger.note(body, batch.key, answer.status)
+            body = batch.body or events.encode(batch.events)
+            self._ledger.note(body.decode("ascii"), batch.key, answer.status)
 
     def has_consent(self) -> bool:
         """Return whether consent still stands."""

@@ -140,7 +140,8 @@ class _Line:
         chance = int.from_bytes(os.urandom(4), "big") / 2**32
         for drop in self._delivery.answered(answer, time.monotonic(), chance):
             self._count(drop)
-        self._ledger.note(encode(batch.events).decode("ascii"), batch.key, answer.status)
+        body = batch.body or encode(batch.events)
+        self._ledger.note(body.decode("ascii"), batch.key, answer.status)
 
     def _count(self, drop: Drop) -> None:
         for event in drop.events:
