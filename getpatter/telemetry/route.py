@@ -23,9 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from getpatter.telemetry.courier import Transport
     from getpatter.telemetry.delivery import Answer, Batch
     from getpatter.telemetry.losses import Losses
-    from getpatter.telemetry.outbox import Transport
 
 __all__ = ["Route", "Run"]
 

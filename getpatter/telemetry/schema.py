@@ -72,7 +72,7 @@ def check(event: object) -> tuple[str, str] | None:  # noqa: PLR0911 - one for e
     name = event["event"]
     if type(name) is not str or name not in DIMENSIONS:
         return "/event", "enum"
-    if not _REQUIRED <= event.keys():
+    if not event.keys() >= _REQUIRED:
         return "", "required"
     # In the order of the event: whether it is valid does not depend on it.
     rules = _FIELDS[name]

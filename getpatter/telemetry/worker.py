@@ -18,7 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from getpatter.telemetry.outbox import Outbox, Route, Transport
+    from getpatter.telemetry.courier import Transport
+    from getpatter.telemetry.outbox import Outbox, Route
 
 __all__ = ["EXIT_SECONDS", "Worker"]
 
