@@ -424,7 +424,11 @@ def test_the_example_of_the_readme_says_what_the_text_promises(
     (first,) = [block for block in PYTHON if 'phone.agent(engine="realtime")' in block.text]
     environ["PATTER_TELEMETRY_ENDPOINT"] = receiver.endpoint
     subprocess.run(
-        [sys.executable, "-c", first.text], check=True, env=environ, cwd=tmp_path, timeout=30
+        [sys.executable, "-c", f"import requests\n{first.text}"],
+        check=True,
+        env=environ,
+        cwd=tmp_path,
+        timeout=30,
     )
     completed = [event for event in receiver.events if event["event"] == "call_completed"]
     assert len(completed) == 1
