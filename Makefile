@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_FLAGS := --disable-pip-version-check --prefer-binary
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity demo bench generate refresh-models clean
+.PHONY: help setup test processes matrix lint parity demo bench generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -23,6 +23,13 @@ setup: $(VENV)/.ready ## make the virtual environment
 test: $(VENV)/.ready ## run the tests
 	@echo "==> tests"
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+processes: $(VENV)/.ready ## run programs under fork, gunicorn, Celery … (needs PyPI)
+	@echo "==> process models"
+	PATTER_PROCESSES_CACHE=$(VENV)-processes $(BIN)/python -m pytest tests/processes $(PYTEST_FLAGS)
+
+matrix: $(VENV)/.ready ## write the documents' table of process models, by running them
+	WRITE_MATRIX=1 PATTER_PROCESSES_CACHE=$(VENV)-processes $(BIN)/python -m pytest tests/processes
 
 lint: $(VENV)/.ready ## style, types and import rules
 	@echo "==> ruff"
