@@ -74,7 +74,7 @@ print(len(children))
 """)
     assert stage.finish(program) == 0, stage.output
     assert stage.arrive()
-    assert stage.count("before") == stage.count("running") == int(stage.output.split()[-1])
+    assert stage.count("before") == stage.count("running") == int((stage.directory / "stdout").read_text("utf-8"))
     check("`os.fork` while the thread imports", stage.settle())
 
 

@@ -66,15 +66,16 @@ class Stage:
         return path
 
     def start(self, *command: object, **more: Any) -> subprocess.Popen[bytes]:
-        """Start Python with these arguments; what it prints is kept for `problems`."""
-        with (self.directory / "output").open("ab") as output:
+        """Start Python with these arguments, in a process group of its own."""
+        printed, told = self.directory / "stdout", self.directory / "stderr"
+        with printed.open("ab") as stdout, told.open("ab") as stderr:
             program = subprocess.Popen(
                 [self.python, *map(str, command)],
                 cwd=self.directory,
                 env=self.environ | more.pop("variables", {}),
                 stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
+                stdout=stdout,
+                stderr=stderr,
                 start_new_session=True,
                 **more,
             )
@@ -96,7 +97,8 @@ class Stage:
     @property
     def output(self) -> str:
         """What all programs printed."""
-        return (self.directory / "output").read_text("utf-8", "replace")
+        names = ("stdout", "stderr")
+        return "".join((self.directory / name).read_text("utf-8", "replace") for name in names)
 
     def close(self) -> None:
         """End what a failed test left running: each program has a process group of its own."""
