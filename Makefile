@@ -2,20 +2,25 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP_FLAGS := --disable-pip-version-check --prefer-binary
+# Twice quiet: only errors. What pip warns of (its cache, its own age, a mirror) is not ours to mend.
+PIP_FLAGS := --disable-pip-version-check --quiet --quiet --prefer-binary --progress-bar off
+PIP := $(BIN)/python -m pip
+WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test processes matrix lint parity demo bench generate refresh-models clean
+.PHONY: help setup test lint parity demo dropin silence processes matrix wheel bench generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 # A stamp, so that the environment is made once for each state of pyproject.toml.
 $(VENV)/.ready: pyproject.toml
-	@echo "==> setting up $(VENV) (once)"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --upgrade pip
-	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --progress-bar off -e '.[dev]'
+	@echo "==> setting up $(VENV), once: a minute or two"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; name one: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install $(PIP_FLAGS) --upgrade pip
+	@echo "    the package, and what its demo and its tests need"
+	@$(PIP) install $(PIP_FLAGS) -e '.[dev]'
 	@touch $@
 
 setup: $(VENV)/.ready ## make the virtual environment
@@ -48,6 +53,29 @@ parity: $(VENV)/.ready ## schemas, generated tables and docs agree
 demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
 	@echo "==> demo"
 	$(BIN)/getpatter demo
+
+dropin: $(VENV)/.ready ## the released library run on our telemetry (needs PyPI, Python 3.11)
+	@echo "==> drop-in: the release, in a virtual environment of its own, and its copy with our folder"
+	PATTER_DROPIN_CACHE=$(VENV)-dropin $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/dropin
+
+# strace is no Python package, so only root on a Debian gets it by itself.
+silence: $(VENV)/.ready ## the opt-out table as the kernel sees it (needs strace)
+	@echo "==> silence: every way to be off, under strace"
+	@if ! command -v strace >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "    installing strace"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y strace >/dev/null; \
+	fi
+	@command -v strace >/dev/null || { \
+	  echo "make silence needs strace: install it as root (Debian: apt-get install strace)" >&2; exit 1; }
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/silence
+
+wheel: ## build it, install it into a clean environment and use it there (needs PyPI)
+	@echo "==> wheel: built, installed and used in $(VENV)-wheel"
+	@rm -rf $(VENV)-wheel && $(PYTHON) -m venv $(VENV)-wheel
+	@$(WHEEL) -m pip install $(PIP_FLAGS) --upgrade pip
+	@$(WHEEL) -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir $(VENV)-wheel/dist .
+	@$(WHEEL) -m pip install $(PIP_FLAGS) "$$(echo $(VENV)-wheel/dist/*.whl)[demo]" pytest
+	$(WHEEL) .ci/use_wheel.py
 
 bench: $(VENV)/.ready ## measure; nothing else should run meanwhile
 	$(BIN)/python benchmarks/start.py

@@ -13,6 +13,7 @@ from getpatter.telemetry import commands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 __all__ = ["main"]
 
@@ -27,8 +28,15 @@ examples:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong command line as everything else that goes wrong: in one line."""
+
+    def error(self, message: str) -> "NoReturn":
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="getpatter",
         description="Telemetry of the getpatter voice library.",
         epilog=_EXAMPLES,
@@ -44,20 +52,30 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: "Sequence[str] | None" = None) -> int:
     """Run the command; return its exit code."""
     try:
-        code = _run(_parser().parse_args(arguments))
-        if sys.stdout is not None:
-            sys.stdout.flush()  # here, where a reader that has gone is no error yet
+        try:
+            code = _run(_parser().parse_args(arguments))
+        finally:  # help leaves by an exception
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where a reader that has gone is no error yet
     except KeyboardInterrupt:
         return 130  # what a shell reports for Ctrl-C
     except BrokenPipeError:
-        # `getpatter … | head`: the reader has seen enough. What is buffered goes nowhere, or the
-        # interpreter would complain about it when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_unwritten()  # `getpatter … | head`: the reader has seen enough
         return 1
     except Exception as error:  # the command's boundary: a line, not a traceback
         print(f"getpatter: {type(error).__name__}: {error}", file=sys.stderr)
+        _drop_unwritten()
         return 1
     return code
+
+
+def _drop_unwritten() -> None:
+    """Let go of what standard output does not take, or the interpreter complains when it ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(options: argparse.Namespace) -> int:

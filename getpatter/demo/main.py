@@ -4,6 +4,7 @@ Sends nothing to anybody else: every program's environment is made from scratch 
 receiver on this machine. Everything it writes is below one temporary directory.
 """
 
+import importlib
 import os
 import subprocess
 import sys
@@ -28,7 +29,15 @@ _SECONDS = 60
 
 
 def run() -> int:
-    """Run the demo; return an exit code: 0 if everything happened as it must."""
+    """Run the demo; return an exit code: 0 if everything happened as it must.
+
+    Without the speech engines it is one line and 1, before anything has begun.
+    """
+    try:
+        importlib.import_module("getpatter.demo.engines")
+    except ImportError as error:
+        print(f"getpatter: {error}", file=sys.stderr)
+        return 1
     began = time.monotonic()
     with Receiver() as receiver, tempfile.TemporaryDirectory() as scratch:
         demo = _Demo(receiver, Path(scratch))

@@ -107,8 +107,8 @@ def exists(path: str) -> bool:
     return True
 
 
-def read(path: str) -> bytes | None:
-    """Return the content of a small regular file of this user, None for anything else."""
+def read(path: str, limit: int = FILE_BYTES) -> bytes | None:
+    """Return the content of a regular file of this user of at most `limit` bytes, else None."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         descriptor = os.open(path, flags)
@@ -117,9 +117,9 @@ def read(path: str) -> bytes | None:
     try:
         found = os.fstat(descriptor)
         mine = sys.platform == "win32" or found.st_uid == os.geteuid()
-        if not (stat.S_ISREG(found.st_mode) and mine and found.st_size <= FILE_BYTES):
+        if not (stat.S_ISREG(found.st_mode) and mine and found.st_size <= limit):
             return None
-        return os.read(descriptor, FILE_BYTES)
+        return os.read(descriptor, limit)
     except OSError:
         return None
     finally:
@@ -136,12 +136,12 @@ def write(path: str, content: bytes, exclusive: int = 0) -> None:
         os.close(descriptor)
 
 
-def remove(path: str) -> OSError | None:
-    """Remove a file; answer why it is still there."""
+def remove(path: str, *, missing: bool = True) -> OSError | None:
+    """Remove a file; answer why that failed. `missing`: one that is not there is as good."""
     try:
         os.unlink(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    except (FileNotFoundError, NotADirectoryError) as error:
+        return None if missing else error
     except OSError as error:
         return error
     return None

@@ -60,7 +60,11 @@ class Buffer:
                 break
         return taken
 
-    def lose(self, reason: str, limit: int | None = None) -> None:
-        """Drop the oldest records, all of them unless told, and count each under `reason`."""
-        for name, _, _ in self.take(len(self._records) if limit is None else limit):
+    def lose(self, reason: str, limit: int | None = None) -> int:
+        """Drop the oldest records, all of them unless told, and count each under `reason`;
+        return how many.
+        """
+        lost = self.take(len(self._records) if limit is None else limit)
+        for name, _, _ in lost:
             self._losses.count(name, reason)
+        return len(lost)

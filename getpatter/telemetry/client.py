@@ -42,7 +42,7 @@ class _Off:
         return True
 
     def stats(self) -> "dict[str, object]":
-        return {"delivered": 0, "waiting": 0, "lost": {}}
+        return {"delivered": 0, "waiting": 0, "spooled": 0, "lost": {}}
 
 
 class TelemetryClient:
@@ -50,7 +50,9 @@ class TelemetryClient:
 
     `sdk_version` is the host library's; `flag` what the program passed as `telemetry=`; `endpoint`
     wins over `PATTER_TELEMETRY_ENDPOINT`, which wins over `DEFAULT_ENDPOINT`. `environ` replaces
-    the environment of the process, for tests. Constructing never raises on account of telemetry.
+    the environment of the process, for tests. `rate_limit` is how many events of one name may be
+    recorded at once, and how many a second from then on (2,000 and 100 unless given). Constructing
+    never raises on account of telemetry.
 
     A client that nobody refers to any more still delivers what it recorded, and an ending program
     waits for it at most half a second.
@@ -63,6 +65,7 @@ class TelemetryClient:
         flag: bool | None = None,
         endpoint: str | None = None,
         environ: "Mapping[str, str] | None" = None,
+        rate_limit: "tuple[int, float] | None" = None,
     ) -> None:
         self._pipeline: _Pipeline = _Off()
         self._is_enabled = False
@@ -77,6 +80,7 @@ class TelemetryClient:
                 sdk_version=sdk_version,
                 flag=flag,
                 endpoint=endpoint or settings.endpoint or DEFAULT_ENDPOINT,
+                limit=rate_limit or (),
             )
             self._is_enabled = True
         except Exception:  # the host's start matters more than any event
@@ -107,7 +111,7 @@ class TelemetryClient:
         return self._pipeline.flush(timeout)
 
     def close(self, timeout: float = 2.0) -> bool:
-        """`flush`, then record no more. What is left is lost, counted as `shutdown`."""
+        """`flush`, then record no more. What is left is put on disk for a later start."""
         return self._pipeline.close(timeout)
 
     async def drain(self, timeout: float = 2.0) -> None:
@@ -121,7 +125,9 @@ class TelemetryClient:
         self._pipeline.close(0.0)
 
     def stats(self) -> "dict[str, object]":
-        """Return `delivered` and `waiting` (events), and `lost`: event → reason → count."""
+        """Return `delivered`, `waiting` (in memory) and `spooled` (on disk), in events of this
+        client; and `lost`: event → reason → count.
+        """
         return self._pipeline.stats()
 
 
@@ -132,6 +138,7 @@ def _start(
     sdk_version: str,
     flag: bool | None,
     endpoint: str,
+    limit: "tuple[int, float] | tuple[()]",
 ) -> "_Pipeline":
     """Start the pipeline of a run with consent. Its modules are loaded here, not by who is off."""
     from getpatter.telemetry.install_id import run_id
@@ -152,7 +159,7 @@ def _start(
         )
         return Route(run, losses)
 
-    return Worker(open_route)
+    return Worker(open_route, environ, *limit)
 
 
 async def _off_the_loop(flush: "Callable[[float], bool]", timeout: float) -> None:

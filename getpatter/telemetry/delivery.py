@@ -1,8 +1,11 @@
 """Delivery: what happens to a batch next. Pure: time, answers and chance come in as arguments.
 
-Knows no clock, no socket and no thread. One batch is under way at a time; the rest waits in the
-buffer, where the oldest gives way. Every event that is given up is named with its reason.
+Knows no clock, no socket, no disk and no thread. `next` says what to do: send a batch, store some,
+or wait; what came of it is told with `answered` and `stored`. One request is in flight at a time.
+Every event that is given up is named with its reason.
 """
+
+import math
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,15 +14,30 @@ if TYPE_CHECKING:
     Event = Mapping[str, object]
     Report = dict[tuple[str, str], int]
 
-__all__ = ["BATCH_EVENTS", "Answer", "Batch", "Delivery", "Drop", "part_key", "retry_after"]
+__all__ = [
+    "BATCH_EVENTS",
+    "STORE_SECONDS",
+    "Answer",
+    "Batch",
+    "Delivery",
+    "Drop",
+    "Send",
+    "Store",
+    "Wait",
+    "part_key",
+    "retry_after",
+]
 
 # The collector refuses more.
 BATCH_EVENTS = 64
 
+#: An event that is not delivered so long after it was recorded is stored, in seconds: what a
+#: process that is killed can lose.
+STORE_SECONDS = 1.0
 # A collector that is away for a moment is asked again soon; one that is down is left alone.
 _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 60.0
-# Six tries cover about a minute on average, after which newer events matter more.
+# What cannot be stored is tried six times, over some seconds; then newer events matter more.
 _TRIES = 6
 # However long a collector asks to wait: an hour, by the contract.
 _LONGEST_RETRY_AFTER = 3_600.0
@@ -41,18 +59,52 @@ _REFUSED = frozenset({400, 422})
 
 
 class Batch:
-    """Events that travel together: at most 64, one key on every try, and one loss report."""
+    """Events that travel together: at most 64, one key on every try, and one loss report.
 
-    __slots__ = ("closed_at", "events", "key", "report", "tries")
+    `closed_at` and `store_at` are seconds of the monotonic clock: when the batch was closed, and
+    when it must be stored if it has not been delivered. `rate` and `version` are those of the run
+    that closed it. `place` is where it is stored; None while it is in memory only. `is_done`: it
+    has been answered, and is not to be sent again.
+    """
+
+    __slots__ = (
+        *("closed_at", "events", "is_done", "key", "place", "rate"),
+        *("report", "store_at", "tries", "version"),
+    )
 
     def __init__(
-        self, events: "Sequence[Event]", key: str, closed_at: float, report: "Report"
+        self,
+        events: "Sequence[Event]",
+        key: str,
+        closed_at: float,
+        report: "Report",
+        *,
+        store_at: float | None = None,
+        rate: float = 1.0,
+        version: str = "0",
     ) -> None:
         self.events = events
         self.key = key
         self.closed_at = closed_at
         self.report = report
+        self.store_at = closed_at + STORE_SECONDS if store_at is None else store_at
+        self.rate = rate
+        self.version = version
+        self.place: str | None = None
+        self.is_done = False
         self.tries = 0
+
+    def part(self, events: "Sequence[Event]", number: int, report: "Report") -> "Batch":
+        """Return part `number` (from 0) of this batch, under the key of that part."""
+        return Batch(
+            events,
+            part_key(self.key, number),
+            self.closed_at,
+            report,
+            store_at=self.store_at,
+            rate=self.rate,
+            version=self.version,
+        )
 
 
 class Answer:
@@ -80,6 +132,33 @@ class Drop:
         self.events = events
         self.reason = reason
         self.report = report
+
+
+class Send:
+    """Send this batch now, and tell what came back with `answered`."""
+
+    __slots__ = ("batch",)
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+
+class Store:
+    """Store these batches now, and tell for each whether it is with `stored`."""
+
+    __slots__ = ("batches",)
+
+    def __init__(self, batches: "Sequence[Batch]") -> None:
+        self.batches = batches
+
+
+class Wait:
+    """There is nothing to do for so many seconds; None: until something is added or answered."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
 
 
 def part_key(key: str, part: int) -> str:
@@ -126,22 +205,33 @@ def _http_date(text: str) -> float | None:
 class Delivery:
     """The state of one collector: what is under way, and from when on it may be asked again."""
 
-    __slots__ = ("_breaker", "_not_before", "_pending", "delivered")
+    __slots__ = ("_breaker", "_failures", "_in_flight", "_not_before", "_pending", "delivered")
 
     def __init__(self) -> None:
+        self._in_flight: Batch | None = None
         self._pending: list[Batch] = []
         self._not_before = 0.0
+        self._failures = 0
         self._breaker = _BREAKER_FIRST
         self.delivered = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether no batch is under way."""
-        return not self._pending
+        return self._in_flight is None and not self._pending
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether a request is."""
+        return self._in_flight is not None
+
+    def batches(self) -> list[Batch]:
+        """Return what is under way, the one in flight first."""
+        return [*([] if self._in_flight is None else [self._in_flight]), *self._pending]
 
     def waiting(self) -> int:
-        """Return how many events are under way."""
-        return sum(len(batch.events) for batch in self._pending)
+        """Return how many events are under way and in memory only."""
+        return sum(len(batch.events) for batch in self.batches() if batch.place is None)
 
     def add(self, batch: Batch) -> None:
         """Take over a closed batch."""
@@ -151,21 +241,52 @@ class Delivery:
         """Return how many seconds the collector is to be left alone; 0 if it may be asked."""
         return max(0.0, self._not_before - now)
 
-    def next(self, now: float) -> Batch | None:
-        """Return the batch to send now; None if there is none or the collector rests."""
-        return self._pending[0] if self._pending and now >= self._not_before else None
+    def next(self, now: float) -> Send | Store | Wait:
+        """Return what to do now."""
+        batches = self.batches()
+        due = [batch for batch in batches if batch.place is None and batch.store_at <= now]
+        if due:
+            return Store(due)
+        times = [batch.store_at for batch in batches if batch.place is None]
+        if self._in_flight is None and self._pending:
+            if now >= self._not_before:
+                self._in_flight = self._pending.pop(0)
+                return Send(self._in_flight)
+            times.append(self._not_before)
+        first = min(times, default=math.inf)
+        return Wait(None if first == math.inf else first - now)
 
-    def answered(self, answer: Answer, now: float, chance: float) -> list[Drop]:
-        """Take in the answer to `next`'s batch; return what is given up because of it.
+    def stored(self, batch: Batch, place: str | None) -> None:
+        """Take in that `batch` is stored at `place`; None: it cannot be, so it stays in memory.
+
+        What is stored and not in flight is under way no longer: whoever stored it has it.
+        """
+        if place is None:
+            batch.store_at = math.inf
+            return
+        batch.place = place
+        if batch is not self._in_flight:
+            self._pending.remove(batch)
+
+    def answered(  # noqa: PLR0911 - one for each kind of answer
+        self, answer: Answer, now: float, chance: float
+    ) -> list[Drop]:
+        """Take in the answer for the batch in flight; return what is given up because of it.
 
         `chance` in [0, 1) spreads the retries of many clients (full jitter).
         """
-        batch = self._pending.pop(0)
+        batch, self._in_flight = self._in_flight, None
+        if batch is None:
+            return []
+        batch.is_done = True
         status = answer.status
         if status is not None and 200 <= status < 300:
             return self._accepted(batch, answer)
         if status is None or status in _TRANSIENT or status >= 500:
-            return self._later(batch, answer, now, chance)
+            self._failures += 1
+            bound = min(_FIRST_DELAY * 2 ** min(self._failures - 1, 16), _LONGEST_DELAY)
+            self._not_before = now + max(chance * bound, answer.retry_after or 0.0)
+            return self._again(batch, "network_error")
         if status == 413:
             return self._halve(batch)
         if status in _REFUSED:
@@ -173,27 +294,41 @@ class Delivery:
         if status in _CLOSED or 300 <= status < 400:
             self._not_before = now + self._breaker
             self._breaker = min(2 * self._breaker, _BREAKER_LONGEST)
+            return self._again(batch, "rejected")
         return [Drop(batch.events, "rejected", batch.report)]
 
-    def abandon(self, reason: str) -> list[Drop]:
-        """Give up all that is under way."""
-        dropped = [Drop(batch.events, reason, batch.report) for batch in self._pending]
+    def abandon(self, reason: str, *, in_flight: bool = True) -> list[Drop]:
+        """Give up all that is under way; what is stored is left to whoever stored it.
+
+        Without `in_flight`, what was sent is still to be answered.
+        """
+        batches = self.batches() if in_flight else self._pending
+        dropped = [
+            Drop(batch.events, reason, batch.report) for batch in batches if batch.place is None
+        ]
+        if in_flight:
+            self._in_flight = None
         self._pending.clear()
         return dropped
 
     def _accepted(self, batch: Batch, answer: Answer) -> list[Drop]:
         self._breaker = _BREAKER_FIRST
+        self._failures = 0
         refused = [batch.events[index] for index in self._named(batch, answer)]
         self.delivered += len(batch.events) - len(refused)
         # The report was taken with the rest, so it is not to be said again.
         return [Drop(refused, "rejected", {})] if refused else []
 
-    def _later(self, batch: Batch, answer: Answer, now: float, chance: float) -> list[Drop]:
+    def _again(self, batch: Batch, reason: str) -> list[Drop]:
+        """Keep the batch for another try: the store has it, or memory for so many tries."""
         batch.tries += 1
-        pause = chance * min(_FIRST_DELAY * 2**batch.tries, _LONGEST_DELAY)
-        self._not_before = now + max(pause, answer.retry_after or 0.0)
-        if batch.tries >= _TRIES:
-            return [Drop(batch.events, "network_error", batch.report)]
+        if batch.tries >= _TRIES and batch.store_at == math.inf:
+            return [Drop(batch.events, reason, batch.report)]
+        batch.is_done = False
+        if batch.place is not None:
+            return []
+        if batch.store_at < math.inf:
+            batch.store_at = batch.closed_at  # it will take a while: nothing is won by waiting
         self._pending.insert(0, batch)
         return []
 
@@ -203,8 +338,8 @@ class Delivery:
             return [Drop(events, "too_large", batch.report)]
         middle = len(events) // 2
         self._pending[:0] = [
-            Batch(events[:middle], part_key(batch.key, 0), batch.closed_at, batch.report),
-            Batch(events[middle:], part_key(batch.key, 1), batch.closed_at, {}),
+            batch.part(events[:middle], 0, batch.report),
+            batch.part(events[middle:], 1, {}),
         ]
         return []
 
@@ -213,7 +348,7 @@ class Delivery:
         kept = [event for index, event in enumerate(batch.events) if index not in named]
         if not named or not kept:
             return [Drop(batch.events, "rejected", batch.report)]
-        self._pending.insert(0, Batch(kept, part_key(batch.key, 0), batch.closed_at, batch.report))
+        self._pending.insert(0, batch.part(kept, 0, batch.report))
         return [Drop([batch.events[index] for index in named], "rejected", {})]
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The route of a run: identity, sampling, notice and transport, wired up on the worker.
+"""The route of a run: identity, sampling, notice, spool and transport, wired up on the worker.
 
 Making a route reads the disk and may write the install id, so nobody but the worker does it.
 """
@@ -10,7 +10,14 @@ from getpatter.telemetry.env import Settings
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import new_id, open_state, run_id
 from getpatter.telemetry.ledger import Ledger, NoLedger
-from getpatter.telemetry.transport import HttpTransport, StderrTransport, shown, usable_endpoint
+from getpatter.telemetry.spool import Spool
+from getpatter.telemetry.transport import (
+    HttpTransport,
+    StderrTransport,
+    is_loopback,
+    shown,
+    usable_endpoint,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
 
     from getpatter.telemetry.delivery import Answer, Batch
     from getpatter.telemetry.losses import Losses
-    from getpatter.telemetry.worker import Transport
+    from getpatter.telemetry.outbox import Transport
 
 __all__ = ["Route", "Run"]
 
@@ -47,7 +54,8 @@ class Run:
 class Route:
     """How events of one run are built, whether they may leave, and what carries them away.
 
-    `transport` is None where nothing can be sent; `problem` is then the loss reason.
+    `problem` is the loss reason where nothing can be sent, else None. `spool` is None where
+    nothing can be stored.
     """
 
     def __init__(self, run: Run, losses: "Losses") -> None:
@@ -55,31 +63,45 @@ class Route:
         # An opt-out since the client was made has erased the identity: no new one is made then.
         has_consent = consent.resolve(run.environ, run.flag) is not None
         self._state = open_state(run.environ, writable=has_consent and not run.is_debug)
-        rate = Settings.load(run.environ).sample_rate
+        self.rate = Settings.load(run.environ).sample_rate
         common = events.common_fields(
             run.sdk_version, self._state.install_id(new_id()), run.environ
         )
+        self.version = str(common["sdk_version"])
         self.build = events.Builder(
             common,
-            Gate(run_id(), rate),
+            Gate(run_id(), self.rate),
             losses,
             age=self._state.age_seconds(),
             asked=time.monotonic(),
         ).build
-        self.problem = "endpoint_invalid"
-        self.transport: Transport | None = None
+        self._url = None if run.is_debug else usable_endpoint(run.endpoint)
+        self.problem = None if run.is_debug or self._url is not None else "endpoint_invalid"
         self._ledger: Ledger | NoLedger = NoLedger()
-        if run.is_debug:
-            self.transport = StderrTransport()
-        else:
-            url = usable_endpoint(run.endpoint)
-            if self._state.directory is not None and self._state.writable:
-                self._ledger = Ledger(
-                    self._state.directory, url and shown(url), losses, run.environ
-                )
-            if url is not None:
-                self.transport = HttpTransport(url, str(common["sdk_version"]), rate)
+        self.spool: Spool | None = None
+        directory = self._state.directory if self._state.writable else None
+        if directory is not None and not run.is_debug:
+            where = None if self._url is None else shown(self._url)
+            self._ledger = Ledger(directory, where, losses, run.environ)
+            if self._url is not None:
+                self.spool = Spool(directory, self._url, losses)
         self._has_notice = run.is_debug or self._state.is_notice_shown()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether sending stays on this machine, and so needs no thread of its own."""
+        return self._run.is_debug
+
+    @property
+    def needs_name(self) -> bool:
+        """Whether the collector is named, so that asking it begins with a look-up: the one step
+        that nothing can put an end to.
+        """
+        return self._url is not None and not is_loopback(self._url)
+
+    def open_transport(self) -> "Transport":
+        """Return what carries batches away; loads what that needs."""
+        return StderrTransport() if self._url is None else HttpTransport(self._url)
 
     def note(self, batch: "Batch | None" = None, answer: "Answer | None" = None) -> None:
         """Note in the ledger what was sent and answered, and what was lost since the last note."""
@@ -89,9 +111,13 @@ class Route:
             body = events.encode(batch.events).decode("ascii")
             self._ledger.note(body, batch.key, answer.status)
 
+    def has_consent(self) -> bool:
+        """Return whether consent still stands."""
+        return consent.resolve(self._run.environ, self._run.flag) is not None
+
     def may_send(self) -> bool:
         """Return whether events may leave now: consent still stands and the notice was shown."""
-        if consent.resolve(self._run.environ, self._run.flag) is None:
+        if not self.has_consent():
             return False
         if not self._has_notice:
             self._has_notice = notice.show()

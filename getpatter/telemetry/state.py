@@ -26,6 +26,9 @@ FIRST_RUN = "first-run"
 VERSION = "version"
 NOTICE = "notice"
 LEDGER = "ledger"
+SPOOL = "spool"
+#: What a file of the spool that cannot be used is called from then on.
+ASIDE = ".aside"
 
 # What `disable` erases. `first-run` and `notice` are no identity: both stay, so that enabling
 # again neither counts the install a second time nor repeats the notice.
@@ -125,6 +128,7 @@ def set_opt_out(environ: "Mapping[str, str]", *, disabled: bool) -> None:
     if disabled:
         # Earlier versions kept none, and a file of that name in their places is someone else's.
         problems += [_files.remove(os.path.join(place, LEDGER)) for place in found.own]
+        problems += [_files.remove(path) for place in found.own for path in _spooled(place)]
         problems += [_files.remove(path) for place in places for path in _left_behind(place)]
     for problem in problems:
         if problem is not None:
@@ -154,10 +158,19 @@ def _store_opt_out(places: tuple[str, ...]) -> None:
 
 def _left_behind(place: str) -> list[str]:
     """Return the temporary files of writers that were killed: they may hold an identity."""
+    return [path for path in _listed(place) if _files.is_temporary(os.path.basename(path))]
+
+
+def _spooled(place: str) -> list[str]:
+    """Return the files of the spool that hold events; its locks stay with who holds them."""
+    directory = os.path.join(place, SPOOL)
+    ends = (".json", ASIDE)
+    return [path for path in _listed(directory) if path.endswith(ends)] + _left_behind(directory)
+
+
+def _listed(place: str) -> list[str]:
     try:
-        return [
-            os.path.join(place, name) for name in os.listdir(place) if _files.is_temporary(name)
-        ]
+        return [os.path.join(place, name) for name in os.listdir(place)]
     except (OSError, ValueError):
         return []
 

@@ -3,7 +3,7 @@
 The one place that puts the facts together for a person; the same rows serve `--json`.
 """
 
-from getpatter.telemetry import consent, env, state
+from getpatter.telemetry import consent, env, exits, ledger, spool, state
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
 from getpatter.telemetry.install_id import open_state
 from getpatter.telemetry.transport import usable_endpoint
@@ -19,6 +19,7 @@ def collect() -> "dict[str, object]":
     decided = consent.decide(rules)
     rate, understood = env.parse_sample_rate(settings.get("PATTER_TELEMETRY_SAMPLE"))
     install = open_state(environ, writable=False)
+    exit_choice = exits.choose(environ, is_program=True)
     named = settings.endpoint
     url = usable_endpoint(named or DEFAULT_ENDPOINT)
     # A query may hold a token.
@@ -35,7 +36,27 @@ def collect() -> "dict[str, object]":
         "state_directory": install.directory,
         "state_problem": install.problem,
         "notice_shown": install.is_notice_shown(),
+        "exit": {"mode": exit_choice.mode, "why": exit_choice.why},
+        "exit_understood": exits.is_understood(environ),
+        "spooled": 0 if install.directory is None else spool.waiting(install.directory),
+        "lost": _lost(install.directory),
     }
+
+
+def _lost(directory: "str | None") -> "dict[str, dict[str, int]]":
+    """Return what the ledger says was lost: event → reason → how many."""
+    lost: dict[str, dict[str, int]] = {}
+    try:
+        entries = [] if directory is None else ledger.read(directory)
+    except OSError:
+        return {}
+    for entry in entries:
+        dropped = entry.get("dropped")
+        for event, reasons in dropped.items() if isinstance(dropped, dict) else ():
+            for reason, times in reasons.items():
+                counts = lost.setdefault(event, {})
+                counts[reason] = counts.get(reason, 0) + times
+    return lost
 
 
 def render(found: "dict[str, object]") -> str:
@@ -76,4 +97,22 @@ def _settings(found: "dict[str, object]") -> "list[str]":
         lines.append(f"State: {found['state_directory']}")
     if found["debug"]:
         lines.append("Debug: events are printed, nothing is sent.")
+    return lines + _delivery(found)
+
+
+def _delivery(found: "dict[str, object]") -> "list[str]":
+    at_exit, lost = found["exit"], found["lost"]
+    assert isinstance(at_exit, dict)  # noqa: S101 - as above
+    assert isinstance(lost, dict)  # noqa: S101
+    lines = [f"At exit: {at_exit['mode']} ({at_exit['why']})"]
+    if not found["exit_understood"]:
+        modes = ", ".join(exits.MODES)
+        lines[-1] += f"; {exits.SETTING} is none of {modes}, so it does not count"
+    lines.append(f"Waiting on disk: {found['spooled']} events")
+    told = [
+        f"{times} {event} ({reason})"
+        for event, reasons in sorted(lost.items())
+        for reason, times in sorted(reasons.items())
+    ]
+    lines.append("Lost, as far as the ledger reaches back: " + (", ".join(told) or "nothing"))
     return lines

@@ -5,93 +5,74 @@ seconds end it. `record` and `wake` may run anywhere, also within themselves; ev
 waits or does I/O happens on the thread or in a `flush` that somebody asked for.
 """
 
-import atexit
-import logging  # noqa: F401 - see `_FORK_SECONDS`
-import os
-import sys
 import threading
 import time
-import weakref
 
+from getpatter.telemetry import _hooks
+from getpatter.telemetry._tables import EVENT_NAMES
 from getpatter.telemetry.buffer import Buffer
-from getpatter.telemetry.delivery import BATCH_EVENTS, Batch, Delivery
 from getpatter.telemetry.losses import Losses
+from getpatter.telemetry.rate_limit import BURST, PER_SECOND, RateLimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Protocol
 
-    from getpatter.telemetry.delivery import Answer, Drop
-
-    class Transport(Protocol):
-        """What carries a batch away."""
-
-        def send(self, batch: Batch, now: float, timeout: float = ...) -> Answer: ...
-        def close(self) -> None: ...
-
-    class Route(Protocol):
-        """What a run needs to send: made on the worker, because making it reads the disk."""
-
-        transport: Transport | None
-        problem: str
-
-        def build(
-            self, name: object, dimensions: Mapping[str, object], at: float
-        ) -> dict[str, object] | None: ...
-        def may_send(self) -> bool: ...
-        def note(self, batch: Batch | None = None, answer: Answer | None = None) -> None: ...
-
+    from getpatter.telemetry.outbox import Outbox, Route, Transport
 
 __all__ = ["EXIT_SECONDS", "Worker"]
 
-# A busy process sends about one request a second; a batch that is full does not wait.
-_LINGER = 1.0
+# A full batch does not wait: the collector refuses more.
+_BATCH_EVENTS = 64
 # A script that fails for want of configuration ends soon: what it says leaves first.
 _URGENT = frozenset({"first_run", "config_incomplete"})
-_URGENT_LINGER = 0.1
 _IDLE_SECONDS = 10.0
-_REQUEST_SECONDS = 3.0
+# No thread waits for a lock for longer than a step of the worker can take, loading included.
+_STEP_SECONDS = 3.0
 # Loading `requests` takes 0.1 s, many times that on a busy machine; no fork is held up for longer.
-# It needs a lock that logging's own fork hook takes: hooks run last in, first out, so logging is
-# there before ours is registered.
 _FORK_SECONDS = 5.0
 #: What an ending program waits for at most, in seconds.
 EXIT_SECONDS = 0.5
+# What it waits for the thread to notice where the rest is left to others.
+_NOTICE_SECONDS = 0.05
 
 
 class _ExitTime:
-    """What is left of `EXIT_SECONDS`: one for all clients of the process, which ends only once."""
+    """What is left of `EXIT_SECONDS`: one for all clients of the process, which ends only once;
+    and the directories whose sender has been started.
+    """
 
-    __slots__ = ("left",)
+    __slots__ = ("left", "senders")
 
     def __init__(self) -> None:
         self.left = EXIT_SECONDS
+        self.senders: set[str] = set()
 
 
 _EXIT_TIME = _ExitTime()
 
 
 class Worker:
-    """Owns the buffer, the delivery and the thread of one client.
+    """Owns the buffer, the outbox and the thread of one client.
 
     `open_route` is called once, on the worker, before the first send. `_io` is held by whoever
-    does I/O: the thread, or a `flush` where no thread can run.
+    does a step: the thread, or a `flush` where no thread can run. `environ` says how to exit;
+    `burst` and `per_second` are the rate limit.
     """
 
-    def __init__(self, open_route: "Callable[[Losses], Route]") -> None:
+    def __init__(
+        self,
+        open_route: "Callable[[Losses], Route]",
+        environ: "Mapping[str, str]",
+        burst: int = BURST,
+        per_second: float = PER_SECOND,
+    ) -> None:
         self._open_route = open_route
+        self._environ = environ
+        self._limits = (burst, per_second)
         self._stopped: str | None = None
         self._reset()
-        # Hooks cannot be taken back, so they must not keep a forgotten client alive.
-        me = weakref.ref(self)
-        atexit.register(_at_exit, me)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(
-                before=lambda: _before_fork(me),
-                after_in_parent=lambda: _after_fork_in_parent(me),
-                after_in_child=lambda: _after_fork_in_child(me),
-            )
+        _hooks.install(self)
 
     def _reset(self) -> None:
         """Begin with nothing: in the constructor, and in a `fork` child, whose parent sends what
@@ -99,13 +80,14 @@ class Worker:
         """
         self.losses = Losses()
         self.buffer = Buffer(self.losses)
-        self.delivery = Delivery()
-        self._route: Route | None = None
+        self._limit = RateLimit(EVENT_NAMES, *self._limits)
+        self._outbox: Outbox | None = None
         self._io = threading.Lock()
         self._idle = threading.Condition()
         self._running = threading.Lock()
         # Held while modules are loaded; see `before_fork`.
         self._loading = threading.Lock()
+        self._has_loaded = False
         self._forking: int | None = None
         # A binary semaphore: releasing it wakes the thread, and needs no lock of its own.
         self._bell = threading.Lock()
@@ -118,6 +100,7 @@ class Worker:
         self._is_busy = False
         self._is_exiting = False
         self._is_ending = self._stopped is not None
+        self._is_hooked = False
 
     # the host's side
 
@@ -126,11 +109,15 @@ class Worker:
         if self._stopped is not None:
             self.losses.count(name, self._stopped)
             return
-        waiting = self.buffer.put((name, dimensions, time.monotonic()))
+        now = time.monotonic()
+        if not self._limit.take(name, now):
+            self.losses.count(name, "rate_limit")
+            return
+        waiting = self.buffer.put((name, dimensions, now))
         if type(name) is str and name in _URGENT:
             self._is_urgent = True
             self.wake()
-        elif self._is_asleep or waiting % BATCH_EVENTS == 0:
+        elif self._is_asleep or waiting % _BATCH_EVENTS == 0:
             self._is_asleep = False
             self.wake()
         if self._is_ending:
@@ -138,14 +125,22 @@ class Worker:
 
     def wake(self) -> None:
         """Ring for the thread; start it if there is none. Never waits for it."""
-        # After the exit hook a thread might never get to run, and starting it never end.
-        may_start = not self._is_exiting and not sys.is_finalizing()
-        if may_start and self._running.acquire(blocking=False):
+        if not self._is_exiting and self._running.acquire(blocking=False):
             try:
-                threading.Thread(target=self._run, name="getpatter-telemetry", daemon=True).start()
+                self._start_thread()
             except RuntimeError:
-                # No thread can be started (any more): `flush` does the work itself.
+                # No thread can be had (any more): a flush does its work, at the latest at exit.
                 self._running.release()
+                return
+        self._ring()
+
+    def _start_thread(self) -> None:
+        if not self._is_hooked:
+            self._is_hooked = True
+            _hooks.install_in_child(self)
+        threading.Thread(target=self._run, name="getpatter-telemetry", daemon=True).start()
+
+    def _ring(self) -> None:
         try:
             self._bell.release()
         except RuntimeError:
@@ -169,7 +164,7 @@ class Worker:
                 now = time.monotonic()
                 if now >= until:
                     return False
-                if not self._is_busy and now + self.delivery.wait(now) > until:
+                if not self._is_busy and self._rests_until(now) > until:
                     return self._is_done()  # asked again: a step may just have ended
                 if not self._running.locked():
                     break
@@ -179,40 +174,56 @@ class Worker:
         self._work_here(until)
         return self._is_done()
 
+    def _rests_until(self, now: float) -> float:
+        """Return until when the collector is to be left alone; `now` if it is not."""
+        outbox = self._outbox
+        if outbox is None or outbox.delivery.is_in_flight:
+            return now
+        return now + outbox.delivery.wait(now)
+
     def close(self, timeout: float) -> bool:
-        """`flush`, give up the rest as `shutdown`, and take no more records."""
+        """`flush`, put the rest on disk (or give it up as `shutdown`), and take no more."""
         delivered = self.flush(timeout)
-        self._stopped = self._stopped or "shutdown"
-        self._is_ending = True
-        if self._io.acquire(blocking=False):
-            try:
-                self._give_up(self._stopped)
-            finally:
-                self._io.release()
+        if self._stopped is None:
+            self._stopped = "shutdown"
+            self._is_ending = True
+            self._seal(_STEP_SECONDS, is_last=not self._running.locked())
         if self._running.locked():
-            self.wake()  # it ends; if a request is under way, it gives up the rest after that
+            self.wake()  # it ends; a request that is under way is answered before
         return delivered
 
     def stats(self) -> "dict[str, object]":
-        """Return what was delivered, what waits, and what was lost by event and reason."""
+        """Return what was delivered, what waits in memory and on disk, and what was lost by event
+        and reason.
+        """
         lost: dict[str, dict[str, int]] = {}
         for (event, reason), times in self.losses.totals().items():
             lost.setdefault(event, {})[reason] = times
-        waiting = len(self.buffer) + self.delivery.waiting()
-        return {"delivered": self.delivery.delivered, "waiting": waiting, "lost": lost}
+        outbox = self._outbox
+        waiting = len(self.buffer) + (0 if outbox is None else outbox.delivery.waiting())
+        return {
+            "delivered": 0 if outbox is None else outbox.delivered,
+            "waiting": waiting,
+            "spooled": 0 if outbox is None else outbox.spooled,
+            "lost": lost,
+        }
+
+    def _is_in_flight(self) -> bool:
+        return self._outbox is not None and self._outbox.delivery.is_in_flight
 
     def _is_done(self) -> bool:
-        return not (len(self.buffer) or self._is_busy or not self.delivery.is_empty)
+        outbox = self._outbox
+        return not (len(self.buffer) or self._is_busy or (outbox and not outbox.is_empty))
 
     # the worker's side
 
     def _run(self) -> None:
         while True:
             with self._io:
-                pause = self._step(time.monotonic(), _REQUEST_SECONDS)
+                pause = self._step(time.monotonic())
             with self._idle:
                 self._idle.notify_all()
-            if self._is_ending:
+            if self._is_exiting or (self._is_ending and not self._is_in_flight()):
                 break  # what comes now is sent by its caller, or by nobody
             if pause is None:
                 self._is_asleep = True
@@ -229,12 +240,10 @@ class Worker:
     def _retire(self) -> None:
         """End the thread: the connection is closed, and a later record starts another thread."""
         with self._io:
-            if self._stopped is None:
-                self._disconnect()
-            else:
-                self._give_up(self._stopped)
-            if self._route is not None and self._stopped != "opted_out":
-                self._route.note()  # what was lost without any request
+            if self._outbox is not None:
+                self._outbox.disconnect(_NOTICE_SECONDS)
+                if self._stopped is not None:
+                    self._outbox.release()
         self._running.release()
         with self._idle:
             self._idle.notify_all()  # who waits goes on without the thread
@@ -248,130 +257,101 @@ class Worker:
             now = time.monotonic()
             if now >= until or not self._io.acquire(timeout=until - now):
                 return
+            self._is_flushing = True
             try:
                 pause = self._step(now, until - now)
             finally:
                 self._io.release()
-            if pause is None or now + pause >= until:
+            # A courier that is under way since before rings when it is back.
+            if pause is None or (now + pause >= until and not self._is_in_flight()):
                 break
-            time.sleep(pause)
+            self._bell.acquire(timeout=max(0.0, min(pause, until - time.monotonic())))
         self._is_asleep = True  # the next record tries again to start a thread
 
-    def _step(self, now: float, timeout: float) -> float | None:
+    def _step(self, now: float, here: float | None = None) -> float | None:
         """Do the next thing; answer how long to wait for the one after it, None for no end."""
         self._is_busy = True
         try:
-            if self._stopped is not None:
-                self._give_up(self._stopped)
+            if self._outbox is None and not len(self.buffer):
                 return None
-            if not self.delivery.is_empty:
-                return self._send(now, timeout)
-            linger = self._linger(now)
-            if linger is None or linger > 0:
-                return linger
-            if len(self.buffer) <= BATCH_EVENTS:
+            outbox = self._opened()
+            urgent, flushing = self._is_urgent, self._is_flushing
+            if len(self.buffer) <= _BATCH_EVENTS:
                 # Cleared before the records are taken: who asks meanwhile, asks for the next batch.
                 self._is_urgent = self._is_flushing = False
-            self._close_batch(now)
+            before = len(self.buffer)
+            pause = outbox.step(now, urgent=urgent, flushing=flushing, here=here)
+            if urgent and before and len(self.buffer) >= before:
+                self._is_urgent = True  # they have not been taken yet
+            if flushing and not outbox.is_empty:
+                self._is_flushing = True
+            if outbox.stopped is not None:
+                self._stopped, self._is_ending = outbox.stopped, True
         except Exception:
             # The worker's one catch-all: an error of ours must not end it, nor reach the host.
             # Whatever it was about goes, or it would come again.
-            if not self._abandon("internal_error"):
-                self.buffer.lose("internal_error", BATCH_EVENTS)
+            self._lose_what_fails()
+            return 0.0
+        else:
+            return pause
         finally:
             self._is_busy = False
-        return 0.0
 
-    def _linger(self, now: float) -> float | None:
-        """Return how long the oldest record may still wait for company; None if there is none."""
-        since = self.buffer.oldest()
-        if since is None:
-            return None
-        if len(self.buffer) >= BATCH_EVENTS or self._is_flushing:
-            return 0.0
-        return max(0.0, since + (_URGENT_LINGER if self._is_urgent else _LINGER) - now)
-
-    def _close_batch(self, now: float) -> None:
-        """Take up to a batch of records, build their events and hand them to the delivery."""
-        route = self._route
-        if route is None:
+    def _opened(self) -> "Outbox":
+        """Return the outbox; make it if there is none, which loads what only sending needs."""
+        if self._outbox is None:
             with self._loading:
-                route = self._route = self._open_route(self.losses)
-        if route.transport is None:
-            self.buffer.lose(route.problem)
-            return
-        if not route.may_send():
-            self._stop("opted_out")
-            return
-        events = []
-        for name, dimensions, at in self.buffer.take(BATCH_EVENTS):
-            event = route.build(name, dimensions, at)
-            if event is not None:
-                events.append(event)
-        if events:
-            key = os.urandom(16).hex()
-            self.delivery.add(Batch(events, key, now, self.losses.take_unreported()))
+                from getpatter.telemetry.outbox import Outbox
 
-    def _send(self, now: float, timeout: float) -> float:
-        route = self._route
-        batch = self.delivery.next(now)
-        if batch is None or route is None or route.transport is None:
-            return self.delivery.wait(now)
-        # Consent is asked again before each send, a retry included.
-        if not route.may_send():
-            self._stop("opted_out")
-            return 0.0
-        answer = route.transport.send(batch, now, timeout)
-        chance = int.from_bytes(os.urandom(4), "big") / 2**32
-        for drop in self.delivery.answered(answer, time.monotonic(), chance):
-            self._count(drop)
-        route.note(batch, answer)
-        return 0.0
+                route = self._open_route(self.losses)
+                self._outbox = Outbox(
+                    route,
+                    self.buffer,
+                    self.losses,
+                    open_transport=lambda: self._load_transport(route),
+                    ring=self._ring,
+                )
+        return self._outbox
 
-    def _stop(self, reason: str) -> None:
-        """Take no more, and give up what there is."""
-        self._stopped = reason
-        self._is_ending = True
-        self._give_up(reason)
+    def _load_transport(self, route: "Route") -> "Transport":
+        with self._loading:
+            transport = route.open_transport()
+            self._has_loaded = True
+        return transport
 
-    def _give_up(self, reason: str) -> None:
-        self._abandon(reason)
-        self.buffer.lose(reason)
-        self._disconnect()
-
-    def _abandon(self, reason: str) -> bool:
-        """Give up what is under way; answer whether anything was."""
-        dropped = self.delivery.abandon(reason)
-        for drop in dropped:
-            self._count(drop)
-        return bool(dropped)
-
-    def _disconnect(self) -> None:
-        if self._route is not None and self._route.transport is not None:
-            self._route.transport.close()
-
-    def _count(self, drop: "Drop") -> None:
-        self.losses.give_back(drop.report)
-        for event in drop.events:
-            self.losses.count(event["event"], drop.reason)
+    def _lose_what_fails(self) -> None:
+        if self._outbox is None or not self._outbox.give_up("internal_error"):
+            self.buffer.lose("internal_error", _BATCH_EVENTS)
 
     # the end, and fork
 
     def end(self) -> None:
-        """Deliver what there is before the interpreter ends, within `EXIT_SECONDS`.
+        """See to what is left before the interpreter ends, in the way that `exit` chooses.
 
         From then on no thread is started, and the one there is ends: in the interpreter's last
         moments it could be stopped anywhere, and what it holds would be held for ever.
         """
         begun = time.monotonic()
-        self.flush(_EXIT_TIME.left)
+        mode = "none" if self._is_done() else self._exit_mode()
+        if mode == "wait":
+            self.flush(_EXIT_TIME.left)
         self._is_exiting = self._is_ending = True
+        if mode == "detach":
+            self._seal(EXIT_SECONDS, is_last=False)
+            self._hand_over()
+        else:
+            self._seal(EXIT_SECONDS, is_last=True, is_kept=mode != "none")
         if self._running.locked():
-            self.wake()
+            self._ring()
             left = begun + _EXIT_TIME.left - time.monotonic()
-            if self._running.acquire(timeout=max(0.0, left)):
+            if self._running.acquire(timeout=max(_NOTICE_SECONDS, left if mode == "wait" else 0)):
                 self._running.release()
         _EXIT_TIME.left = max(0.0, begun + _EXIT_TIME.left - time.monotonic())
+
+    def _exit_mode(self) -> str:
+        from getpatter.telemetry import exits  # only a program that ends with something left
+
+        return exits.choose(self._environ).mode
 
     def _take_along(self) -> None:
         """See to a record that came when the thread had ended, or was about to."""
@@ -379,19 +359,51 @@ class Worker:
             self.buffer.lose(self._stopped)
             return
         until = time.monotonic() + _EXIT_TIME.left
-        self.flush(_EXIT_TIME.left)
-        if self._io.acquire(blocking=False):
+        mode = self._exit_mode()
+        if mode == "wait":
+            self.flush(_EXIT_TIME.left)
+        self._seal(EXIT_SECONDS, is_last=mode != "detach", is_kept=mode != "none")
+        if mode == "detach":
+            self._hand_over()
+        elif self._io.acquire(blocking=False):
             try:
-                self._disconnect()  # the next one may never come
+                if self._outbox is not None:
+                    self._outbox.disconnect()  # the next one may never come
             finally:
                 self._io.release()
         _EXIT_TIME.left = max(0.0, until - time.monotonic())
+
+    def _seal(self, seconds: float, *, is_last: bool, is_kept: bool = True) -> None:
+        """Put on disk what is not delivered, if whoever is at work there lets us in time.
+
+        `is_last`: nobody sends it from here, so that another process may have it at once.
+        """
+        if not self._io.acquire(timeout=seconds):
+            return
+        try:
+            if is_kept and (len(self.buffer) or self._outbox is not None):
+                self._opened().seal(time.monotonic())
+            if is_last and self._outbox is not None:
+                self._outbox.release()
+        except Exception:  # as in `_step`
+            self._lose_what_fails()
+        finally:
+            self._io.release()
+
+    def _hand_over(self) -> None:
+        """Start a sender for what is on disk, once a process and directory."""
+        from getpatter.telemetry import exits
+
+        directory = None if self._outbox is None else self._outbox.hand_over()
+        if directory is not None and directory not in _EXIT_TIME.senders:
+            _EXIT_TIME.senders.add(directory)
+            exits.start_sender(directory, self._environ)
 
     def before_fork(self) -> None:
         """Wait until no module is being loaded: the child, which lacks the thread that loads it,
         would wait for that module for ever, and so would the host's own import of it.
         """
-        if self._route is None and self._loading.acquire(timeout=_FORK_SECONDS):
+        if not self._has_loaded and self._loading.acquire(timeout=_FORK_SECONDS):
             self._forking = threading.get_ident()
 
     def after_fork_in_parent(self) -> None:
@@ -403,28 +415,7 @@ class Worker:
     def after_fork_in_child(self) -> None:
         """Begin anew."""
         _EXIT_TIME.left = EXIT_SECONDS
+        _EXIT_TIME.senders.clear()
+        if self._outbox is not None:
+            self._outbox.drop_inherited()
         self._reset()
-
-
-def _at_exit(worker: "weakref.ref[Worker]") -> None:
-    alive = worker()
-    if alive is not None:
-        alive.end()
-
-
-def _before_fork(worker: "weakref.ref[Worker]") -> None:
-    alive = worker()
-    if alive is not None:
-        alive.before_fork()
-
-
-def _after_fork_in_parent(worker: "weakref.ref[Worker]") -> None:
-    alive = worker()
-    if alive is not None:
-        alive.after_fork_in_parent()
-
-
-def _after_fork_in_child(worker: "weakref.ref[Worker]") -> None:
-    alive = worker()
-    if alive is not None:
-        alive.after_fork_in_child()

@@ -125,6 +125,28 @@ def test_every_variable_that_is_documented_is_read() -> None:
     assert set(re.findall(r"`([A-Z][A-Z0-9_]+)`", table)) <= known
 
 
+# the reader's questions
+
+QUESTIONS = [
+    "Why",
+    "What exactly",
+    "What never",
+    "When",
+    "Where to",
+    "Who sees it",
+    "How long",
+    "See it yourself",
+    "Turn it off",
+    "For maintainers",
+]
+
+
+def test_the_page_answers_every_question_in_order() -> None:
+    sections = re.findall(r"^## (.*)\n+(.*)$", prose_of(PAGE), re.MULTILINE)
+    answered = [heading for heading, answer in sections if answer and not answer.startswith("#")]
+    assert [heading for heading in answered if heading in QUESTIONS] == QUESTIONS
+
+
 # events, fields, reasons, exit codes
 
 

@@ -106,17 +106,36 @@ def test_disable_that_cannot_be_stored_says_what_to_set_instead(
     assert result.stdout == ""
     assert "could not be stored" in result.stderr
     assert "DO_NOT_TRACK=1" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("arguments", [(), ("nonsense",), ("telemetry", "nonsense")])
-def test_a_wrong_command_line_is_exit_2_and_no_traceback(
+def test_a_wrong_command_line_is_exit_2_and_one_line(
     command: Command, arguments: tuple[str, ...]
 ) -> None:
     result = command(*arguments)
     assert result.returncode == 2
-    assert "usage: getpatter" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert result.stderr.startswith("getpatter")
+    assert "--help" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [("telemetry", "status"), ("telemetry", "--help")])
+def test_an_output_that_cannot_be_written_is_exit_1_and_one_line(
+    child_environment: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    with open(os.devnull) as unwritable:
+        result = subprocess.run(
+            [sys.executable, "-m", "getpatter", *arguments],
+            check=False,
+            env=child_environment,
+            stdout=unwritable,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1, result.stderr
 
 
 def test_help_has_examples(command: Command) -> None:

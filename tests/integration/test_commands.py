@@ -164,7 +164,8 @@ def test_credentials_of_an_endpoint_are_never_shown(
 def test_a_wrong_command_line_is_exit_2(command: Command, arguments: tuple[str, ...]) -> None:
     said = command(*arguments)
     assert said.returncode == 2
-    assert said.stderr.startswith("usage: getpatter telemetry")
+    assert said.stderr.startswith(f"getpatter telemetry {arguments[0]}: ")
+    assert len(said.stderr.splitlines()) == 1
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(child_environment: dict[str, str]) -> None:

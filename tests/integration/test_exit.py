@@ -195,7 +195,7 @@ print(CLIENT.stats())
     first, second, stats = done.stdout.splitlines()
     assert first == "1"
     assert second == "3"
-    assert stats == "{'delivered': 4, 'waiting': 0, 'lost': {}}"
+    assert stats == "{'delivered': 4, 'waiting': 0, 'spooled': 0, 'lost': {}}"
     assert numbers(receiver) == [0, 1, 2, 3]
 
 

@@ -43,6 +43,7 @@ def test_the_next_send_does_not_happen_and_the_queue_is_emptied(
     assert client.stats() == {
         "delivered": 1,
         "waiting": 0,
+        "spooled": 0,
         "lost": {"agent_configured": {"opted_out": 203}},
     }
 
@@ -82,6 +83,7 @@ def test_what_waits_behind_a_request_under_way_does_not_follow_it(
     assert client.stats() == {
         "delivered": 1,
         "waiting": 0,
+        "spooled": 0,
         "lost": {"agent_configured": {"opted_out": 500}},
     }
 

@@ -102,7 +102,7 @@ def test_off_by_environment_or_flag_touches_nothing_at_all(
     assert told["seen"] == []
     assert told["threads"] == ["MainThread"]
     assert told["third_party"] == []
-    assert told["stats"] == {"delivered": 0, "waiting": 0, "lost": {}}
+    assert told["stats"] == {"delivered": 0, "waiting": 0, "spooled": 0, "lost": {}}
     assert tree(tmp_path) == before
     assert receiver.requests == []
 

@@ -1,6 +1,7 @@
 """Whatever a collector answers: no event and no report is lost, doubled or sent under two keys.
 
-A `Delivery` and a real `Losses` on one side, a collector that keeps keys on the other.
+A `Delivery`, a store that sometimes has no room and a real `Losses` on one side, a collector that
+keeps keys on the other.
 """
 
 import itertools
@@ -9,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from getpatter.telemetry.delivery import BATCH_EVENTS, Answer, Batch, Delivery, Drop
+from getpatter.telemetry.delivery import BATCH_EVENTS, Answer, Batch, Delivery, Drop, Send, Store
 from getpatter.telemetry.losses import Losses
 
 EVENT = "call_started"
@@ -32,6 +33,10 @@ class Accounts(RuleBasedStateMachine):
         self.delivered: list[int] = []
         self.dropped: list[int] = []
         self.content: dict[str, tuple[tuple[int, ...], tuple[object, ...]]] = {}
+        self.disk: dict[str, Batch] = {}
+        self.places = itertools.count()
+        self.has_room = True
+        self.in_flight: Batch | None = None
         self.heard = 0  # losses that reached the collector
         self.outside = 0  # losses that were counted before any batch
 
@@ -49,7 +54,28 @@ class Accounts(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.delivery.next(self.now) is not None)
+    @rule(has_room=st.booleans())
+    def disk_fills_or_empties(self, has_room: bool) -> None:
+        self.has_room = has_room
+
+    @rule()
+    def act(self) -> None:
+        """Do what the delivery says, as the outbox does."""
+        action = self.delivery.next(self.now)
+        if isinstance(action, Store):
+            for batch in action.batches:
+                place = f"place {next(self.places)}" if self.has_room else None
+                self.delivery.stored(batch, place)
+                if place is not None:
+                    self.disk[place] = batch
+        elif isinstance(action, Send):
+            assert self.in_flight is None
+            assert self.delivery.wait(self.now) == 0
+            self.in_flight = action.batch
+        elif self.delivery.is_empty and self.disk and self.delivery.wait(self.now) == 0:
+            self.delivery.add(self.disk[min(self.disk, key=lambda place: int(place[6:]))])
+
+    @precondition(lambda self: self.in_flight is not None)
     @rule(
         status=STATUSES,
         refused=st.lists(st.integers(-1, BATCH_EVENTS), max_size=8),
@@ -62,7 +88,7 @@ class Accounts(RuleBasedStateMachine):
         self.answer_with(Answer(status, refused, retry_after), chance)
 
     def answer_with(self, answer: Answer, chance: float) -> None:
-        batch = self.delivery.next(self.now)
+        batch, self.in_flight = self.in_flight, None
         assert batch is not None
         assert 1 <= len(batch.events) <= BATCH_EVENTS
         assert len(batch.key) == 32
@@ -72,7 +98,10 @@ class Accounts(RuleBasedStateMachine):
         before = self.delivery.delivered
         dropped = self.delivery.answered(answer, self.now, chance)
         gone = self.give_up(dropped)
+        if batch.place is not None and batch.is_done:
+            del self.disk[batch.place]
         if answer.status is not None and 200 <= answer.status < 300:
+            assert batch.is_done
             self.heard += sum(batch.report.values())
             taken = [number for number in numbers if number not in gone]
             assert self.delivery.delivered - before == len(taken)
@@ -84,22 +113,10 @@ class Accounts(RuleBasedStateMachine):
             assert self.delivery.wait(self.now) >= answer.retry_after - 1e-6
         assert self.delivery.wait(self.now) <= 3_600
 
-    @precondition(lambda self: not self.delivery.is_empty)
-    @rule(status=st.sampled_from([None, 429, 503]))
-    def collector_stays_away(self, status: int | None) -> None:
-        """Until the first batch is given up, which takes some tries."""
-        waiting = self.delivery.waiting()
-        for _ in range(10):
-            self.now += self.delivery.wait(self.now)
-            self.answer_with(Answer(status), 0.5)
-            if self.delivery.waiting() < waiting:
-                return
-        message = "a batch was never given up"
-        raise AssertionError(message)
-
     @rule()
     def abandon(self) -> None:
         self.give_up(self.delivery.abandon("shutdown"))
+        self.in_flight = None
         assert self.delivery.is_empty
 
     def give_up(self, dropped: list[Drop]) -> set[int]:
@@ -123,17 +140,19 @@ class Accounts(RuleBasedStateMachine):
         settled = self.delivered + self.dropped
         assert len(set(settled)) == len(settled)
         assert set(settled) <= self.added
-        assert len(self.added) - len(settled) == self.delivery.waiting()
-        assert self.delivery.is_empty == (self.delivery.waiting() == 0)
+        stored = sum(len(batch.events) for batch in self.disk.values())
+        assert len(self.added) - len(settled) == self.delivery.waiting() + stored
 
     def teardown(self) -> None:
         """In the end a collector takes everything: then it has heard of every loss, once."""
         self.now += 7_200
+        self.has_room = True
         self.add(1, 0)
-        while (batch := self.delivery.next(self.now)) is not None:
-            self.heard += sum(batch.report.values())
-            self.delivered += self.numbers_of(batch)
-            assert self.delivery.answered(Answer(200), self.now, 0.0) == []
+        while self.in_flight or self.disk or not self.delivery.is_empty:
+            if self.in_flight is not None:
+                self.answer_with(Answer(200), 0.0)
+            else:
+                self.act()
         assert sorted(self.delivered + self.dropped) == sorted(self.added)
         assert self.heard == self.outside + len(self.dropped)
         assert self.losses.take_unreported() == {}

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import Run, tree
 
+from getpatter.telemetry.testing import Receiver
+
 CODE = "import json; from getpatter.telemetry import status; print(json.dumps(status.collect()))"
 LINES = "from getpatter.telemetry import status; print(status.render(status.collect()))"
 RULES = [
@@ -36,6 +38,10 @@ def test_facts_of_a_fresh_install(run: Run, home: Path) -> None:
     found = facts(run, PATTER_TELEMETRY_ENDPOINT=None)
     rules = found.pop("rules")
     directory = found.pop("state_directory")
+    at_exit = found.pop("exit")
+    assert isinstance(at_exit, dict)
+    assert at_exit["mode"] in ("detach", "wait")  # it depends on the machine
+    assert at_exit["why"]
     assert found == {
         "enabled": True,
         "decided_by": {"rule": "default", "why": "nothing says off"},
@@ -46,6 +52,9 @@ def test_facts_of_a_fresh_install(run: Run, home: Path) -> None:
         "endpoint_from": "default",
         "state_problem": None,
         "notice_shown": False,
+        "exit_understood": True,
+        "spooled": 0,
+        "lost": {},
     }
     assert isinstance(rules, list)
     assert [rule["rule"] for rule in rules] == RULES
@@ -184,3 +193,35 @@ def test_notice_shown_is_told(run: Run, home: Path) -> None:
 
 def test_on_says_how_to_turn_it_off(run: Run) -> None:
     assert "getpatter telemetry disable" in lines(run)
+
+
+@pytest.mark.parametrize("mode", ["detach", "wait", "spool", "none"])
+def test_the_way_to_exit_is_said_and_why(run: Run, mode: str) -> None:
+    found = facts(run, PATTER_TELEMETRY_EXIT=mode)
+    assert found["exit"] == {"mode": mode, "why": "PATTER_TELEMETRY_EXIT says so"}
+    text = lines(run, PATTER_TELEMETRY_EXIT=mode)
+    assert f"At exit: {mode} (PATTER_TELEMETRY_EXIT says so)" in text
+
+
+def test_a_typo_in_the_way_to_exit_is_said(run: Run) -> None:
+    assert facts(run, PATTER_TELEMETRY_EXIT="deatch")["exit_understood"] is False
+    text = lines(run, PATTER_TELEMETRY_EXIT="deatch")
+    assert "PATTER_TELEMETRY_EXIT is none of detach, wait, spool, none" in text
+
+
+def test_what_waits_on_disk_and_what_was_lost_is_said(run: Run, receiver: Receiver) -> None:
+    receiver.answer(404)
+    code = """
+from getpatter.telemetry import TelemetryClient
+client = TelemetryClient(sdk_version="1")
+client.record("no_such_event")
+client.record("cli_command", cli_command="demo")
+assert not client.flush(10)
+"""
+    assert run(code).returncode == 0
+    found = facts(run)
+    assert found["spooled"] == 1
+    assert found["lost"] == {"unknown": {"unknown_event": 1}}
+    text = lines(run)
+    assert "Waiting on disk: 1 events" in text
+    assert "1 unknown (unknown_event)" in text

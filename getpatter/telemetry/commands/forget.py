@@ -31,8 +31,8 @@ def collect(
     try:
         install_id.set_opt_out(True)
     except OSError as error:
-        said = "".join(f"The collector's receipt: {receipt}\n" for receipt in _receipts(asked))
-        message = f"not everything could be stored or erased ({error.strerror}).\n{said}{INSTEAD}"
+        said = "".join(f"The collector's receipt: {receipt}. " for receipt in _receipts(asked))
+        message = f"not everything could be stored or erased ({error.strerror}). {said}{INSTEAD}"
         raise Failure(message) from None
     return {"opted_out": True, "erased": True, "remote": asked}
 
@@ -45,7 +45,7 @@ def _ask_collector(
     if refused.off:
         message = (
             f"telemetry is off by {refused.name} ({refused.why}), so nothing is sent, this request "
-            "included.\nNothing was erased. Take it away for this command, or leave out --remote."
+            "included. Nothing was erased. Take it away for this command, or leave out --remote."
         )
         raise Failure(message)
     if settings.debug:

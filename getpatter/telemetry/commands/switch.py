@@ -37,7 +37,7 @@ def run(options: "Namespace") -> int:
         install_id.set_opt_out(action == "disable")
     except OSError as error:
         message = (
-            f"the opt-out could not be {_VERBS[action]} ({error.strerror}).\n{_AND_NOW[action]}"
+            f"the opt-out could not be {_VERBS[action]} ({error.strerror}). {_AND_NOW[action]}"
         )
         raise Failure(message) from None
     found = status.collect()

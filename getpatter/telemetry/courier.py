@@ -1,0 +1,114 @@
+"""The courier: carries one batch at a time to the collector, on a thread of its own.
+
+So that a collector that hangs holds up neither the worker, which must get to the disk in time, nor
+anybody else. Where no thread can be started the worker asks for the request to be made on the spot.
+"""
+
+import threading
+import time
+from queue import Empty, SimpleQueue
+
+from getpatter.telemetry.delivery import Answer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from getpatter.telemetry.delivery import Batch
+    from getpatter.telemetry.outbox import Transport
+
+__all__ = ["Courier"]
+
+# What a request takes at most by its own limits, and the time it may take to notice.
+_OVERDUE_SECONDS = 4.0
+
+
+class Courier:
+    """Owns the transport, which `open_transport` makes at the first request."""
+
+    def __init__(
+        self, open_transport: "Callable[[], Transport]", ring: "Callable[[], None]"
+    ) -> None:
+        self._open_transport = open_transport
+        self._ring = ring
+        self._transport: Transport | None = None
+        self._thread: threading.Thread | None = None
+        self._batches: SimpleQueue[Batch | None] = SimpleQueue()
+        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self._begun_at: float | None = None
+
+    def carry(self, batch: "Batch") -> None:
+        """Begin to send a batch; `take` has the answer once it is there.
+
+        If no thread can be had, that is as if nobody had answered.
+        """
+        if self._has_thread():
+            self._batches.put(batch)
+        else:
+            self._answers.put(Answer(None))
+
+    def carry_here(self, batch: "Batch", seconds: float) -> Answer:
+        """Send a batch on this thread, within so many seconds, and return the answer."""
+        return self._send(batch, seconds)
+
+    def take(self) -> Answer | None:
+        """Return the answer to what was carried last, once; None while there is none."""
+        try:
+            return self._answers.get_nowait()
+        except Empty:
+            return None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread is."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def is_overdue(self, now: float) -> bool:
+        """Return whether a request has taken longer than any may: a name server, or an answer
+        that comes byte by byte.
+        """
+        begun = self._begun_at
+        return begun is not None and now - begun > _OVERDUE_SECONDS
+
+    def end(self, seconds: float = 0.0) -> None:
+        """Close the connection, waiting at most so long; a request under way goes on to its end,
+        and nobody waits for it.
+        """
+        if self._thread is not None:
+            self._batches.put(None)
+            self._thread.join(0 if self._begun_at is not None else seconds)
+        else:
+            self._close()
+
+    def _has_thread(self) -> bool:
+        if self.is_alive:
+            return True
+        thread = threading.Thread(target=self._run, name="getpatter-telemetry-http", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False  # no thread can be had (any more)
+        self._thread = thread
+        return True
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            self._answers.put(self._send(batch, _OVERDUE_SECONDS))
+            self._ring()
+        self._close()
+
+    def _send(self, batch: "Batch", timeout: float) -> Answer:
+        try:
+            if self._transport is None:
+                self._transport = self._open_transport()
+            self._begun_at = now = time.monotonic()
+            return self._transport.send(batch, now, timeout)
+        except Exception:  # what loads may be broken in any way; the batch is kept
+            return Answer(None)
+        finally:
+            self._begun_at = None
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None

@@ -1,0 +1,432 @@
+"""The outbox: takes what was recorded to the collector, one step at a time.
+
+`step` does the next thing and says when there will be another; deciding is the delivery's, the
+disk the spool's, the network the courier's. Has no lock and no thread: whoever calls holds the
+worker's.
+"""
+
+import os
+from collections import deque
+
+from getpatter.telemetry.courier import Courier
+from getpatter.telemetry.delivery import (
+    BATCH_EVENTS,
+    STORE_SECONDS,
+    Answer,
+    Batch,
+    Delivery,
+    Send,
+    Store,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Protocol
+
+    from getpatter.telemetry.buffer import Buffer
+    from getpatter.telemetry.delivery import Drop, Report
+    from getpatter.telemetry.losses import Losses
+    from getpatter.telemetry.spool import Spool
+
+    class Transport(Protocol):
+        """What carries a batch away."""
+
+        def send(self, batch: Batch, now: float, timeout: float = ...) -> Answer: ...
+        def close(self) -> None: ...
+
+    class Route(Protocol):
+        """What a run needs to send: made on the worker, because making it reads the disk."""
+
+        problem: str | None
+        spool: Spool | None
+        rate: float
+        version: str
+
+        @property
+        def is_local(self) -> bool: ...
+        @property
+        def needs_name(self) -> bool: ...
+        def open_transport(self) -> Transport: ...
+        def build(
+            self, name: object, dimensions: Mapping[str, object], at: float
+        ) -> dict[str, object] | None: ...
+        def has_consent(self) -> bool: ...
+        def may_send(self) -> bool: ...
+        def note(self, batch: Batch | None = None, answer: Answer | None = None) -> None: ...
+
+
+__all__ = ["Outbox"]
+
+# A record waits so long for company before it is sent.
+_LINGER = 0.5
+# A script that fails for want of configuration ends soon: what it says leaves first.
+_URGENT_LINGER = 0.1
+# Between two requests that do not carry a full batch.
+_GAP = 1.0
+# How soon a courier is looked after that is left to its last request.
+_NOTICE = 1.0
+# Longer than any pause between tries. A collector that is to be left alone for longer is asked at
+# the next record, or by a later start: no thread waits for it.
+_LONGEST_PAUSE = 60.0
+
+
+class Outbox:
+    """Owns the delivery and the courier of one client, and what it has in the spool."""
+
+    def __init__(
+        self,
+        route: "Route",
+        buffer: "Buffer",
+        losses: "Losses",
+        *,
+        open_transport: "Callable[[], Transport]",
+        ring: "Callable[[], None]",
+    ) -> None:
+        self.delivery = Delivery()
+        #: Why this run may send no more; None while it may.
+        self.stopped: str | None = None
+        self._route = route
+        self._buffer = buffer
+        self._losses = losses
+        self._open_transport = open_transport
+        self._ring = ring
+        self._courier = Courier(open_transport, ring)
+        self._stuck: Courier | None = None
+        self._for_others = 0
+        self._sent_at = float("-inf")
+        self._in_flight: Batch | None = None
+        # Where what this run has stored is, the oldest first; and how many events each holds.
+        self._places: deque[str] = deque()
+        self._counts: dict[str, int] = {}
+        # Stored, never tried, and with room for more.
+        self._filling: Batch | None = None
+        # Batches of processes that are gone; None: nobody has looked yet.
+        self._adopted: deque[str] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of this run is left to deliver, on disk included."""
+        return self.delivery.is_empty and not self._counts
+
+    @property
+    def spooled(self) -> int:
+        """How many events of this run are on disk and not delivered."""
+        return sum(self._counts.values())
+
+    @property
+    def delivered(self) -> int:
+        """How many events of this run were delivered."""
+        return self.delivery.delivered - self._for_others
+
+    def step(  # noqa: PLR0911 - one for each kind of thing to do
+        self,
+        now: float,
+        *,
+        urgent: bool = False,
+        flushing: bool = False,
+        here: float | None = None,
+    ) -> float | None:
+        """Do the next thing; return the seconds until there is another, None for no end.
+
+        `here`: make requests on this thread, each within so many seconds.
+        """
+        answer = self._courier.take()
+        if answer is not None:
+            self._answered(answer, now)
+            return 0.0
+        if self._in_flight is not None and self._courier.is_overdue(now):
+            self._leave_courier()
+            self._answered(Answer(None), now)
+            return 0.0
+        if self.stopped is not None:
+            self.give_up(self.stopped)
+            # What was sent before is still answered, or not: then the courier is left to it.
+            return _NOTICE if self.delivery.is_in_flight else None
+        pauses = []
+        if len(self._buffer):
+            due = self._due(now, urgent=urgent, flushing=flushing)
+            if due is not None and due <= 0:
+                self._close_batch(now)
+                return 0.0
+            pauses.append(due)
+        action = self.delivery.next(now)
+        if isinstance(action, Store):
+            self._store(action.batches, now)
+            return 0.0
+        if isinstance(action, Send):
+            self._send(action.batch, now, here)
+            return 0.0
+        pauses.append(action.seconds)
+        if self.delivery.is_empty and (self._places or self._adopted):
+            pause = self.delivery.wait(now)
+            if pause == 0 and self._may_ask():
+                self._take_from_spool(now)
+                return 0.0
+            pauses.append(pause if pause <= _LONGEST_PAUSE or flushing else None)
+        return min((pause for pause in pauses if pause is not None), default=None)
+
+    # closing a batch
+
+    def _may_ask(self) -> bool:
+        """Return whether a request can be made: none is under way, nor stuck."""
+        if self._stuck is not None and not self._stuck.is_alive:
+            self._stuck = None
+        return self._stuck is None and self.delivery.is_empty
+
+    def _due(self, now: float, *, urgent: bool, flushing: bool) -> float | None:
+        """Return in how many seconds a batch is to be closed; None: not before something else."""
+        oldest = self._buffer.oldest()
+        if oldest is None:
+            return None
+        is_full = len(self._buffer) >= BATCH_EVENTS
+        if self._route.problem is not None:
+            return 0.0
+        if self._may_ask() and self.delivery.wait(now) == 0:
+            if is_full or flushing:
+                return 0.0
+            linger = _URGENT_LINGER if urgent else _LINGER
+            at = oldest + linger
+            return (at if urgent else max(at, self._sent_at + _GAP)) - now
+        if self._route.spool is None:
+            return None  # it waits in memory, where the oldest gives way
+        return 0.0 if is_full else oldest + STORE_SECONDS - now
+
+    def _close_batch(self, now: float) -> None:
+        """Take up to a batch of records and build their events."""
+        route = self._route
+        if route.problem is not None:
+            self._buffer.lose(route.problem)
+            return
+        if not route.may_send():
+            self.stop("opted_out")
+            return
+        filling, self._filling = self._filling, None
+        room = BATCH_EVENTS - (0 if filling is None else len(filling.events))
+        events, store_at = [], now + STORE_SECONDS
+        for name, dimensions, at in self._buffer.take(room):
+            event = route.build(name, dimensions, at)
+            if event is not None:
+                events.append(event)
+                store_at = min(store_at, at + STORE_SECONDS)
+        if not events:
+            self._filling = filling
+            return
+        report = self._losses.take_unreported()
+        if filling is not None and self._fill(filling, events, report, now):
+            return
+        self.delivery.add(
+            Batch(
+                events,
+                os.urandom(16).hex(),
+                now,
+                report,
+                store_at=store_at,
+                rate=route.rate,
+                version=route.version,
+            )
+        )
+
+    def _fill(
+        self,
+        filling: Batch,
+        events: "list[dict[str, object]]",
+        report: "Report",
+        now: float,
+    ) -> bool:
+        """Add events to a batch that is stored and was never tried; False if it cannot be."""
+        place, spool = filling.place, self._route.spool
+        if place not in self._counts or spool is None:
+            return False
+        filling.events = [*filling.events, *events]
+        for loss, times in report.items():
+            filling.report[loss] = filling.report.get(loss, 0) + times
+        if spool.add(filling, now) is None:
+            # What is there stays there; what came now is a batch of its own, in memory.
+            filling.events = filling.events[: -len(events)]
+            for loss, times in report.items():
+                filling.report[loss] -= times
+            return False
+        self._counts[place] = len(filling.events)
+        if len(filling.events) < BATCH_EVENTS:
+            self._filling = filling
+        return True
+
+    # the disk
+
+    def _store(self, batches: "Sequence[Batch]", now: float) -> None:
+        spool = self._route.spool
+        may = spool is not None and self._route.has_consent()
+        for batch in batches:
+            place = spool.add(batch, now) if may and spool is not None else None
+            self.delivery.stored(batch, place)
+            if place is None:
+                continue
+            self._counts[place] = len(batch.events)
+            if batch is not self._in_flight:
+                self._places.append(place)
+                if batch.tries == 0 and len(batch.events) < BATCH_EVENTS:
+                    self._filling = batch
+        if spool is not None and not self._route.has_consent():
+            self.stop("opted_out")  # it came while we were writing: what was written goes
+
+    def _take_from_spool(self, now: float) -> None:
+        """Have the oldest batch on disk sent."""
+        spool = self._route.spool
+        places = self._places or self._adopted
+        if spool is None or not places:
+            return
+        place = places.popleft()
+        if self._filling is not None and self._filling.place == place:
+            self._filling = None
+        found = spool.load(place, now)
+        if found is None:
+            self._counts.pop(place, None)
+        else:
+            self.delivery.add(found[0])
+
+    def _look_for_others(self) -> None:
+        """Find the batches of processes that are gone, once the collector answers."""
+        if self._adopted is None and self._route.spool is not None:
+            others = (place for place in self._route.spool.places() if place not in self._counts)
+            self._adopted = deque(others)
+
+    # the network
+
+    def _send(self, batch: Batch, now: float, here: float | None) -> None:
+        self._in_flight = batch
+        # Consent is asked again before each send, a retry included.
+        if not self._route.may_send():
+            self._abandon("opted_out")
+            self.stop("opted_out")
+            return
+        self._sent_at = now
+        if self._route.is_local:
+            self._answered(self._open_transport().send(batch, now), now)
+        elif here is None:
+            self._courier.carry(batch)
+        elif self._route.needs_name:
+            self._answered(Answer(None), now)  # nothing could put an end to a look-up here
+        else:
+            self._answered(self._courier.carry_here(batch, here), now)
+
+    def _answered(self, answer: Answer, now: float) -> None:
+        batch, self._in_flight = self._in_flight, None
+        if batch is None:
+            return  # it was given up meanwhile
+        before = self.delivery.delivered
+        chance = int.from_bytes(os.urandom(4), "big") / 2**32
+        for drop in self.delivery.answered(answer, now, chance):
+            self._count(drop)
+        if batch.place is not None:
+            if batch.place not in self._counts:
+                self._for_others += self.delivery.delivered - before
+            self._settle(batch, batch.place, now)
+        self._route.note(batch, answer)
+        if answer.status is not None and answer.status < 300:
+            self._look_for_others()
+
+    def _settle(self, batch: Batch, place: str, now: float) -> None:
+        """See to the file of a batch that was asked about."""
+        if not batch.is_done:
+            if place in self._counts:
+                self._places.appendleft(place)
+            elif self._adopted is not None:
+                self._adopted.appendleft(place)
+            return
+        # The parts of a batch that was split come first: a kill in between sends them twice, under
+        # the same keys, and loses nothing.
+        parts = [part for part in self.delivery.batches() if part.place is None]
+        if parts:
+            self._store(parts, now)
+        if self._route.spool is not None:
+            self._route.spool.remove(place)
+        self._counts.pop(place, None)
+
+    def _leave_courier(self) -> None:
+        """Leave a courier to its request that does not end; no other is made until it does."""
+        self._stuck = self._courier
+        self._stuck.end()
+        self._courier = Courier(self._open_transport, self._ring)
+
+    # the end
+
+    def seal(self, now: float) -> None:
+        """Put on disk what is not delivered; what cannot be is lost, counted as `shutdown`."""
+        while len(self._buffer) and self.stopped is None:
+            self._close_batch(now)
+        self._store([batch for batch in self.delivery.batches() if batch.place is None], now)
+        if self.stopped is None:
+            lost = [batch for batch in self.delivery.batches() if batch.place is None]
+            if lost:
+                self._abandon("shutdown")
+
+    def stop(self, reason: str) -> None:
+        """Take no more, and give up what there is, on disk too."""
+        self.stopped = reason
+        self.give_up(reason)
+
+    def give_up(self, reason: str) -> bool:
+        """Give up all that is left of this run but what is being sent; return whether there was
+        anything.
+        """
+        had = self._abandon(reason, in_flight=False)
+        had = self._buffer.lose(reason) > 0 or had
+        spool = self._route.spool
+        sent = None if self._in_flight is None else self._in_flight.place
+        for place in [place for place in self._counts if place != sent]:
+            del self._counts[place]
+            if spool is not None and (found := spool.load(place, 0.0)) is not None:
+                self._losses.give_back(found[0].report)
+                for event in found[0].events:
+                    self._losses.count(event["event"], reason)
+                spool.remove(place)
+            had = True
+        self._places.clear()
+        self._filling = None
+        return had
+
+    def _abandon(self, reason: str, *, in_flight: bool = True) -> bool:
+        """Give up what is under way and in memory only; return whether anything was."""
+        if in_flight:
+            self._in_flight = None
+        dropped = self.delivery.abandon(reason, in_flight=in_flight)
+        for drop in dropped:
+            self._count(drop)
+        return bool(dropped)
+
+    def disconnect(self, seconds: float = 0.0) -> None:
+        """Close the connection and give back the claims on what is not ours; all can go on."""
+        self._courier.end(seconds)
+        self._courier = Courier(self._open_transport, self._ring)
+        if self._adopted is not None:
+            self._adopted = None
+            if self._route.spool is not None:
+                self._route.spool.tidy()
+        if self.stopped != "opted_out":
+            self._route.note()  # what was lost without any request
+
+    def release(self) -> None:
+        """Give back the claim on our own batches, too: a later start may adopt them."""
+        if self._route.spool is not None:
+            self._route.spool.release()
+
+    def hand_over(self) -> str | None:
+        """Say to a sender that this process ends; return the state directory, None if nothing is
+        there to be sent.
+        """
+        spool = self._route.spool
+        if spool is None or not self._counts:
+            return None
+        spool.say_ending()
+        return os.path.dirname(spool.path)
+
+    def drop_inherited(self) -> None:
+        """Leave to the parent what is the parent's, in a `fork` child."""
+        if self._route.spool is not None:
+            self._route.spool.drop_inherited()
+
+    def _count(self, drop: "Drop") -> None:
+        self._losses.give_back(drop.report)
+        for event in drop.events:
+            self._losses.count(event["event"], drop.reason)
