@@ -74,7 +74,8 @@ print(len(children))
 """)
     assert stage.finish(program) == 0, stage.output
     assert stage.arrive()
-    assert stage.count("before") == stage.count("running") == int((stage.directory / "stdout").read_text("utf-8"))
+    forks = int((stage.directory / "stdout").read_text("utf-8"))
+    assert stage.count("before") == stage.count("running") == forks
     check("`os.fork` while the thread imports", stage.settle())
 
 

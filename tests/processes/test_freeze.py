@@ -25,7 +25,7 @@ def handler(event, context):
 
 for line in sys.stdin:
     assert handler(line, None) == line
-    note("frozen", 0, client.stats()["waiting"])
+    note("frozen", client.stats()["waiting"])
 tell("ending")
 """
 
@@ -59,13 +59,12 @@ def test_frozen_between_invocations(stage: Stage, relay: Relay, stale: str) -> N
     program = stage.script(HANDLER, PATTER_TELEMETRY_ENDPOINT=relay.endpoint)
     invoke(stage, program, 1)
     program.send_signal(signal.SIGSTOP)
-    assert {line.uid for line in stage.told if line.phase == "frozen"} == {"0"}
+    assert {line.pid for line in stage.told if line.phase == "frozen"} == {0}
     if stale == "ended":
         relay.cut()
     program.send_signal(signal.SIGCONT)
     invoke(stage, program, 2)
-    assert {line.uid for line in stage.told if line.phase == "frozen"} == {"0"}
-    stage.forget("frozen")
+    assert {line.pid for line in stage.told if line.phase == "frozen"} == {0}
     assert stage.arrive()
     assert stage.finish(program) == 0, stage.output
     stage.until(ending=1)
