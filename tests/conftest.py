@@ -37,28 +37,56 @@ def child_environment(home: Path, receiver: Receiver) -> dict[str, str]:
     }
 
 
+# What a next start would do with what a program that ended left on disk.
+CATCH_UP = """
+import os
+from getpatter.telemetry import install_id, sender
+directory = install_id.open_state().directory
+if directory is not None:
+    sender.send_all(directory, os.environ)
+"""
+
+
 @pytest.fixture
 def run(child_environment: dict[str, str], tmp_path: Path) -> Run:
     """Run Python code as a user's program: `run("code", NAME="value")` in an empty directory.
 
-    A value of None takes a variable away.
+    A value of None takes a variable away. An ending program waits for its collector for half a
+    second, which is not always enough on a busy machine: what it leaves on disk is sent after it,
+    unless `catch_up` is false.
     """
     directory = tmp_path / "work"
     directory.mkdir()
 
     def run_code(
-        code: str, *, cwd: Path = directory, timeout: float = 30, **variables: str | None
+        code: str,
+        *,
+        cwd: Path = directory,
+        timeout: float = 60,
+        catch_up: bool = True,
+        **variables: str | None,
     ) -> "subprocess.CompletedProcess[str]":
         chosen = {**child_environment, **variables}
-        return subprocess.run(
-            [sys.executable, "-c", code],
-            check=False,
-            env={name: value for name, value in chosen.items() if value is not None},
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
+        environ = {name: value for name, value in chosen.items() if value is not None}
+
+        def child(program: str) -> "subprocess.CompletedProcess[str]":
+            return subprocess.run(
+                [sys.executable, "-c", program],
+                check=False,
+                env=environ,
+                cwd=cwd if cwd.exists() else directory,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+            )
+
+        done = child(code)
+        is_ours = chosen["PATTER_TELEMETRY_ENDPOINT"] == child_environment.get(
+            "PATTER_TELEMETRY_ENDPOINT"
         )
+        if catch_up and is_ours and list(tmp_path.rglob("spool/*.json")):
+            assert child(CATCH_UP).returncode == 0
+        return done
 
     return run_code
 

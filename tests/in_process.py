@@ -36,7 +36,5 @@ def count(stats: dict[str, object]) -> int:
         for reason, times in reasons.items()
         if reason != "bad_dimension"
     )
-    delivered, waiting = stats["delivered"], stats["waiting"]
-    assert isinstance(delivered, int)
-    assert isinstance(waiting, int)
-    return delivered + waiting + gone
+    kept = [stats[name] for name in ("delivered", "waiting", "spooled")]
+    return gone + sum(number for number in kept if isinstance(number, int))

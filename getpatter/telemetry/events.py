@@ -15,7 +15,7 @@ from getpatter.telemetry.install_id import age_bucket, install_id, run_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from getpatter.telemetry.losses import Losses
 
@@ -58,8 +58,14 @@ DIMENSION_VALUES = {
 _OS = {"linux": "linux", "darwin": "darwin", "win32": "windows", "cygwin": "windows"}
 _ARCH = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
 _RUNTIMES = frozenset({"cpython", "pypy"})
-# Tokens that name publicly known models only.
-_MODELS = frozenset({"stt_model", "tts_model", "llm_model"})
+# A token could be any word: a model's is a publicly known one, and a version of ours is nothing
+# that could not be `sdk_version`.
+_TOKENS: "dict[str, Callable[[object], object]]" = {
+    **dict.fromkeys(
+        ("stt_model", "tts_model", "llm_model"), lambda token: stack.public_token(str(token))
+    ),
+    "previous_sdk_version": lambda token: schema.coerce("sdk_version", token),
+}
 # Events that say how old the install was when the call began.
 _CALLS = frozenset({EVENT_CALL_STARTED, EVENT_CALL_COMPLETED})
 
@@ -105,17 +111,14 @@ def assemble(
         if value is None:
             continue
         # A name of a type of its own (StrEnum, or anything hostile) counts by its characters.
-        dimension = str.__str__(given)
+        dimension = given if type(given) is str else str.__str__(given)
         # The probability with which an event was kept is the gate's to say.
         usable = dimension in allowed and dimension != "sample_rate"
-        coerced = schema.coerce(dimension, value) if usable else schema.REFUSED
-        # A token could be any word; a version of ours is nothing that could not be `sdk_version`.
-        if dimension == "previous_sdk_version" and coerced is not schema.REFUSED:
-            coerced = schema.coerce("sdk_version", coerced)
+        coerced: object = schema.coerce(dimension, value) if usable else schema.REFUSED
+        if dimension in _TOKENS and coerced is not schema.REFUSED:
+            coerced = _TOKENS[dimension](coerced)
         if coerced is schema.REFUSED:
             refused += 1
-        elif dimension in _MODELS and isinstance(coerced, str):
-            kept[dimension] = stack.public_token(coerced)
         else:
             kept[dimension] = coerced
     return {"event": name, **common, **dict(sorted(kept.items()))}, refused

@@ -17,6 +17,7 @@ from getpatter.telemetry.delivery import (
     Delivery,
     Send,
     Store,
+    part_key,
 )
 
 TYPE_CHECKING = False
@@ -96,9 +97,8 @@ class Outbox:
         self._for_others = 0
         self._sent_at = float("-inf")
         self._in_flight: Batch | None = None
-        # Where what this run has stored is, the oldest first; and how many events each holds.
+        # Where what this run has stored is, the oldest first.
         self._places: deque[str] = deque()
-        self._counts: dict[str, int] = {}
         # Stored, never tried, and with room for more.
         self._filling: Batch | None = None
         # Batches of processes that are gone; None: nobody has looked yet.
@@ -107,12 +107,16 @@ class Outbox:
     @property
     def is_empty(self) -> bool:
         """Whether nothing of this run is left to deliver, on disk included."""
-        return self.delivery.is_empty and not self._counts
+        return self.delivery.is_empty and not self._own
 
     @property
     def spooled(self) -> int:
         """How many events of this run are on disk and not delivered."""
-        return sum(self._counts.values())
+        return sum(self._own.values())
+
+    @property
+    def _own(self) -> "dict[str, int]":
+        return {} if self._route.spool is None else self._route.spool.own
 
     @property
     def delivered(self) -> int:
@@ -236,7 +240,7 @@ class Outbox:
     ) -> bool:
         """Add events to a batch that is stored and was never tried; False if it cannot be."""
         place, spool = filling.place, self._route.spool
-        if place not in self._counts or spool is None:
+        if spool is None or place not in spool.own:
             return False
         filling.events = [*filling.events, *events]
         for loss, times in report.items():
@@ -247,7 +251,6 @@ class Outbox:
             for loss, times in report.items():
                 filling.report[loss] -= times
             return False
-        self._counts[place] = len(filling.events)
         if len(filling.events) < BATCH_EVENTS:
             self._filling = filling
         return True
@@ -258,12 +261,10 @@ class Outbox:
         spool = self._route.spool
         may = spool is not None and self._route.has_consent()
         for batch in batches:
-            place = spool.add(batch, now) if may and spool is not None else None
+            is_sent = batch is self._in_flight
+            place = spool.add(batch, now, is_sent=is_sent) if may and spool is not None else None
             self.delivery.stored(batch, place)
-            if place is None:
-                continue
-            self._counts[place] = len(batch.events)
-            if batch is not self._in_flight:
+            if place is not None and not is_sent:
                 self._places.append(place)
                 if batch.tries == 0 and len(batch.events) < BATCH_EVENTS:
                     self._filling = batch
@@ -280,15 +281,14 @@ class Outbox:
         if self._filling is not None and self._filling.place == place:
             self._filling = None
         found = spool.load(place, now)
-        if found is None:
-            self._counts.pop(place, None)
-        else:
+        if found is not None:
+            spool.sent = place
             self.delivery.add(found[0])
 
     def _look_for_others(self) -> None:
         """Find the batches of processes that are gone, once the collector answers."""
         if self._adopted is None and self._route.spool is not None:
-            others = (place for place in self._route.spool.places() if place not in self._counts)
+            others = (place for place in self._route.spool.places() if place not in self._own)
             self._adopted = deque(others)
 
     # the network
@@ -301,6 +301,8 @@ class Outbox:
             self.stop("opted_out")
             return
         self._sent_at = now
+        if self._route.spool is not None:
+            self._route.spool.sent = batch.place
         if self._route.is_local:
             self._answered(self._open_transport().send(batch, now), now)
         elif here is None:
@@ -319,7 +321,7 @@ class Outbox:
         for drop in self.delivery.answered(answer, now, chance):
             self._count(drop)
         if batch.place is not None:
-            if batch.place not in self._counts:
+            if batch.place not in self._own:
                 self._for_others += self.delivery.delivered - before
             self._settle(batch, batch.place, now)
         self._route.note(batch, answer)
@@ -328,20 +330,24 @@ class Outbox:
 
     def _settle(self, batch: Batch, place: str, now: float) -> None:
         """See to the file of a batch that was asked about."""
+        spool = self._route.spool
+        if spool is None:
+            return
         if not batch.is_done:
-            if place in self._counts:
+            spool.sent = None
+            if place in spool.own:
                 self._places.appendleft(place)
             elif self._adopted is not None:
                 self._adopted.appendleft(place)
             return
         # The parts of a batch that was split come first: a kill in between sends them twice, under
         # the same keys, and loses nothing.
-        parts = [part for part in self.delivery.batches() if part.place is None]
+        keys = {part_key(batch.key, number) for number in (0, 1)}
+        parts = [part for part in self.delivery.batches() if part.key in keys]
         if parts:
             self._store(parts, now)
-        if self._route.spool is not None:
-            self._route.spool.remove(place)
-        self._counts.pop(place, None)
+        spool.remove(place)
+        spool.sent = None
 
     def _leave_courier(self) -> None:
         """Leave a courier to its request that does not end; no other is made until it does."""
@@ -374,8 +380,7 @@ class Outbox:
         had = self._buffer.lose(reason) > 0 or had
         spool = self._route.spool
         sent = None if self._in_flight is None else self._in_flight.place
-        for place in [place for place in self._counts if place != sent]:
-            del self._counts[place]
+        for place in [place for place in self._own if place != sent]:
             if spool is not None and (found := spool.load(place, 0.0)) is not None:
                 self._losses.give_back(found[0].report)
                 for event in found[0].events:
@@ -416,7 +421,7 @@ class Outbox:
         there to be sent.
         """
         spool = self._route.spool
-        if spool is None or not self._counts:
+        if spool is None or not spool.own:
             return None
         spool.say_ending()
         return os.path.dirname(spool.path)

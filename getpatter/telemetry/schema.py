@@ -25,7 +25,11 @@ from getpatter.telemetry._tables import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final
+
+    _Rule = Callable[[object], str | None]
+    _Coercer = Callable[[object], "str | int | float | bool | Refused"]
 
 __all__ = ["REFUSED", "Refused", "check", "coerce"]
 
@@ -50,16 +54,8 @@ def coerce(field: str, value: object) -> str | int | float | bool | Refused:
     result is always a plain `str`, `int`, `float` or `bool`. Absent (None) is up to the caller.
     Never raises.
     """
-    plain = _plain(value)
-    if field in ENUMS:
-        return _choice(plain, ENUMS[field])
-    if field in INTEGERS:
-        return _whole(plain, *INTEGERS[field])
-    if plain is None or _violation(field, plain):
-        return REFUSED
-    if type(plain) is not bool and field in _DECIMALS:
-        return round(float(plain), _DECIMALS[field]) + 0.0  # + 0.0: no negative zero
-    return plain
+    coercer = _COERCERS.get(field)
+    return REFUSED if coercer is None else coercer(value)
 
 
 def check(event: object) -> tuple[str, str] | None:  # noqa: PLR0911 - one for each keyword
@@ -76,19 +72,29 @@ def check(event: object) -> tuple[str, str] | None:  # noqa: PLR0911 - one for e
     name = event["event"]
     if type(name) is not str or name not in DIMENSIONS:
         return "/event", "enum"
-    fields = COMMON_FIELDS + DIMENSIONS[name]
     if any(field not in event for field in COMMON_FIELDS):
         return "", "required"
-    if any(key not in fields for key in event):
-        return "", "additionalProperties"
-    for field in fields:
-        if field in event and (keyword := _violation(field, event[field])):
-            return f"/{field}", keyword
-    never_sampled = event.get("outcome") in NEVER_SAMPLED_OUTCOMES or any(
-        field in event for field in NEVER_SAMPLED_FIELDS
-    )
-    if never_sampled and "sample_rate" in event:
+    # In the order of the event: whether it is valid does not depend on it.
+    rules = _FIELDS[name]
+    for field, value in event.items():
+        rule = rules.get(field)
+        if rule is None or rule(value):
+            return _first_violation(event, rules)
+    if "sample_rate" in event and (
+        event.get("outcome") in NEVER_SAMPLED_OUTCOMES
+        or any(field in event for field in NEVER_SAMPLED_FIELDS)
+    ):
         return "/sample_rate", "not"
+    return None
+
+
+def _first_violation(event: dict[str, object], rules: dict[str, _Rule]) -> tuple[str, str] | None:
+    """Return the violation that comes first in the order of the schema; None if there is none."""
+    if any(field not in rules for field in event):
+        return "", "additionalProperties"
+    for field, rule in rules.items():
+        if field in event and (keyword := rule(event[field])):
+            return f"/{field}", keyword
     return None
 
 
@@ -110,62 +116,128 @@ def _plain(value: object) -> str | int | float | bool | None:
     return None
 
 
-def _choice(plain: object, values: frozenset[str]) -> str | Refused:
-    if type(plain) is str and plain in values:
-        return plain
-    return _FALLBACK if _FALLBACK in values else REFUSED
+# A rule says by which keyword the schema of a field refuses a value; None: it does not.
 
 
-def _whole(plain: object, low: int, high: int) -> int | Refused:
-    if type(plain) is not int and type(plain) is not float:
-        return REFUSED
-    # Judged before it is rounded (-0.4 is negative); NaN is in no range.
-    return round(plain) if low <= plain <= high else REFUSED
+def _enum_rule(values: frozenset[str]) -> _Rule:
+    return lambda value: None if type(value) is str and value in values else "enum"
 
 
-def _violation(field: str, value: object) -> str | None:  # noqa: PLR0911 - one for each kind
-    """Return the keyword by which the schema of a field refuses a value, or None."""
-    kind = type(value)
-    if field in ENUMS:
-        return None if kind is str and value in ENUMS[field] else "enum"
-    if field in CONSTANTS:
-        return None if kind in {str, int, float} and value == CONSTANTS[field] else "const"
-    if field in BOOLEANS:
-        return None if kind is bool else "type"
-    if field in STRINGS:
-        return _string_violation(value, STRINGS[field])
-    if field in NUMBERS:
-        return _number_violation(value, NUMBERS[field])
-    if field in INTEGERS:
-        if type(value) is float and not value.is_integer():  # 5.0 is an integer in JSON
+def _const_rule(constant: object) -> _Rule:
+    kinds = (str, int, float)
+    return lambda value: None if type(value) in kinds and value == constant else "const"
+
+
+def _boolean_rule() -> _Rule:
+    return lambda value: None if type(value) is bool else "type"
+
+
+def _string_rule(
+    shortest: int, longest: int, patterns: tuple[str, ...], forbidden: tuple[str, ...]
+) -> _Rule:
+    wanted = [re.compile(pattern).search for pattern in patterns]
+    refused = [re.compile(pattern).search for pattern in forbidden]
+
+    def rule(value: object) -> str | None:
+        if type(value) is not str:
             return "type"
-        return _number_violation(value, (*INTEGERS[field], False, False))
-    return "additionalProperties"
+        if not shortest <= len(value) <= longest:
+            return "minLength" if len(value) < shortest else "maxLength"
+        if not all(search(value) for search in wanted):
+            return "pattern"
+        return "not" if any(search(value) for search in refused) else None
+
+    return rule
 
 
-def _string_violation(
-    value: object, rule: tuple[int, int, tuple[str, ...], tuple[str, ...]]
-) -> str | None:
-    if type(value) is not str:
-        return "type"
-    shortest, longest, patterns, forbidden = rule
-    if len(value) < shortest:
-        return "minLength"
-    if len(value) > longest:
-        return "maxLength"
-    if not all(re.search(pattern, value) for pattern in patterns):
-        return "pattern"
-    return "not" if any(re.search(pattern, value) for pattern in forbidden) else None
+def _number_rule(bounds: tuple[float, float, bool, bool], *, is_whole: bool = False) -> _Rule:
+    low, high, low_excluded, high_excluded = bounds
+
+    def rule(value: object) -> str | None:
+        if type(value) is not int and type(value) is not float:
+            return "type"
+        if value != value:  # noqa: PLR0124 - NaN, which is no number of JSON
+            return "type"
+        if is_whole and type(value) is float and not value.is_integer():  # 5.0 is one in JSON
+            return "type"
+        if value < low or (low_excluded and value == low):
+            return "exclusiveMinimum" if low_excluded else "minimum"
+        if value > high or (high_excluded and value == high):
+            return "exclusiveMaximum" if high_excluded else "maximum"
+        return None
+
+    return rule
 
 
-def _number_violation(value: object, rule: tuple[float, float, bool, bool]) -> str | None:
-    if type(value) is not int and type(value) is not float:
-        return "type"
-    low, high, low_excluded, high_excluded = rule
-    if value != value:  # noqa: PLR0124 - NaN, which is no number of JSON
-        return "type"
-    if value < low or (low_excluded and value == low):
-        return "exclusiveMinimum" if low_excluded else "minimum"
-    if value > high or (high_excluded and value == high):
-        return "exclusiveMaximum" if high_excluded else "maximum"
-    return None
+_RULES: dict[str, _Rule] = {
+    **{field: _enum_rule(values) for field, values in ENUMS.items()},
+    **{field: _const_rule(constant) for field, constant in CONSTANTS.items()},
+    **{field: _boolean_rule() for field in BOOLEANS},
+    **{field: _string_rule(*rule) for field, rule in STRINGS.items()},
+    **{field: _number_rule(bounds) for field, bounds in NUMBERS.items()},
+    **{
+        field: _number_rule((*bounds, False, False), is_whole=True)
+        for field, bounds in INTEGERS.items()
+    },
+}
+# Event → its fields in the order of the schema, each with its rule.
+_FIELDS: dict[str, dict[str, _Rule]] = {
+    name: {field: _RULES[field] for field in (*COMMON_FIELDS, *dimensions)}
+    for name, dimensions in DIMENSIONS.items()
+}
+
+
+# A coercer returns a recorded value as it may stand in its field. Each begins with what a value
+# mostly is, and only otherwise asks what it is at heart.
+
+
+def _enum_coercer(values: frozenset[str]) -> _Coercer:
+    otherwise = _FALLBACK if _FALLBACK in values else REFUSED
+
+    def coercer(value: object) -> str | Refused:
+        if type(value) is str and value in values:
+            return value
+        plain = _plain(value)
+        return plain if type(plain) is str and plain in values else otherwise
+
+    return coercer
+
+
+def _whole_coercer(low: int, high: int) -> _Coercer:
+    def coercer(value: object) -> int | Refused:
+        if type(value) is int and low <= value <= high:
+            return value
+        plain = _plain(value)
+        if type(plain) is not int and type(plain) is not float:
+            return REFUSED
+        # Judged before it is rounded (-0.4 is negative); NaN is in no range.
+        return round(plain) if low <= plain <= high else REFUSED
+
+    return coercer
+
+
+def _plain_coercer(rule: _Rule) -> _Coercer:
+    def coercer(value: object) -> str | int | float | bool | Refused:
+        plain = _plain(value)
+        return REFUSED if plain is None or rule(plain) else plain
+
+    return coercer
+
+
+def _number_coercer(rule: _Rule, decimals: int | None) -> _Coercer:
+    def coercer(value: object) -> str | int | float | bool | Refused:
+        plain = _plain(value)
+        if plain is None or rule(plain):
+            return REFUSED
+        # + 0.0: no negative zero.
+        return plain if decimals is None else round(float(plain), decimals) + 0.0
+
+    return coercer
+
+
+_COERCERS: dict[str, _Coercer] = {
+    **{field: _plain_coercer(rule) for field, rule in _RULES.items()},
+    **{field: _number_coercer(_RULES[field], _DECIMALS.get(field)) for field in NUMBERS},
+    **{field: _enum_coercer(values) for field, values in ENUMS.items()},
+    **{field: _whole_coercer(*bounds) for field, bounds in INTEGERS.items()},
+}

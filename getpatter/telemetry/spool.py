@@ -60,10 +60,17 @@ class Spool:
     I/O for its client.
     """
 
-    __slots__ = ("_adopted", "_claim", "_endpoint", "_losses", "_not_ours", "_owner", "path")
+    __slots__ = (
+        *("_adopted", "_claim", "_endpoint", "_losses", "_not_ours", "_owner"),
+        *("own", "path", "sent"),
+    )
 
     def __init__(self, directory: str, endpoint: str | None, losses: "Losses") -> None:
         self.path = os.path.join(directory, state.SPOOL)
+        #: Place → events, of what this process has added and not removed.
+        self.own: dict[str, int] = {}
+        #: The place of the batch that is being sent: it is not given up meanwhile.
+        self.sent: str | None = None
         self._endpoint = endpoint
         self._losses = losses
         self._owner = os.urandom(8).hex()
@@ -73,10 +80,10 @@ class Spool:
 
     # adding
 
-    def add(self, batch: Batch, now: float) -> str | None:
+    def add(self, batch: Batch, now: float, *, is_sent: bool = False) -> str | None:
         """Store a batch; return its place, None if it cannot be stored. `now` as in `Batch`.
 
-        One that has a place is stored there anew.
+        One that has a place is stored there anew. `is_sent`: it is being sent.
         """
         closed = state.now() - max(0.0, now - batch.closed_at)
         name = batch.place or f"{int(closed * 1e6):016d}-{batch.key}-{self._owner}.json"
@@ -101,6 +108,9 @@ class Spool:
                 os.replace(temporary, os.path.join(self.path, name))
         except OSError:
             return None  # a full or read-only disk, or the directory has gone
+        self.own[name] = len(batch.events)
+        if is_sent:
+            self.sent = name
         self._keep_to_bounds()
         return name
 
@@ -131,6 +141,8 @@ class Spool:
             except OSError:
                 continue
             events += _count(path)
+            if name == self.sent:
+                continue
             if now - _closed(name) > SECONDS:
                 self._lose(name, "expired")
             elif total > LIMIT or events > EVENTS:
@@ -139,9 +151,10 @@ class Spool:
     def _lose(self, name: str, reason: str) -> None:
         """Remove a batch and count its events, if nobody else has removed it meanwhile.
 
-        Its owner may be sending it at this moment: then it is both delivered and counted here,
-        the one case in which a loss is told that was none.
+        Another process may be sending it at this moment: then it is both delivered and counted
+        here, the one case in which a loss is told that was none.
         """
+        self.own.pop(name, None)
         path = os.path.join(self.path, name)
         content, count = self._read(name), _count(path)
         if _files.remove(path, missing=False) is not None:
@@ -218,6 +231,7 @@ class Spool:
         return found if _is_batch(found) else None
 
     def _set_aside(self, name: str) -> None:
+        self.own.pop(name, None)
         path = os.path.join(self.path, name)
         count = _count(path)
         try:
@@ -229,6 +243,7 @@ class Spool:
 
     def remove(self, place: str) -> None:
         """Remove a batch that was delivered or given up."""
+        self.own.pop(place, None)
         _files.remove(os.path.join(self.path, place))
 
     # the end
