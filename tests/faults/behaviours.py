@@ -201,8 +201,7 @@ TAKEN: dict[str, Behaviour] = {
         b"HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n" + GARBAGE
     ),
     "refuses what was never sent": taking_and_saying(
-        b"HTTP/1.1 200 OK\r\nContent-Length: 32\r\n\r\n"
-        b'{"refused":[{"index":987654321}]}'[:32]
+        b'HTTP/1.1 200 OK\r\nContent-Length: 32\r\n\r\n{"refused":[{"index":987654321}]}'[:32]
     ),
     "deeply nested": taking_and_saying(
         b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"[" * 60_000
