@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity demo dropin silence wheel bench generate refresh-models clean
+.PHONY: help setup test lint parity demo dropin silence processes matrix wheel bench generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -28,6 +28,13 @@ setup: $(VENV)/.ready ## make the virtual environment
 test: $(VENV)/.ready ## run the tests
 	@echo "==> tests"
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+processes: $(VENV)/.ready ## run programs under fork, gunicorn, Celery … (needs PyPI)
+	@echo "==> process models"
+	PATTER_PROCESSES_CACHE=$(VENV)-processes $(BIN)/python -m pytest tests/processes $(PYTEST_FLAGS)
+
+matrix: $(VENV)/.ready ## write the documents' table of process models, by running them
+	WRITE_MATRIX=1 PATTER_PROCESSES_CACHE=$(VENV)-processes $(BIN)/python -m pytest tests/processes
 
 lint: $(VENV)/.ready ## style, types and import rules
 	@echo "==> ruff"

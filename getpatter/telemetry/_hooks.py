@@ -51,17 +51,24 @@ def install_in_child(worker: "Hooked") -> None:
     """Tell `worker` of the end of a child process of `multiprocessing`, too.
 
     Called when the worker first has something to do: what the child's library is told before it
-    has taken over from the fork, it forgets.
+    has taken over from the fork, it forgets. That may be yet to come: the child of a fork server
+    loads the program first, and with it a client.
     """
     for name in _LIBRARIES:
         process, util = sys.modules.get(f"{name}.process"), sys.modules.get(f"{name}.util")
-        # The main process of either has no parent that it knows of.
         current = getattr(process, "current_process", None)
-        if current is None or getattr(current(), "_parent_pid", None) is None:
-            continue
         finalize = getattr(util, "Finalize", None)
-        if finalize is not None:
-            finalize(None, _weakly(worker, "end"), exitpriority=_PRIORITY)
+        register = getattr(util, "register_after_fork", None)
+        if current is None or finalize is None or register is None:
+            continue
+
+        def install(hooked: "Hooked", finalize: "Callable[..., object]" = finalize) -> None:
+            finalize(None, _weakly(hooked, "end"), exitpriority=_PRIORITY)
+
+        register(worker, install)  # it holds the worker weakly, too
+        # The main process of either has no parent that it knows of.
+        if getattr(current(), "_parent_pid", None) is not None:
+            install(worker)
 
 
 def _weakly(worker: "Hooked", name: str) -> "Callable[[], None]":

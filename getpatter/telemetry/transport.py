@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import requests
-    from requests.adapters import HTTPAdapter
 
+    from getpatter.telemetry._bounded import BoundedAdapter
     from getpatter.telemetry.delivery import Event
 
 __all__ = [
@@ -122,6 +122,7 @@ class HttpTransport:
             headers["Content-Encoding"] = "gzip"
         seconds = min(timeout, SECONDS)
         until = time.monotonic() + seconds
+        self._adapter.give(seconds)
         try:
             with self._session.post(
                 self._url,
@@ -171,7 +172,8 @@ def erase(url: str, install: str, sdk_version: str) -> tuple[int | None, str | N
     Returns the status, None if no answer came, and the receipt, if there is one. Never raises.
     """
     until = time.monotonic() + SECONDS
-    session, _ = _session()
+    session, adapter = _session()
+    adapter.give(SECONDS)
     version = schema.coerce("sdk_version", sdk_version)
     headers = {"User-Agent": f"getpatter/{0 if version is schema.REFUSED else version}"}
     try:
@@ -223,7 +225,7 @@ def encode_one(event: "Event") -> str:
     return encode([event])[1:-1].decode()
 
 
-def _session() -> "tuple[requests.Session, HTTPAdapter]":
+def _session() -> "tuple[requests.Session, BoundedAdapter]":
     """Return a session that honours proxies and CAs of the environment, but no credentials; and
     what holds its connections.
     """
@@ -231,7 +233,9 @@ def _session() -> "tuple[requests.Session, HTTPAdapter]":
 
     import requests  # on the worker, when its route is opened
 
-    session, adapter = requests.Session(), requests.adapters.HTTPAdapter()
+    from getpatter.telemetry._bounded import BoundedAdapter
+
+    session, adapter = requests.Session(), BoundedAdapter()
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     # An auth of our own that adds nothing: without one, requests would look into `.netrc`.

@@ -1,0 +1,1 @@
+"""Where getpatter meets other people's frameworks: one file each, none is loaded by the others."""
