@@ -1,0 +1,70 @@
+"""glean-sdk: events in a ping of their own, which it submits at 500 events and we at `flush`.
+
+Its metrics are declared in files; they are in `glean/` beside this one.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+
+from glean import Configuration, Glean, load_metrics, load_pings
+
+_DECLARED = Path(__file__).parent / "glean"
+_PENDING = "pending_pings"
+
+
+def make(port: int, folder: str, *, compress: bool) -> SimpleNamespace:  # noqa: ARG001
+    """Initialize the SDK, which is one for the process; it always compresses."""
+    pings = load_pings(_DECLARED / "pings.yaml")
+    metrics = load_metrics(_DECLARED / "metrics.yaml")
+    data = Path(folder) / "glean"
+    Glean.initialize(
+        application_id="benchmark",
+        application_version="1.0",
+        upload_enabled=True,
+        configuration=Configuration(server_endpoint=f"http://127.0.0.1:{port}"),
+        data_dir=data,
+    )
+    return SimpleNamespace(pings=pings, metrics=metrics.telemetry, data=data)
+
+
+def recorder(client: SimpleNamespace) -> Callable[[str, Mapping[str, object]], None]:
+    """Return what records one event with its dimensions as extra values, all of them text."""
+    kinds = {}
+    for name in ("sdk_initialized", "feature_used", "call_started", "call_completed"):
+        camel = "".join(part.capitalize() for part in name.split("_"))
+        extra = getattr(client.metrics, f"{camel}Extra")
+        kinds[name] = (getattr(client.metrics, name), extra)
+
+    def record(name: str, dimensions: Mapping[str, object]) -> None:
+        event, extra = kinds[name]
+        event.record(extra(**{key: str(value) for key, value in dimensions.items()}))
+
+    return record
+
+
+def flush(client: SimpleNamespace, seconds: float) -> None:
+    """Submit the ping and wait until its file is gone: another process uploads it."""
+    client.pings.telemetry.submit()
+    until = time.monotonic() + seconds
+    folder = client.data / _PENDING
+    is_there = False
+    while time.monotonic() < until:
+        waiting = len(os.listdir(folder)) if folder.is_dir() else 0
+        if is_there and not waiting:
+            return
+        is_there = is_there or waiting > 0
+        time.sleep(0.01)
+
+
+def close(client: SimpleNamespace, seconds: float) -> None:
+    """Submit and shut down."""
+    flush(client, seconds)
+    Glean.shutdown()
+
+
+def end(client: SimpleNamespace) -> None:
+    """Submit the ping; the rest its own exit hook does."""
+    client.pings.telemetry.submit()
