@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_FLAGS := --disable-pip-version-check --prefer-binary
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity demo bench generate refresh-models clean
+.PHONY: help setup test lint parity demo bench bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -42,10 +42,11 @@ demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
 	@echo "==> demo"
 	$(BIN)/getpatter demo
 
-bench: $(VENV)/.ready ## measure; nothing else should run meanwhile
-	$(BIN)/python benchmarks/start.py
-	$(BIN)/python benchmarks/record.py
-	$(BIN)/python benchmarks/commands.py
+bench: $(VENV)/.ready ## measure beside other clients; nothing else should run meanwhile
+	$(BIN)/python benchmarks $(BENCH_FLAGS)
+
+bench-short: $(VENV)/.ready ## the benchmark at its shortest: only shows that it works
+	$(BIN)/python benchmarks --short
 
 generate: $(VENV)/.ready ## write the tables, documents and docs from the schemas
 	$(BIN)/python schemas/generate.py
@@ -54,4 +55,4 @@ refresh-models: $(VENV)/.ready ## fetch the public model names anew (needs PyPI)
 	$(BIN)/python .ci/refresh_models.py
 
 clean: ## remove what the other targets made
-	rm -rf .venv* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf .venv* benchmarks/.venvs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

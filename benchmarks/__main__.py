@@ -6,7 +6,7 @@ selected is printed, and written only where `--output` says. Nothing else should
 """
 
 import argparse
-import datetime
+import datetime as dt
 import os
 import platform
 import sys
@@ -85,6 +85,10 @@ SHORT = Scale(
 SHORT_CLIENTS = (NONE, OURS, "posthog", "statsd")
 # It takes half a minute and compares with nobody.
 SHORT_ROWS = tuple(name for name in ROWS if name != "own")
+_READING = (
+    "`ratio` is ours by the best peer's; statsd sends datagrams and promises nothing: it is the "
+    "floor, no rival."
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -117,7 +121,7 @@ def _machine() -> str:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     except (OSError, ValueError):
         memory = 0.0
-    today = datetime.datetime.now(tz=datetime.timezone.utc).date()
+    today = dt.datetime.now(tz=dt.timezone.utc).date()
     return (
         f"{today}, {platform.python_implementation()} {platform.python_version()}, "
         f"{platform.system()} {platform.release()}, {os.cpu_count()} cores ({model}), "
@@ -128,7 +132,8 @@ def _machine() -> str:
 def _versions(environments: list[Environment]) -> str:
     """Return each client's version, or why it could not be installed."""
     return "\n".join(
-        f"- {one.client.name} {one.version}" if not one.problem
+        f"- {one.client.name} {one.version}"
+        if not one.problem
         else f"- {one.client.name}: **not installed on this Python**: {one.problem}"
         for one in environments
         if one.client.name != NONE
@@ -163,8 +168,7 @@ def main() -> int:
         _machine(),
         _versions(environments),
         summary(measured),
-        "`ratio` is ours by the best peer's; statsd sends datagrams and promises nothing: it is "
-        "the floor, no rival.",
+        _READING,
         *(table(row, names) for row in measured),
         *([f"Programs that failed:\n\n{problems}"] if problems else []),
     ]

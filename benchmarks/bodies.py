@@ -15,8 +15,9 @@ __all__ = ["plain", "read"]
 
 # A key in JSON is followed by a colon; in protobuf by the tag of its value.
 _EVENT = re.compile(rb'\bcarrier(?:"\s*:|\x12)')
-# Between key and value at most `": {"value": "`; the value is 32 hex digits and no more.
-_UID = re.compile(rb'\bcall_uid(?:\W|value){1,20}([0-9a-f]{32})(?![0-9a-f])')
+# Between key and value at most `": {"value": "`. What follows the 32 digits may look like one more:
+# protobuf's tag of the next attribute is a "2".
+_UID = re.compile(rb"\bcall_uid(?:\W|value){1,20}([0-9a-f]{32})")
 # snowplow's events are base64 in JSON.
 _INNER = re.compile(rb'"ue_px": "([A-Za-z0-9+/=_-]+)"')
 

@@ -63,7 +63,7 @@ class Sink:
         """Close a port and forget what came."""
         self._say(do="drop", port=port)
 
-    def __enter__(self) -> "Sink":
+    def __enter__(self) -> "Sink":  # noqa: PYI034 - typing.Self is younger than Python 3.10
         return self
 
     def __exit__(

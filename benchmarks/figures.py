@@ -59,7 +59,8 @@ class Figure:
         if best is None or mine is None or mine.number is None:
             return "—"
         other = self.values[best].number
-        return f"{mine.number / other:.2f}" if other and other > 0 else "—"
+        # Of what rounds to nothing there is no multiple.
+        return f"{mine.number / other:.2f}" if other and other >= 10**-self.digits else "—"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,10 @@ def median(values: Iterable[float | None]) -> float | None:
 
 
 def less(values: Mapping[str, float | None]) -> dict[str, Value]:
-    """Return the values less that of no client, where both are known."""
+    """Return the values less that of no client; what is less than that is noise, and nothing."""
     nothing = values.get(NONE) or 0.0
     return {
-        name: Value(None if number is None else number - nothing)
+        name: Value(None if number is None else max(0.0, number - nothing))
         for name, number in values.items()
         if name != NONE
     }

@@ -22,7 +22,12 @@ from bodies import read
 
 _SLOW_SECONDS = 2.0
 _UNAVAILABLE_SECONDS = 3.0
-_ANSWER = b'{"status":1}'
+# What amplitude and mixpanel read; the others look at the status alone.
+_BODIES = {
+    200: b'{"code":200,"status":1}',
+    500: b'{"code":500,"status":0,"error":"failed"}',
+    503: b'{"code":503,"status":0,"error":"unavailable"}',
+}
 _REASONS = {200: b"OK", 500: b"Internal Server Error", 503: b"Service Unavailable"}
 
 
@@ -189,7 +194,7 @@ class Connection(asyncio.Protocol):
     def _reply(self, request: Request, status: int, is_last: bool) -> None:  # noqa: FBT001
         # In slow mode the client may be gone: it has not been told, but the events are taken.
         request.status = status
-        body = _ANSWER if status == 200 else b"{}"
+        body = _BODIES[status]
         self._write(
             b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (status, _REASONS[status], len(body), body)

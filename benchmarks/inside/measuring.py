@@ -3,10 +3,10 @@
 import importlib
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
-from types import ModuleType
 
 Recorder = Callable[[str, Mapping[str, object]], None]
 
@@ -15,7 +15,7 @@ class Given:
     """What the command line gave: a client, a port, a folder, and `name=value` options."""
 
     def __init__(self) -> None:
-        self.adapter: ModuleType = importlib.import_module(f"adapters.{sys.argv[1]}")
+        self.adapter = importlib.import_module(f"adapters.{sys.argv[1]}")
         self.port = int(sys.argv[2])
         self.folder = sys.argv[3]
         self._options = dict(option.split("=", 1) for option in sys.argv[4:])
@@ -56,8 +56,8 @@ def percentiles(values: list[int]) -> dict[str, float]:
 
 def processor_seconds() -> float:
     """Return the processor time of this process and of the children that it has waited for."""
-    taken = os.times()
-    return taken.user + taken.system + taken.children_user + taken.children_system
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def resident_bytes() -> int:

@@ -7,9 +7,7 @@ from events import make
 from measuring import Given, Recorder, answer, percentiles
 
 
-def timed(
-    record: Recorder, events: list[tuple[str, dict[str, object]]], pause: float
-) -> list[int]:
+def timed(record: Recorder, events: list[tuple[str, dict[str, object]]], pause: float) -> list[int]:
     """Return what each call took, in nanoseconds, with a pause after every ten."""
     clock = time.perf_counter_ns
     taken = []

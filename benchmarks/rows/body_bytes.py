@@ -9,8 +9,11 @@ _KINDS = (("call", "with `call_uid`", "≤ 45"), ("other", "without", "≤ 30"))
 
 
 def _per_event(sizes: list[list[int]]) -> float | None:
-    """Return bytes per event from the second body with events on: the first may not compress."""
-    later = [size for size in sizes if size[1]][1:]
+    """Return bytes per event from the second body with events on, unless there is only one: the
+    first of a client that waits to be told is not compressed.
+    """
+    bodies = [size for size in sizes if size[1]]
+    later = bodies[1:] or bodies
     events = sum(count for _, count in later)
     return sum(size for size, _ in later) / events if events else None
 

@@ -123,9 +123,7 @@ def measure(bench: Bench) -> Row:
         contenders += [(environment, way) for way in ways]
     values: dict[tuple[str, str], dict[str, Value]] = {}
     for mode in _MODES:
-        for (environment, way), runs in zip(
-            contenders, _all(bench, contenders, mode), strict=True
-        ):
+        for (environment, way), runs in zip(contenders, _all(bench, contenders, mode), strict=True):
             # The peers stand beside ours in the way that is to beat them.
             values.setdefault((way or "detach", mode), {})[environment.client.name] = _value(runs)
     figures = [

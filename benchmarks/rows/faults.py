@@ -36,7 +36,7 @@ def _once(bench: Bench, environment: Environment, mode: str) -> tuple[Value, Val
             "kind=call",
             f"rate={_RATE}",
             "compress=no",
-            "close=10",
+            "close=1",
             seconds=count / _RATE + cap + _START_SECONDS,
         )
         early = bench.sink.report(port)
@@ -55,9 +55,7 @@ def _close(outcome: Outcome, cap: float) -> Value:
     return Value(outcome.number("close"))
 
 
-def _later(
-    bench: Bench, environment: Environment, port: int, folder: str, early: Report
-) -> Report:
+def _later(bench: Bench, environment: Environment, port: int, folder: str, early: Report) -> Report:
     """Return what is there in the end: ours keeps on disk what it could not deliver."""
     if environment.client.name != OURS or early.distinct >= bench.scale.fault_events:
         return early
@@ -78,7 +76,7 @@ def measure(bench: Bench) -> Row:
     figures = []
     for mode, text in _MODES.items():
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = list(pool.map(lambda one, mode=mode: _once(bench, one, mode), peers))  # type: ignore[misc]
+            found = list(pool.map(lambda one, mode=mode: _once(bench, one, mode), peers))
         values = {one.client.name: both for one, both in zip(peers, found, strict=True)}
         ours = bench.ours()
         if ours is not None:
@@ -91,6 +89,6 @@ def measure(bench: Bench) -> Row:
         f"{bench.scale.fault_events} events at {_RATE}/s",
         "The share of the events that a collector took, each `Idempotency-Key` once; after the end "
         "of the process ours is given a next start. `close` of a client that knows a time limit "
-        f"is given 10 s; whoever is not done after {bench.scale.close_seconds:.0f} s is cut off.",
+        f"is given 1 s; whoever is not done after {bench.scale.close_seconds:.0f} s is cut off.",
         figures,
     )

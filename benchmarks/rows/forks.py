@@ -21,9 +21,7 @@ _AT_ONCE = 3
 def _once(bench: Bench, environment: Environment, way: str) -> Value:
     """Return how many of the two events arrived."""
     with bench.port() as port, bench.folder() as folder:
-        outcome = bench.run(
-            "run_fork", environment, port, folder, f"way={way}", seconds=_SECONDS
-        )
+        outcome = bench.run("run_fork", environment, port, folder, f"way={way}", seconds=_SECONDS)
         report = bench.sink.report(port)
         remarks = []
         if outcome.is_late:
@@ -45,7 +43,7 @@ def measure(bench: Bench) -> Row:
     figures = []
     for way, text in _WAYS.items():
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = list(pool.map(lambda one, way=way: _once(bench, one, way), environments))  # type: ignore[misc]
+            found = list(pool.map(lambda one, way=way: _once(bench, one, way), environments))
         values = {one.client.name: value for one, value in zip(environments, found, strict=True)}
         figures.append(Figure(text, "of 2", "2", values, 0, True))  # noqa: FBT003
     return Row(

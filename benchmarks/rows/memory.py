@@ -23,9 +23,7 @@ def measure(bench: Bench) -> Row:
     for environment in bench.having():
         with bench.port("closed") as port, bench.folder() as folder:
             options = (f"events={count}",)
-            outcome = bench.run(
-                "run_memory", environment, port, folder, *options, seconds=_SECONDS
-            )
+            outcome = bench.run("run_memory", environment, port, folder, *options, seconds=_SECONDS)
         early[environment.client.name] = _value(outcome, "early")
         end[environment.client.name] = _value(outcome, "end")
     return Row(

@@ -17,8 +17,13 @@ def measure(bench: Bench) -> Row:  # noqa: ARG001 - a row like the others
     """Run the scripts, which can also be run alone."""
     said = [
         subprocess.run(
-            [sys.executable, str(_HERE / f"{name}.py")], check=True, stdout=subprocess.PIPE, text=True
+            [sys.executable, str(_HERE / f"{name}.py")],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
         ).stdout.rstrip()
         for name in _SCRIPTS
     ]
-    return Row("getpatter alone", "`benchmarks/start.py`, `record.py`, `commands.py`.", [], plots=said)
+    return Row(
+        "getpatter alone", "`benchmarks/start.py`, `record.py`, `commands.py`.", [], plots=said
+    )

@@ -1,8 +1,10 @@
 """amplitude-analytics: a client with its defaults; it shuts down at exit by itself."""
 
-from collections.abc import Callable, Mapping
-
 from amplitude import Amplitude, BaseEvent, Config
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 def make(port: int, folder: str, *, compress: bool) -> Amplitude:  # noqa: ARG001
@@ -10,10 +12,10 @@ def make(port: int, folder: str, *, compress: bool) -> Amplitude:  # noqa: ARG00
     return Amplitude("key", Config(server_url=f"http://127.0.0.1:{port}/2/httpapi"))
 
 
-def recorder(client: Amplitude) -> Callable[[str, Mapping[str, object]], None]:
+def recorder(client: Amplitude) -> "Callable[[str, Mapping[str, object]], None]":
     """Return what tracks one event of one anonymous install."""
 
-    def record(name: str, dimensions: Mapping[str, object]) -> None:
+    def record(name: str, dimensions: "Mapping[str, object]") -> None:
         client.track(
             BaseEvent(name, device_id="4c3f0d8f1e6b4a7d", event_properties=dict(dimensions))
         )

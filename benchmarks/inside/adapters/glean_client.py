@@ -5,11 +5,14 @@ Its metrics are declared in files; they are in `glean/` beside this one.
 
 import os
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
 from glean import Configuration, Glean, load_metrics, load_pings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _DECLARED = Path(__file__).parent / "glean"
 _PENDING = "pending_pings"
@@ -30,7 +33,7 @@ def make(port: int, folder: str, *, compress: bool) -> SimpleNamespace:  # noqa:
     return SimpleNamespace(pings=pings, metrics=metrics.telemetry, data=data)
 
 
-def recorder(client: SimpleNamespace) -> Callable[[str, Mapping[str, object]], None]:
+def recorder(client: SimpleNamespace) -> "Callable[[str, Mapping[str, object]], None]":
     """Return what records one event with its dimensions as extra values, all of them text."""
     kinds = {}
     for name in ("sdk_initialized", "feature_used", "call_started", "call_completed"):
@@ -38,7 +41,7 @@ def recorder(client: SimpleNamespace) -> Callable[[str, Mapping[str, object]], N
         extra = getattr(client.metrics, f"{camel}Extra")
         kinds[name] = (getattr(client.metrics, name), extra)
 
-    def record(name: str, dimensions: Mapping[str, object]) -> None:
+    def record(name: str, dimensions: "Mapping[str, object]") -> None:
         event, extra = kinds[name]
         event.record(extra(**{key: str(value) for key, value in dimensions.items()}))
 

@@ -1,8 +1,10 @@
 """mixpanel: the buffered consumer, which sends 50 events at a time on the caller's thread."""
 
-from collections.abc import Callable, Mapping
-
 from mixpanel import BufferedConsumer, Mixpanel, MixpanelException
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 Client = tuple[Mixpanel, BufferedConsumer]
 
@@ -13,11 +15,11 @@ def make(port: int, folder: str, *, compress: bool) -> Client:  # noqa: ARG001
     return Mixpanel("token", consumer=consumer), consumer
 
 
-def recorder(client: Client) -> Callable[[str, Mapping[str, object]], None]:
+def recorder(client: Client) -> "Callable[[str, Mapping[str, object]], None]":
     """Return what tracks one event of one anonymous install."""
     mixpanel = client[0]
 
-    def record(name: str, dimensions: Mapping[str, object]) -> None:
+    def record(name: str, dimensions: "Mapping[str, object]") -> None:
         try:
             mixpanel.track("4c3f0d8f1e6b4a7d", name, dict(dimensions))
         except MixpanelException:

@@ -1,16 +1,18 @@
 """No client: what the measurements themselves cost."""
 
-from collections.abc import Callable, Mapping
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 def make(port: int, folder: str, *, compress: bool) -> None:
     """Make nothing."""
 
 
-def recorder(client: None) -> Callable[[str, Mapping[str, object]], None]:  # noqa: ARG001
+def recorder(client: None) -> "Callable[[str, Mapping[str, object]], None]":  # noqa: ARG001
     """Return a function that forgets."""
 
-    def record(name: str, dimensions: Mapping[str, object]) -> None:
+    def record(name: str, dimensions: "Mapping[str, object]") -> None:
         pass
 
     return record

@@ -1,12 +1,14 @@
 """opentelemetry-sdk with the OTLP HTTP exporter: events are log records that have a name."""
 
-from collections.abc import Callable, Mapping
-
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 def make(port: int, folder: str, *, compress: bool) -> LoggerProvider:  # noqa: ARG001
@@ -20,11 +22,11 @@ def make(port: int, folder: str, *, compress: bool) -> LoggerProvider:  # noqa: 
     return provider
 
 
-def recorder(client: LoggerProvider) -> Callable[[str, Mapping[str, object]], None]:
+def recorder(client: LoggerProvider) -> "Callable[[str, Mapping[str, object]], None]":
     """Return what emits one event with its dimensions as attributes."""
     logger = client.get_logger("benchmark")
 
-    def record(name: str, dimensions: Mapping[str, object]) -> None:
+    def record(name: str, dimensions: "Mapping[str, object]") -> None:
         logger.emit(
             event_name=name, severity_number=SeverityNumber.INFO, attributes=dict(dimensions)
         )

@@ -1,10 +1,10 @@
 """getpatter.telemetry. Where its state is kept and how it exits, the environment says."""
 
+from getpatter.telemetry import TelemetryClient
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-from getpatter.telemetry import TelemetryClient
 
 
 def make(port: int, folder: str, *, compress: bool) -> TelemetryClient:  # noqa: ARG001

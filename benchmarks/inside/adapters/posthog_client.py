@@ -1,8 +1,10 @@
 """posthog: an explicit client with its defaults; it drains at exit by itself."""
 
-from collections.abc import Callable, Mapping
-
 from posthog import Posthog
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 def make(port: int, folder: str, *, compress: bool) -> Posthog:  # noqa: ARG001
@@ -10,10 +12,10 @@ def make(port: int, folder: str, *, compress: bool) -> Posthog:  # noqa: ARG001
     return Posthog("phc_benchmark", host=f"http://127.0.0.1:{port}", gzip=compress)
 
 
-def recorder(client: Posthog) -> Callable[[str, Mapping[str, object]], None]:
+def recorder(client: Posthog) -> "Callable[[str, Mapping[str, object]], None]":
     """Return what captures one event of one anonymous install."""
 
-    def record(name: str, dimensions: Mapping[str, object]) -> None:
+    def record(name: str, dimensions: "Mapping[str, object]") -> None:
         client.capture(name, distinct_id="4c3f0d8f1e6b4a7d", properties=dict(dimensions))
 
     return record

@@ -1,8 +1,10 @@
 """rudder-sdk-python: a client with its defaults; it joins its thread at exit by itself."""
 
-from collections.abc import Callable, Mapping
-
 from rudderstack.analytics.client import Client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 def make(port: int, folder: str, *, compress: bool) -> Client:  # noqa: ARG001
@@ -10,10 +12,10 @@ def make(port: int, folder: str, *, compress: bool) -> Client:  # noqa: ARG001
     return Client("key", host=f"http://127.0.0.1:{port}")
 
 
-def recorder(client: Client) -> Callable[[str, Mapping[str, object]], None]:
+def recorder(client: Client) -> "Callable[[str, Mapping[str, object]], None]":
     """Return what tracks one event of one anonymous install."""
 
-    def record(name: str, dimensions: Mapping[str, object]) -> None:
+    def record(name: str, dimensions: "Mapping[str, object]") -> None:
         client.track(anonymous_id="4c3f0d8f1e6b4a7d", event=name, properties=dict(dimensions))
 
     return record

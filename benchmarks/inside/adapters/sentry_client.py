@@ -1,9 +1,11 @@
 """sentry-sdk: structured logs, with the default integrations, one of which drains at exit."""
 
-from collections.abc import Callable, Mapping
-
 import sentry_sdk
 from sentry_sdk import logger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 def make(port: int, folder: str, *, compress: bool) -> None:  # noqa: ARG001
@@ -11,10 +13,10 @@ def make(port: int, folder: str, *, compress: bool) -> None:  # noqa: ARG001
     sentry_sdk.init(dsn=f"http://key@127.0.0.1:{port}/1", enable_logs=True)
 
 
-def recorder(client: None) -> Callable[[str, Mapping[str, object]], None]:  # noqa: ARG001
+def recorder(client: None) -> "Callable[[str, Mapping[str, object]], None]":  # noqa: ARG001
     """Return what logs one event with its dimensions as attributes."""
 
-    def record(name: str, dimensions: Mapping[str, object]) -> None:
+    def record(name: str, dimensions: "Mapping[str, object]") -> None:
         logger.info(name, attributes=dict(dimensions))
 
     return record

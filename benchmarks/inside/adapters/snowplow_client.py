@@ -1,8 +1,10 @@
 """snowplow-tracker: the default tracker, whose emitter sends ten events at a time."""
 
-from collections.abc import Callable, Mapping
-
 from snowplow_tracker import SelfDescribing, SelfDescribingJson, Snowplow, Tracker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 def make(port: int, folder: str, *, compress: bool) -> Tracker:  # noqa: ARG001
@@ -10,10 +12,10 @@ def make(port: int, folder: str, *, compress: bool) -> Tracker:  # noqa: ARG001
     return Snowplow.create_tracker("benchmark", f"http://127.0.0.1:{port}")
 
 
-def recorder(client: Tracker) -> Callable[[str, Mapping[str, object]], None]:
+def recorder(client: Tracker) -> "Callable[[str, Mapping[str, object]], None]":
     """Return what tracks one self-describing event, the kind its documentation recommends."""
 
-    def record(name: str, dimensions: Mapping[str, object]) -> None:
+    def record(name: str, dimensions: "Mapping[str, object]") -> None:
         schema = f"iglu:com.example/{name}/jsonschema/1-0-0"
         client.track(SelfDescribing(SelfDescribingJson(schema, dict(dimensions))))
 

@@ -1,8 +1,10 @@
 """statsd: one datagram a counter, nothing kept, nothing known of its fate. The floor."""
 
-from collections.abc import Callable, Mapping
-
 from statsd import StatsClient
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 def make(port: int, folder: str, *, compress: bool) -> StatsClient:  # noqa: ARG001
@@ -10,10 +12,10 @@ def make(port: int, folder: str, *, compress: bool) -> StatsClient:  # noqa: ARG
     return StatsClient("127.0.0.1", port)
 
 
-def recorder(client: StatsClient) -> Callable[[str, Mapping[str, object]], None]:
+def recorder(client: StatsClient) -> "Callable[[str, Mapping[str, object]], None]":
     """Return what counts one event; its dimensions cannot be said."""
 
-    def record(name: str, dimensions: Mapping[str, object]) -> None:  # noqa: ARG001
+    def record(name: str, dimensions: "Mapping[str, object]") -> None:  # noqa: ARG001
         client.incr(name)
 
     return record
