@@ -30,6 +30,8 @@ _LEFT_BEHIND_SECONDS = 12.0
 _SETTLED_SECONDS = 2.5
 # Those that hang do little meanwhile, so a few may hang at the same time.
 _AT_ONCE = 4
+# Until a script comes to its last line, on a busy machine.
+_START_SECONDS = 3.0
 # Who took longer hangs: another run of it would tell nothing.
 _QUICK_SECONDS = 1.0
 
@@ -67,6 +69,8 @@ def _fate(
     leaves_one = environ.get("PATTER_TELEMETRY_EXIT") == "detach"
     if _await(is_there, _LEFT_BEHIND_SECONDS if leaves_one else _SETTLED_SECONDS):
         return "arrived"
+    if not environment.client.has_events:
+        return "lost"  # a next start's own could not be told from it
     bench.run("run_exit", environment, port, folder, "event=no", seconds=20.0, environ=environ)
     if _await(is_there, 1.0):
         return "next start"
@@ -78,11 +82,19 @@ def _once(bench: Bench, environment: Environment, mode: str, way: str) -> _Ended
     cap = bench.scale.exit_seconds
     with bench.port(mode) as port, bench.folder() as folder:
         outcome = bench.run(
-            "run_exit", environment, port, folder, "event=yes", seconds=cap, environ=environ
+            "run_exit",
+            environment,
+            port,
+            folder,
+            "event=yes",
+            seconds=cap + _START_SECONDS,
+            environ=environ,
         )
         fate = _fate(bench, environment, port, folder, environ)
     ending = outcome.number("ending")
-    return _Ended(None if ending is None else outcome.ended - ending, outcome.is_late, fate)
+    if outcome.is_late:
+        return _Ended(cap, is_late=True, fate=fate)
+    return _Ended(None if ending is None else outcome.ended - ending, is_late=False, fate=fate)
 
 
 def _value(runs: list[_Ended]) -> Value:
