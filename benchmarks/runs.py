@@ -26,7 +26,9 @@ class Scale:
 
     starts: int
     rounds: int
+    loop_rounds: int
     records: int
+    thread_records: int
     loop_seconds: int
     frame_seconds: int
     exits: int
@@ -43,7 +45,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: what its program said, when it ended, and what went wrong if it did.
+    """How a run ended: what its program said, when it ended, and whether it was cut off.
 
     `ended` is the monotonic clock, which all processes of a machine share.
     """
@@ -51,7 +53,6 @@ class Outcome:
     said: dict[str, object]
     ended: float
     is_late: bool
-    problem: str
 
     def number(self, name: str) -> float | None:
         """Return a number that the program said; None if it did not get that far."""
@@ -149,11 +150,13 @@ class Bench:
             out.seek(0)
             err.seek(0)
             said, errors = _last_json(out.read()), err.read().strip().splitlines()
-        problem = ""
-        if code and not late.is_set():
-            problem = f"{program}: {errors[-1] if errors else f'exit code {code}'}"
-            self.problems[environment.client.name] = problem
-        return Outcome(said, ended, late.is_set(), problem)
+        name = environment.client.name
+        if late.is_set():
+            if not said:
+                self.problems[name] = f"{program}: cut off after {seconds:.0f} s with no figure"
+        elif code:
+            self.problems[name] = f"{program}: {errors[-1] if errors else f'exit code {code}'}"
+        return Outcome(said, ended, late.is_set())
 
     def ours(self) -> Environment | None:
         """Return our own environment, if it is among those selected."""

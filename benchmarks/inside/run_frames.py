@@ -7,7 +7,7 @@ missed when its work is not done before the next one is due.
 import time
 
 from events import make
-from measuring import Given, answer, processor_seconds
+from measuring import Given, done, processor_seconds
 
 _FRAME = 0.02
 _EVENTS = 4
@@ -33,7 +33,7 @@ def main() -> None:
             record(name, dimensions)
         missed += time.perf_counter() > due + _FRAME
     seconds = time.perf_counter() - begun
-    answer(cpu=(processor_seconds() - cpu) * 1e3 / seconds, missed=missed)
+    done(cpu=(processor_seconds() - cpu) * 1e3 / seconds, missed=missed)
 
 
 if __name__ == "__main__":

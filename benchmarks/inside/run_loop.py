@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from events import make
-from measuring import Given, answer
+from measuring import Given, done
 
 _TICK = 0.005
 _BEGINNING = 2.0
@@ -34,7 +34,7 @@ def main() -> None:
     """Measure."""
     given = Given()
     first, rest = asyncio.run(late(given, given.number("seconds")))
-    answer(first=first * 1e3, rest=rest * 1e3)
+    done(first=first * 1e3, rest=rest * 1e3)
 
 
 if __name__ == "__main__":

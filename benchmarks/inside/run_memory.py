@@ -6,7 +6,7 @@ The baseline is taken two seconds after a first event, when whatever is loaded t
 import time
 
 from events import make
-from measuring import Given, answer, resident_bytes
+from measuring import Given, done, resident_bytes
 
 _EARLY = 10_000
 _MEGABYTE = 1e6
@@ -30,7 +30,7 @@ def main() -> None:
         if number == _EARLY:
             early = resident_bytes()
     end = resident_bytes()
-    answer(early=(early - before) / _MEGABYTE, end=(end - before) / _MEGABYTE)
+    done(early=(early - before) / _MEGABYTE, end=(end - before) / _MEGABYTE)
 
 
 if __name__ == "__main__":

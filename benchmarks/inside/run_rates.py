@@ -3,7 +3,7 @@
 import time
 
 from events import make
-from measuring import Given, answer, paced, processor_seconds, resident_bytes
+from measuring import Given, done, paced, processor_seconds, resident_bytes
 
 
 def main() -> None:
@@ -18,9 +18,7 @@ def main() -> None:
     time.sleep(2.0)
     memory, cpu = resident_bytes(), processor_seconds()
     paced(record, events, rate)
-    answer(
-        cpu=(processor_seconds() - cpu) * 1e3 / seconds, memory=(resident_bytes() - memory) / 1e6
-    )
+    done(cpu=(processor_seconds() - cpu) * 1e3 / seconds, memory=(resident_bytes() - memory) / 1e6)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import threading
 import time
 
 from events import make
-from measuring import Given, Recorder, answer, percentiles
+from measuring import Given, Recorder, done, percentiles
 
 
 def timed(record: Recorder, events: list[tuple[str, dict[str, object]]], pause: float) -> list[int]:
@@ -47,7 +47,7 @@ def main() -> None:
     for worker in workers:
         worker.join()
     seconds = time.perf_counter() - begun
-    answer(**percentiles(taken), per_second=count / seconds)
+    done(**percentiles(taken), per_second=count / seconds)
 
 
 if __name__ == "__main__":

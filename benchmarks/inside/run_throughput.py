@@ -10,7 +10,7 @@ from collections import Counter
 from types import FrameType
 
 from events import make
-from measuring import Given, answer, processor_seconds
+from measuring import Given, done, processor_seconds
 
 _LOT = 500
 
@@ -65,7 +65,7 @@ def main() -> None:
         for name, dimensions in events[start : start + _LOT]:
             record(name, dimensions)
         given.adapter.flush(client, 30.0)
-    answer(
+    done(
         cpu=processor_seconds() - cpu,
         seconds=time.monotonic() - begun,
         where=sampler.stop() if sampler else {},

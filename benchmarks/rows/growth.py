@@ -1,6 +1,6 @@
 """How cost grows: `record` with threads, processor time and memory with the rate of events."""
 
-from clients import OURS
+from clients import NONE, OURS
 from figures import Figure, Row, Value
 from plot import bars
 from runs import Bench
@@ -9,7 +9,7 @@ __all__ = ["measure"]
 
 _THREADS = (1, 8, 64)
 # The rates take long, and a plot of all clients shows nothing: the two most used beside ours.
-_PLOTTED = (OURS, "posthog", "opentelemetry")
+_PLOTTED = (NONE, OURS, "posthog", "opentelemetry")
 
 
 def _threads(bench: Bench) -> tuple[list[Figure], list[str]]:
@@ -18,7 +18,7 @@ def _threads(bench: Bench) -> tuple[list[Figure], list[str]]:
     for environment in bench.having():
         for threads in _THREADS:
             with bench.port() as port, bench.folder() as folder:
-                options = (f"events={bench.scale.records}", f"threads={threads}", "pace=no")
+                options = (f"events={bench.scale.thread_records}", f"threads={threads}", "pace=no")
                 outcome = bench.run("run_record", environment, port, folder, *options)
             for key in ("median", "p999"):
                 cell = Value(None, "cut off") if outcome.is_late else Value(outcome.number(key))
@@ -69,7 +69,7 @@ def measure(bench: Bench) -> Row:
     figures, plots = _threads(bench)
     return Row(
         "growth",
-        f"`record` of {bench.scale.records} events from threads without a pause, each call timed. "
+        f"`record` of {bench.scale.thread_records} events from threads without a pause, each timed. "
         f"Then {bench.scale.rate_seconds} s at each rate; ours limits each event name to 100/s "
         "once a burst of 2,000 is spent, others drop when their queue is full.",
         figures,

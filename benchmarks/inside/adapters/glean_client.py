@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _DECLARED = Path(__file__).parent / "glean"
 _PENDING = "pending_pings"
+# A ping is written on a thread of the SDK's; one without events is never written.
+_WRITTEN_SECONDS = 0.3
 
 
 def make(port: int, folder: str, *, compress: bool) -> SimpleNamespace:  # noqa: ARG001
@@ -49,16 +51,14 @@ def recorder(client: SimpleNamespace) -> "Callable[[str, Mapping[str, object]], 
 
 
 def flush(client: SimpleNamespace, seconds: float) -> None:
-    """Submit the ping and wait until its file is gone: another process uploads it."""
+    """Submit the ping and wait until no file waits: another process uploads them."""
     client.pings.telemetry.submit()
-    until = time.monotonic() + seconds
+    begun = time.monotonic()
     folder = client.data / _PENDING
-    is_there = False
-    while time.monotonic() < until:
-        waiting = len(os.listdir(folder)) if folder.is_dir() else 0
-        if is_there and not waiting:
+    while (waited := time.monotonic() - begun) < seconds:
+        waiting = os.listdir(folder) if folder.is_dir() else []
+        if not waiting and waited > _WRITTEN_SECONDS:
             return
-        is_there = is_there or waiting > 0
         time.sleep(0.01)
 
 
