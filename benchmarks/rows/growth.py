@@ -69,7 +69,7 @@ def measure(bench: Bench) -> Row:
     figures, plots = _threads(bench)
     return Row(
         "growth",
-        f"`record` of {bench.scale.thread_records} events from threads without a pause, each timed. "
+        f"`record` of {bench.scale.thread_records} events from threads without a pause. "
         f"Then {bench.scale.rate_seconds} s at each rate; ours limits each event name to 100/s "
         "once a burst of 2,000 is spent, others drop when their queue is full.",
         figures,
