@@ -153,6 +153,8 @@ def main() -> int:
     # No client is always measured: it is what the others are compared with.
     chosen = [one for one in CLIENTS if not clients or one.name in (*clients, NONE)]
     environments = [prepare(client) for client in chosen]
+    names = [one.client.name for one in environments]
+    missing = [one.client.name for one in environments if one.problem]
     usable = tuple(one for one in environments if not one.problem)
     measured: list[Row] = []
     with Sink() as sink:
@@ -162,10 +164,9 @@ def main() -> int:
             begun = time.monotonic()
             row = ROWS[name](bench)
             measured.append(row)
-            print(f"\n{table(row, [one.client.name for one in environments])}")
+            print(f"\n{table(row, names, missing)}")
             print(f"({time.monotonic() - begun:.0f} s)\n", flush=True)
     problems = "\n".join(f"- {name}: `{text}`" for name, text in sorted(bench.problems.items()))
-    names = [one.client.name for one in environments]
     parts = [
         "# Benchmarks",
         "Made by `make bench`: medians, runs interleaved, one sink on this machine that takes gzip."
@@ -174,7 +175,7 @@ def main() -> int:
         _versions(environments),
         summary(measured),
         _READING,
-        *(table(row, names) for row in measured),
+        *(table(row, names, missing) for row in measured),
         *([f"Programs that failed:\n\n{problems}"] if problems else []),
     ]
     text = "\n\n".join(part.rstrip() for part in parts) + "\n"

@@ -15,7 +15,7 @@ __all__ = ["CLIENTS", "NONE", "OURS", "STATSD", "Client", "Environment", "prepar
 
 _HERE = Path(__file__).parent
 _REPOSITORY = _HERE.parent
-_CACHE = _HERE / ".venvs"
+_CACHE = _HERE / ".venvs" / f"{sys.version_info.major}.{sys.version_info.minor}"
 _PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
 
 NONE, OURS, STATSD = "nothing", "getpatter", "statsd"
@@ -68,7 +68,7 @@ class Environment:
 
 def _stamp(client: Client) -> str:
     """Return what an environment must have been made of to be used as it is."""
-    parts = [sys.version, sys.executable, *client.requirements]
+    parts = [sys.version, sys.base_prefix, *client.requirements]
     if client.name == OURS:
         files = [_REPOSITORY / "pyproject.toml", *(_REPOSITORY / "getpatter").rglob("*.py")]
         parts += [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)]

@@ -1,7 +1,7 @@
 """What a row yields, and how it is shown: figures by client, as text and as Markdown."""
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from clients import NONE, OURS, STATSD
@@ -90,14 +90,15 @@ def less(values: Mapping[str, float | None]) -> dict[str, Value]:
     }
 
 
-def table(row: Row, names: list[str]) -> str:
-    """Return a row as Markdown: a line a client, a column a figure."""
+def table(row: Row, names: list[str], missing: Collection[str] = ()) -> str:
+    """Return a row as Markdown: a line a client, a column a figure; `missing` could not run."""
     used = [name for name in names if any(name in figure.values for figure in row.figures)]
     heads = [f"{figure.measure}, {figure.unit}".rstrip(", ") for figure in row.figures]
     lines = [f"### {row.title}", "", row.note, ""]
     if row.figures:
         lines += [_line(["client", *heads]), _line(["---"] + ["---:"] * len(heads))]
         lines += [_line([name, *(one.shown(name) for one in row.figures)]) for name in used]
+        lines += [_line([name, *["not installed"] * len(heads)]) for name in missing]
     for plot in row.plots:
         lines += ["", "```text", plot, "```"]
     if row.below:
