@@ -33,12 +33,14 @@ _AT_ONCE = 4
 # Until a script comes to its last line, on a busy machine.
 _START_SECONDS = 3.0
 # Who took longer hangs: another run of it would tell nothing.
-_QUICK_SECONDS = 1.0
+_QUICK_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """One run: its exit in seconds, whether it was cut short, and what became of the event."""
+    """One run: its exit in seconds, whether it was cut short, and what became of the event, empty
+    if nobody looked.
+    """
 
     seconds: float | None
     is_late: bool
@@ -77,7 +79,9 @@ def _fate(
     return "unanswered" if seen else "lost"
 
 
-def _once(bench: Bench, environment: Environment, mode: str, way: str) -> _Ended:
+def _once(
+    bench: Bench, environment: Environment, mode: str, way: str, *, is_looked_after: bool = True
+) -> _Ended:
     environ = {"PATTER_TELEMETRY_EXIT": way} if way else {}
     cap = bench.scale.exit_seconds
     with bench.port(mode) as port, bench.folder() as folder:
@@ -90,41 +94,44 @@ def _once(bench: Bench, environment: Environment, mode: str, way: str) -> _Ended
             seconds=cap + _START_SECONDS,
             environ=environ,
         )
-        fate = _fate(bench, environment, port, folder, environ)
+        fate = _fate(bench, environment, port, folder, environ) if is_looked_after else ""
     ending = outcome.number("ending")
     if outcome.is_late:
         return _Ended(cap, is_late=True, fate=fate)
     return _Ended(None if ending is None else outcome.ended - ending, is_late=False, fate=fate)
 
 
-def _value(runs: list[_Ended]) -> Value:
-    fates = Counter(run.fate for run in runs)
+def _value(first: _Ended, later: list[_Ended]) -> Value:
+    fates = Counter(run.fate for run in (first, *later) if run.fate)
     remark = ", ".join(
-        fate if times == len(runs) else f"{fate} {times}/{len(runs)}"
+        fate if len(fates) == 1 else f"{fate} {times}/{fates.total()}"
         for fate, times in fates.most_common()
     )
+    runs = later or [first]  # the first ran beside others
     seconds = median(run.seconds for run in runs)
     is_late = any(run.is_late for run in runs)
     return Value(None if seconds is None else seconds * 1e3, remark, is_least=is_late)
 
 
-def _all(bench: Bench, contenders: list[tuple[Environment, str]], mode: str) -> list[list[_Ended]]:
-    """Return the runs of each contender: one of those that hang, several of the others."""
+def _all(bench: Bench, contenders: list[tuple[Environment, str]], mode: str) -> list[Value]:
+    """Measure each contender: one run of those that hang, several of the others.
+
+    What becomes of a peer's event is looked at once, of ours each time.
+    """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         firsts = list(pool.map(lambda one: _once(bench, one[0], mode, one[1]), contenders))
-    runs: list[list[_Ended]] = [[first] for first in firsts]
+    later: list[list[_Ended]] = [[] for _ in firsts]
     is_quick = [
         first.seconds is not None and first.seconds < _QUICK_SECONDS and not first.is_late
         for first in firsts
     ]
-    for number, quick in enumerate(is_quick):
-        if quick:
-            runs[number].clear()  # it was measured beside others
     for _ in range(bench.scale.exits):
         for number, (environment, way) in enumerate(contenders):
             if is_quick[number]:
-                runs[number].append(_once(bench, environment, mode, way))
-    return runs
+                is_ours = environment.client.name == OURS
+                run = _once(bench, environment, mode, way, is_looked_after=is_ours)
+                later[number].append(run)
+    return [_value(*both) for both in zip(firsts, later, strict=True)]
 
 
 def measure(bench: Bench) -> Row:
@@ -135,9 +142,11 @@ def measure(bench: Bench) -> Row:
         contenders += [(environment, way) for way in ways]
     values: dict[tuple[str, str], dict[str, Value]] = {}
     for mode in _MODES:
-        for (environment, way), runs in zip(contenders, _all(bench, contenders, mode), strict=True):
+        for (environment, way), value in zip(
+            contenders, _all(bench, contenders, mode), strict=True
+        ):
             # The peers stand beside ours in the way that is to beat them.
-            values.setdefault((way or "detach", mode), {})[environment.client.name] = _value(runs)
+            values.setdefault((way or "detach", mode), {})[environment.client.name] = value
     figures = [
         Figure(f"{way}, {text}", "ms", bar, values.get((way, mode), {}), digits=0)
         for way, bar in _OUR_WAYS.items()
