@@ -26,7 +26,8 @@ class Scale:
 
     starts: int
     rounds: int
-    loop_rounds: int
+    paced_rounds: int
+    frame_rounds: int
     records: int
     thread_records: int
     loop_seconds: int

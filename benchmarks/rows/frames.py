@@ -11,7 +11,7 @@ def measure(bench: Bench) -> Row:
     """Measure processor time and missed frames at 200 events a second."""
     taken: dict[str, dict[str, list[float | None]]] = {"cpu": {}, "missed": {}}
     seconds = bench.scale.frame_seconds
-    for _ in range(bench.scale.loop_rounds):
+    for _ in range(bench.scale.frame_rounds):
         for environment in bench.having():
             with bench.port() as port, bench.folder() as folder:
                 outcome = bench.run("run_frames", environment, port, folder, f"seconds={seconds}")
@@ -21,7 +21,7 @@ def measure(bench: Bench) -> Row:
     nothing = shown["missed"].get(NONE, Value(None)).number
     return Row(
         "beside a 20 ms frame loop, 200 events/s",
-        f"{seconds} s, median of {bench.scale.loop_rounds} runs; the loop's own work is included, "
+        f"{seconds} s, median of {bench.scale.frame_rounds} runs; the loop's own work is included, "
         "and is all there is in the row of no client.",
         [
             Figure("processor time", "ms/s", "≤ 35", shown["cpu"]),

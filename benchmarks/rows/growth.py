@@ -1,6 +1,6 @@
 """How cost grows: `record` with threads, processor time and memory with the rate of events."""
 
-from clients import NONE, OURS
+from clients import NONE, OURS, Environment
 from figures import Figure, Row, Value
 from plot import bars
 from runs import Bench
@@ -8,14 +8,18 @@ from runs import Bench
 __all__ = ["measure"]
 
 _THREADS = (1, 8, 64)
-# The rates take long, and a plot of all clients shows nothing: the two most used beside ours.
+# A plot of all clients shows nothing, and the rates take long: the two most used beside ours.
 _PLOTTED = (NONE, OURS, "posthog", "opentelemetry")
+
+
+def _plotted(bench: Bench) -> list[Environment]:
+    return [one for one in bench.having() if one.client.name in _PLOTTED]
 
 
 def _threads(bench: Bench) -> tuple[list[Figure], list[str]]:
     """Measure `record` from threads that do nothing else."""
     columns: dict[tuple[int, str], dict[str, Value]] = {}
-    for environment in bench.having():
+    for environment in _plotted(bench):
         for threads in _THREADS:
             with bench.port() as port, bench.folder() as folder:
                 options = (f"events={bench.scale.thread_records}", f"threads={threads}", "pace=no")
@@ -48,10 +52,8 @@ def _threads(bench: Bench) -> tuple[list[Figure], list[str]]:
 def _rates(bench: Bench) -> list[str]:
     """Measure at rates that are each ten times the one before."""
     taken: dict[str, dict[str, float | None]] = {"cpu": {}, "memory": {}}
-    for environment in bench.having():
+    for environment in _plotted(bench):
         name = environment.client.name
-        if name not in _PLOTTED:
-            continue
         for rate in bench.scale.rates:
             with bench.port() as port, bench.folder() as folder:
                 options = (f"rate={rate}", f"seconds={bench.scale.rate_seconds}")

@@ -10,7 +10,7 @@ def measure(bench: Bench) -> Row:
     """Measure the worst lateness of a loop that records 200 events a second."""
     taken: dict[str, dict[str, list[float | None]]] = {"first": {}, "rest": {}}
     seconds = bench.scale.loop_seconds
-    for _ in range(bench.scale.loop_rounds):
+    for _ in range(bench.scale.paced_rounds):
         for environment in bench.having():
             with bench.port() as port, bench.folder() as folder:
                 outcome = bench.run("run_loop", environment, port, folder, f"seconds={seconds}")
@@ -23,6 +23,6 @@ def measure(bench: Bench) -> Row:
     return Row(
         "asyncio, 200 events/s: worst loop lag",
         f"{seconds} s, a tick and an event every 5 ms, the client made before the first; the "
-        f"worst tick of a run, median of {bench.scale.loop_rounds} runs, less that with no client.",
+        f"worst tick of a run, median of {bench.scale.paced_rounds} runs, less that with no client.",
         figures,
     )

@@ -9,7 +9,7 @@ __all__ = ["measure"]
 def measure(bench: Bench) -> Row:
     """Measure single calls beside a sink that takes everything."""
     taken: dict[str, dict[str, list[float | None]]] = {"median": {}, "p999": {}}
-    for _ in range(bench.scale.rounds):
+    for _ in range(bench.scale.paced_rounds):
         for environment in bench.having():
             with bench.port() as port, bench.folder() as folder:
                 count = f"events={bench.scale.records}"
@@ -24,6 +24,6 @@ def measure(bench: Bench) -> Row:
     return Row(
         "`record`",
         f"{bench.scale.records} events of four kinds at 1,000/s, each call timed; median of "
-        f"{bench.scale.rounds} runs, less what it takes with no client.",
+        f"{bench.scale.paced_rounds} runs, less what it takes with no client.",
         figures,
     )
