@@ -23,6 +23,6 @@ def measure(bench: Bench) -> Row:
     return Row(
         "asyncio, 200 events/s: worst loop lag",
         f"{seconds} s, a tick and an event every 5 ms, the client made before the first; the "
-        f"worst tick of a run, median of {bench.scale.paced_rounds} runs, less that with no client.",
+        f"worst tick of a run, median of {bench.scale.paced_rounds}, less that with no client.",
         figures,
     )
