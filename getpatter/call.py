@@ -6,6 +6,7 @@ Measures with a monotonic clock, keeps numbers only, never does I/O and never ra
 import concurrent.futures
 import math
 import os
+import sys
 import threading
 import time
 import weakref
@@ -45,7 +46,8 @@ _LATENCIES = {
 # A stage that works on media can only run in a call that has any.
 _MEDIA_STAGES = frozenset(_LATENCIES)
 
-# Exception → error code, the first that fits. asyncio's own timeout is the builtin one from 3.11.
+# Exception → error code, the first that fits. On 3.10 the two others that are called TimeoutError
+# are not the builtin one: this of futures, and asyncio's (`_is_asyncio_timeout`).
 _CODES: "tuple[tuple[type[BaseException], str], ...]" = (
     (TimeoutError, "timeout"),
     (concurrent.futures.TimeoutError, "timeout"),
@@ -288,4 +290,12 @@ def _comes_from(error: BaseException, origin: BaseException) -> bool:
 
 
 def _known_code(error: BaseException) -> str | None:
+    if _is_asyncio_timeout(error):
+        return "timeout"
     return next((code for kind, code in _CODES if isinstance(error, kind)), None)
+
+
+def _is_asyncio_timeout(error: BaseException) -> bool:
+    """Whether asyncio raised it; who did has loaded asyncio, which is too slow to load for this."""
+    asyncio = sys.modules.get("asyncio.exceptions")
+    return asyncio is not None and isinstance(error, asyncio.TimeoutError)
