@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_FLAGS := --disable-pip-version-check --prefer-binary
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity demo bench generate refresh-models clean
+.PHONY: help setup test lint parity mutants demo bench generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -33,10 +33,13 @@ lint: $(VENV)/.ready ## style, types and import rules
 	@echo "==> import rules"
 	$(BIN)/lint-imports
 
-parity: $(VENV)/.ready ## schemas, generated tables and docs agree
+parity: $(VENV)/.ready ## schemas, tables, docs and changelog agree, in Python and JavaScript (needs Node)
 	@echo "==> parity"
-	$(BIN)/python schemas/generate.py --check
-	$(BIN)/python -m pytest -q tests/contract/test_parity.py tests/contract/test_schemas.py
+	$(BIN)/python schemas/parity.py
+
+mutants: $(VENV)/.ready ## change one thing at a time and see that parity notices (half an hour)
+	@echo "==> mutants"
+	$(BIN)/python schemas/mutants.py
 
 demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
 	@echo "==> demo"

@@ -100,7 +100,9 @@ def _of_event(event: str, old: "Schema", new: "Schema") -> "Iterator[Change]":
     before, now = old["properties"], new["properties"]
     for name in before:
         if name not in now:
-            yield Change(f"{event}.{name}", "field removed", refuses=True)
+            # An event without it was refused before, if it was required.
+            was_required = name in old["required"]
+            yield Change(f"{event}.{name}", "field removed", refuses=True, admits=was_required)
     for name, rule in now.items():
         path = f"{event}.{name}"
         is_required, was_required = name in new["required"], name in old["required"]
@@ -109,9 +111,7 @@ def _of_event(event: str, old: "Schema", new: "Schema") -> "Iterator[Change]":
             continue
         if is_required != was_required:
             what = "now required" if is_required else "no longer required"
-            yield Change(
-                path, what, refuses=is_required, admits=was_required, breaks=was_required
-            )
+            yield Change(path, what, refuses=is_required, admits=was_required, breaks=was_required)
         yield from _words(path, before[name], rule)
         yield from _of_rule(path, before[name], rule)
     yield from _of_sampling(event, old, new)
