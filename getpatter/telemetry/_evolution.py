@@ -75,6 +75,9 @@ def diff(old: "dict[str, Schema]", new: "dict[str, Schema]") -> "list[Change]":
 
 
 def _ask_for_known(schema: "Schema") -> None:
+    if not schema.keys() >= {"required", "additionalProperties", "properties"}:
+        message = "a schema of an event has required, additionalProperties and properties"
+        raise ValueError(message)
     rules = [(schema, _EVENT_KEYS | _OF_THE_VERSION)]
     rules += [(rule, _RULE_KEYS) for rule in schema["properties"].values()]
     for rule, known in rules:
@@ -127,9 +130,9 @@ def _of_rule(path: str, old: "Schema", new: "Schema") -> "Iterator[Change]":
             yield Change(path, "type changed", refuses=True, admits=True)
             return
         for value in sorted(listed - lists):
-            yield Change(f"{path}={json.loads(value)}", "value removed", refuses=True)
+            yield Change(f"{path}={_shown(value)}", "value removed", refuses=True)
         for value in sorted(lists - listed):
-            yield Change(f"{path}={json.loads(value)}", "value added", admits=True)
+            yield Change(f"{path}={_shown(value)}", "value added", admits=True)
     elif old.get("type") != new.get("type"):
         yield Change(path, "type changed", refuses=True, admits=True)
     else:
@@ -145,6 +148,11 @@ def _values(rule: "Schema") -> "frozenset[str] | None":
     if "enum" in rule:
         return frozenset(map(json.dumps, rule["enum"]))
     return frozenset({"true", "false"}) if rule["type"] == "boolean" else None
+
+
+def _shown(value: str) -> str:
+    """Return a listed value as a path has it: a word without its quotes."""
+    return value.strip('"')
 
 
 def _type(values: "frozenset[str]") -> "set[str]":

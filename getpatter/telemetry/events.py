@@ -8,7 +8,7 @@ import json
 import os
 import sys
 
-from getpatter.telemetry import env, schema, stack
+from getpatter.telemetry import disclosure, env, schema, stack
 from getpatter.telemetry._tables import DIMENSIONS, ENUMS, EVENT_NAMES, SCHEMA_VERSION
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import age_bucket, install_id, run_id
@@ -144,9 +144,11 @@ class Builder:
     """Turns records into events of this run: common fields, call age, sampling, and the check.
 
     `age` is how old the install was at `asked`, in seconds of the monotonic clock; None if unknown.
+    `shown` is the schema version whose notice was shown: what came later is withheld. Whoever may
+    send asks for that before it builds.
     """
 
-    __slots__ = ("_age", "_asked", "_common", "_gate", "_losses")
+    __slots__ = ("_age", "_asked", "_common", "_gate", "_losses", "shown")
 
     def __init__(
         self,
@@ -162,6 +164,7 @@ class Builder:
         self._losses = losses
         self._age = age
         self._asked = asked
+        self.shown = SCHEMA_VERSION
 
     def build(
         self, name: object, dimensions: "Mapping[str, object]", at: float
@@ -182,6 +185,12 @@ class Builder:
             return None
         if rate < 1:
             event["sample_rate"] = rate
+        if self.shown < SCHEMA_VERSION:
+            reason = disclosure.withhold(event, self.shown)
+            if reason is not None:
+                # The report does not name an event that is withheld: that would tell of it.
+                self._losses.count("" if reason == "unknown_event" else name, reason)
+                return None
         # The last word before an event may leave; nothing above should ever make it say no.
         if schema.check(event) is not None:
             self._losses.count(name, "internal_error")

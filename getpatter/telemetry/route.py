@@ -6,6 +6,7 @@ Making a route reads the disk and may write the install id, so nobody but the wo
 import time
 
 from getpatter.telemetry import consent, events, notice
+from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry.env import Settings
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import new_id, open_state, run_id
@@ -55,17 +56,20 @@ class Route:
         # An opt-out since the client was made has erased the identity: no new one is made then.
         has_consent = consent.resolve(run.environ, run.flag) is not None
         self._state = open_state(run.environ, writable=has_consent and not run.is_debug)
+        # Asked before this version leaves its own traces.
+        self._is_upgrade = self._state.has_earlier_version()
         rate = Settings.load(run.environ).sample_rate
         common = events.common_fields(
             run.sdk_version, self._state.install_id(new_id()), run.environ
         )
-        self.build = events.Builder(
+        self._builder = events.Builder(
             common,
             Gate(run_id(), rate),
             losses,
             age=self._state.age_seconds(),
             asked=time.monotonic(),
-        ).build
+        )
+        self.build = self._builder.build
         self.problem = "endpoint_invalid"
         self.transport: Transport | None = None
         self._ledger: Ledger | NoLedger = NoLedger()
@@ -79,7 +83,9 @@ class Route:
                 )
             if url is not None:
                 self.transport = HttpTransport(url, str(common["sdk_version"]), rate)
-        self._has_notice = run.is_debug or self._state.is_notice_shown()
+        # The schema version whose notice was shown; None: none yet. Debug shows none, and all.
+        self._shown = SCHEMA_VERSION if run.is_debug else self._state.notice_version()
+        self._builder.shown = self._shown or 0
 
     def note(self, batch: "Batch | None" = None, answer: "Answer | None" = None) -> None:
         """Note in the ledger what was sent and answered, and what was lost since the last note."""
@@ -90,11 +96,15 @@ class Route:
             self._ledger.note(body, batch.key, answer.status)
 
     def may_send(self) -> bool:
-        """Return whether events may leave now: consent still stands and the notice was shown."""
+        """Return whether events may leave now: consent still stands and a notice was shown.
+
+        If that is the notice of an earlier version, they leave without what came later.
+        """
         if consent.resolve(self._run.environ, self._run.flag) is None:
             return False
-        if not self._has_notice:
-            self._has_notice = notice.show()
-            if self._has_notice:
+        if self._shown is None or self._shown < SCHEMA_VERSION:
+            text = notice.compose(self._shown, is_upgrade=self._is_upgrade)
+            if notice.show(text):
+                self._shown = self._builder.shown = SCHEMA_VERSION
                 self._state.set_notice_shown()
-        return self._has_notice
+        return self._shown is not None

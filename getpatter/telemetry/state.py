@@ -12,6 +12,8 @@ import sys
 import time
 
 from getpatter.telemetry import _files
+from getpatter.telemetry._changes import OLDEST
+from getpatter.telemetry._tables import SCHEMA_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ LEDGER = "ledger"
 # What `disable` erases. `first-run` and `notice` are no identity: both stay, so that enabling
 # again neither counts the install a second time nor repeats the notice.
 _IDENTITY = (INSTALL_ID, INSTALL_DATE, VERSION)
+
+# What `first-run` and `notice` hold: the schema version of whoever wrote them.
+_VERSION_CONTENT = b"%d" % SCHEMA_VERSION
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -307,17 +312,43 @@ class State:
         """
         if self.directory is None or self._exists_anywhere(FIRST_RUN):
             return False
-        return self._create(FIRST_RUN, b"") if self.writable else True
+        # Earlier versions left it empty: so they can be told from this one.
+        return self._create(FIRST_RUN, _VERSION_CONTENT) if self.writable else True
+
+    def has_earlier_version(self) -> bool:
+        """Return whether a version ran here that did not keep which notice it had shown."""
+        for place in (self.directory, *self._earlier):
+            if place is None:
+                continue
+            first_run = _files.read(os.path.join(place, FIRST_RUN))
+            is_theirs = first_run is not None and not first_run.isdigit()
+            # This version stores a date with each id, and keeps both in one place only.
+            has_only_id = _stored_id(place) is not None and self._stored_date(place) is None
+            if is_theirs or has_only_id:
+                return True
+        return False
 
     def is_notice_shown(self) -> bool:
         """Return whether the notice is known to have been shown to this install."""
         # Unlike `_exists`, what cannot be looked at is no: showing it twice is the lesser evil.
         return self.directory is not None and os.path.lexists(self._path(NOTICE))
 
+    def notice_version(self) -> int | None:
+        """Return the schema version whose notice was shown; None if none is known to have been.
+
+        A marker that does not say counts as the oldest: showing it twice is the lesser evil.
+        """
+        if not self.is_notice_shown():
+            return None
+        content = _files.read(self._path(NOTICE)) or b""
+        # Three digits are more versions than there will be; a longer number is damage.
+        is_version = content.isdigit() and len(content) <= 3
+        return max(int(content), OLDEST) if is_version else OLDEST
+
     def set_notice_shown(self) -> None:
-        """Remember that the notice was shown."""
+        """Remember that the notice of this version was shown."""
         if self.directory is not None and self.writable:
-            self._create(NOTICE, b"")
+            self._replace(NOTICE, _VERSION_CONTENT)
 
     def swap_version(self, current: str) -> str:
         """Return the version that ran last, "" if none is known, and store `current`."""

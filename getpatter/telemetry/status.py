@@ -3,7 +3,8 @@
 The one place that puts the facts together for a person; the same rows serve `--json`.
 """
 
-from getpatter.telemetry import consent, env, state
+from getpatter.telemetry import consent, disclosure, env, state
+from getpatter.telemetry._changes import OLDEST
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
 from getpatter.telemetry.install_id import open_state
 from getpatter.telemetry.transport import usable_endpoint
@@ -35,7 +36,16 @@ def collect() -> "dict[str, object]":
         "state_directory": install.directory,
         "state_problem": install.problem,
         "notice_shown": install.is_notice_shown(),
+        "withheld": _withheld(install),
     }
+
+
+def _withheld(install: state.State) -> "list[str]":
+    """Return what waits for the notice that names it; nothing for an install that is new."""
+    shown = install.notice_version()
+    if shown is None:
+        return disclosure.names(OLDEST) if install.has_earlier_version() else []
+    return disclosure.names(shown)
 
 
 def render(found: "dict[str, object]") -> str:
@@ -74,6 +84,12 @@ def _settings(found: "dict[str, object]") -> "list[str]":
         lines.append(f"State: in memory only, because {found['state_problem']}")
     else:
         lines.append(f"State: {found['state_directory']}")
+    withheld = found["withheld"]
+    assert isinstance(withheld, list)  # noqa: S101 - as above
+    if withheld:
+        lines.append(
+            "Withheld until the notice that names them was shown: " + ", ".join(withheld) + "."
+        )
     if found["debug"]:
         lines.append("Debug: events are printed, nothing is sent.")
     return lines

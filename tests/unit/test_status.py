@@ -46,6 +46,7 @@ def test_facts_of_a_fresh_install(run: Run, home: Path) -> None:
         "endpoint_from": "default",
         "state_problem": None,
         "notice_shown": False,
+        "withheld": [],
     }
     assert isinstance(rules, list)
     assert [rule["rule"] for rule in rules] == RULES
