@@ -37,9 +37,9 @@ parity: $(VENV)/.ready ## schemas, tables, docs and changelog agree, in Python a
 	@echo "==> parity"
 	$(BIN)/python schemas/parity.py
 
-mutants: $(VENV)/.ready ## change one thing at a time and see that parity notices (half an hour)
+mutants: $(VENV)/.ready ## change one thing at a time and see that parity notices (ten minutes)
 	@echo "==> mutants"
-	$(BIN)/python schemas/mutants.py
+	$(BIN)/python schemas/mutants.py $(MUTANTS)
 
 demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
 	@echo "==> demo"

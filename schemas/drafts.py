@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random  # noqa: TID251 - examples, no ids
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,7 +163,11 @@ def drafts(version: Version, count: int, seed: int) -> list[str]:
 def vectors(folder: Path) -> list[str]:
     """Return the golden events, valid and invalid ones, as texts."""
     return [
-        json.dumps(row["event"])
-        for name in ("valid.json", "invalid.json")
-        for row in json.loads((folder / name).read_text("ascii"))
+        json.dumps(row["event"]) for name in ("valid", "invalid") for row in golden(folder, name)
     ]
+
+
+def golden(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Return the rows of `valid` or `invalid`."""
+    found: list[dict[str, Any]] = json.loads((folder / f"{name}.json").read_text("ascii"))
+    return found

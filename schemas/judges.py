@@ -6,7 +6,7 @@ Of our own and `jsonschema` also the place and the keyword of the first violatio
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import jsonschema
 import jsonschema_rs
@@ -73,6 +73,18 @@ def by_rust(version: Version) -> Callable[[object], bool]:
             return False
 
     return judge
+
+
+def by_the_vectors(rows: list[dict[str, Any]], version: Version) -> list[str]:
+    """Return where the judges in Python do not find what an invalid vector names."""
+    reference = by_jsonschema(version)
+    problems = []
+    for row in rows:
+        wanted = (row["pointer"], row["rule"])
+        for who, said in (("jsonschema", reference(row["event"])), ("we", check(row["event"]))):
+            if said != wanted:
+                problems.append(f"{row['name']}: {who} say {said}, the vector {wanted}")
+    return problems
 
 
 def verdicts(texts: list[str], version: Version, *, ours: bool) -> tuple[list[bool], list[str]]:

@@ -78,12 +78,12 @@ def conform(root: Path) -> list[str]:
     return said.splitlines() if code else []
 
 
-def types(root: Path) -> list[str]:
+def types(root: Path, number: int) -> list[str]:
     """Return where the compiler and the vectors do not agree on the generated types."""
-    vectors = root / "schemas" / "vectors" / "v8"
+    vectors = root / "schemas" / "vectors" / f"v{number}"
     valid = json.loads((vectors / "valid.json").read_text("ascii"))
     invalid = json.loads((vectors / "invalid.json").read_text("ascii"))
-    lines = ['import type { TelemetryEvent } from "./v8";']
+    lines = ['import type { TelemetryEvent } from "./events";']
     for index, row in enumerate(valid):
         lines += [f"// {row['name']}", f"export const v{index}: TelemetryEvent = {literal(row)};"]
     for index, row in enumerate(invalid):
@@ -95,12 +95,12 @@ def types(root: Path) -> list[str]:
             ]
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        shutil.copy(root / "schemas" / "types" / "v8.d.ts", place)
+        shutil.copy(root / "schemas" / "types" / f"v{number}.d.ts", place / "events.d.ts")
         (place / "vectors.ts").write_text("\n".join(lines) + "\n", "utf-8")
         compiler = FOLDER / "node_modules" / "typescript" / "bin" / "tsc"
         code, said = run(
             *("node", str(compiler), "--strict", "--noEmit", "--target", "es2022"),
-            *("--module", "es2022", "--moduleResolution", "bundler", "vectors.ts", "v8.d.ts"),
+            *("--module", "es2022", "--moduleResolution", "bundler", "vectors.ts", "events.d.ts"),
             cwd=place,
         )
     return said.splitlines() if code else []

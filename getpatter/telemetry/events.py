@@ -32,9 +32,11 @@ __all__ = [
     "EVENT_SDK_INITIALIZED",
     "SCHEMA_VERSION",
     "Builder",
+    "arch_of",
     "build_event",
     "common_fields",
     "encode",
+    "os_of",
 ]
 
 EVENT_AGENT_CONFIGURED = "agent_configured"
@@ -69,10 +71,6 @@ def common_fields(
 ) -> "dict[str, object]":
     """Return the fields that every event of this process has, but its name."""
     version = schema.coerce("sdk_version", sdk_version)
-    if sys.platform.startswith("freebsd"):
-        system = "freebsd"
-    else:
-        system = _OS.get(sys.platform, "other")
     runtime = sys.implementation.name
     return {
         "schema_version": SCHEMA_VERSION,
@@ -80,12 +78,23 @@ def common_fields(
         "install_id": install,
         "sdk": "python",
         "sdk_version": "0" if version is schema.REFUSED else version,
-        "os": system,
-        "arch": _ARCH.get(_machine(environ).lower(), "other"),
+        "os": os_of(sys.platform),
+        "arch": arch_of(_machine(environ)),
         "runtime": runtime if runtime in _RUNTIMES else "other",
         "runtime_version": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "ci": env.ci_variable(environ) is not None,
     }
+
+
+def os_of(platform: str) -> str:
+    """Return the family of the system that calls itself `platform`."""
+    # With its major version behind it.
+    return "freebsd" if platform.startswith("freebsd") else _OS.get(platform, "other")
+
+
+def arch_of(machine: str) -> str:
+    """Return the architecture of the processor that calls itself `machine`, whatever its case."""
+    return _ARCH.get(machine.lower(), "other")
 
 
 def _machine(environ: "Mapping[str, str]") -> str:

@@ -115,6 +115,29 @@ export class Client {
     return found;
   }
 
+  system(field, called) {
+    const rows = this.page.table("Where it runs, exactly", "what the system calls itself");
+    const name = field === "arch" ? called.toLowerCase() : called;
+    const row = rows
+      .filter((r) => code(r.field) === field)
+      .find(({ "what the system calls itself": names }) =>
+        names.includes("with or without a version")
+          ? name.startsWith(code(names))
+          : codes(names).includes(name),
+      );
+    return row ? code(row.value) : "other";
+  }
+
+  // Engines
+
+  engine({ mode, llm, stt, tts }) {
+    if (!mode) return [null, null];
+    const row = this.page.table("Engines", "mode").find((r) => codes(r.mode).includes(mode));
+    if (!row) return ["other", "other"];
+    const layer = [llm, stt, tts].find((key) => key);
+    return [code(row["`engine`"]), code(row["`provider`"]) ?? this.vendor(layer)];
+  }
+
   // Model tokens
 
   vendor(key) {

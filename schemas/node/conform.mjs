@@ -10,10 +10,11 @@ import { Page, code, codes } from "./page.mjs";
 
 const root = process.argv[2];
 const read = (...path) => JSON.parse(readFileSync(join(root, "schemas", ...path), "utf8"));
-const folder = join(root, "schemas", "v8");
+const versions = readdirSync(join(root, "schemas")).filter((name) => /^v[0-9]+$/.test(name));
+const newest = versions.sort((one, other) => one.slice(1) - other.slice(1)).at(-1);
 const schemas = new Map(
-  readdirSync(folder).map((name) => {
-    const schema = read("v8", name);
+  readdirSync(join(root, "schemas", newest)).map((name) => {
+    const schema = read(newest, name);
     return [schema.properties.event.const, schema];
   }),
 );
@@ -37,6 +38,8 @@ const CHECKS = {
   ],
   consent: (row) => [client.consent(row), { on: row.on, rule: row.rule }],
   deploy_shapes: ({ present, ...shape }) => [client.shape(present), shape],
+  systems: (row) => [client.system(row.field, row.called), row.value],
+  provider_modes: (row) => [client.engine(row), [row.engine, row.provider]],
   model_tokens: (row) => [client.token(row.vendor, row.model), row.token],
   endings: (row) => [client.ending(row), [row.outcome, row.error_layer, row.disconnect_reason]],
   metrics_error_layers: (row) => [

@@ -12,6 +12,7 @@ import entropy
 import governance
 import history
 import lint
+import node
 import pytest
 
 from getpatter.telemetry._tables import SCHEMA_VERSION
@@ -37,6 +38,12 @@ def change(path: Path, old: str, new: str) -> None:
     text = path.read_text("utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), "utf-8")
+
+
+def test_what_is_missing_is_said_where_there_is_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(node.Missing, match="Node is missing: parity needs `node`"):
+        node.set_up()
 
 
 def test_all_of_it_holds() -> None:

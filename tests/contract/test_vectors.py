@@ -15,6 +15,7 @@ from getpatter.telemetry import (
     delivery,
     env,
     environment,
+    events,
     gate,
     install_id,
     stack,
@@ -108,6 +109,19 @@ def test_deploy_shapes() -> None:
         assert {name: found[name] for name in row if name != "present"} == {
             name: value for name, value in row.items() if name != "present"
         }, row
+
+
+def test_systems() -> None:
+    named = {"os": events.os_of, "arch": events.arch_of}
+    for row in rows("systems"):
+        assert named[row["field"]](row["called"]) == row["value"], row
+
+
+def test_provider_modes() -> None:
+    for row in rows("provider_modes"):
+        layers = [row[layer] for layer in ("llm", "stt", "tts")]
+        found = call_metrics.engine_of(row["mode"], layers)
+        assert found == {"engine": row["engine"], "provider": row["provider"]}, row
 
 
 def test_batch_keys() -> None:

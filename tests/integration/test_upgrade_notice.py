@@ -199,6 +199,24 @@ def test_a_new_install_whose_first_run_was_mute_is_new_still(run: Run, receiver:
     assert run(PROGRAM).stderr == notice.TEXT
 
 
+def test_preview_and_explain_say_what_waits(run: Run, state: Path) -> None:
+    (state / "notice").write_text("7")
+    code = "from getpatter.cli import main; main(['telemetry', 'NAME', '--json'])"
+    variables = {"PATTER_TELEMETRY_STATE_DIR": str(state)}
+    shown = json.loads(run(code.replace("NAME", "preview"), **variables).stdout)
+    assert "error_layer" in shown["withheld"]
+    explained = json.loads(run(code.replace("NAME", "explain"), **variables).stdout)
+    why = {event["event"]: event["why"] for event in explained["events"]}
+    assert why["config_incomplete"] == "once the notice that names it was shown"
+    assert why["call_completed"] == "telemetry is on"
+    (completed,) = [e for e in explained["events"] if e["event"] == "call_completed"]
+    why = {field["field"]: field["why"] for field in completed["fields"]}
+    assert why["error_layer"] == "once the notice that names it was shown"
+    assert why["outcome"] == "telemetry is on"
+    words = run(code.replace("NAME", "preview").replace(", '--json'", ""), **variables).stderr
+    assert "once the notice was shown that names it" in words
+
+
 def test_status_says_what_waits_in_words(run: Run, state: Path) -> None:
     (state / "notice").write_text("7")
     code = "from getpatter.cli import main; main(['telemetry', 'status'])"
