@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity demo dropin silence processes matrix wheel bench bench-short generate refresh-models clean
+.PHONY: help setup test lint parity mutants demo dropin silence processes matrix wheel bench bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -45,10 +45,13 @@ lint: $(VENV)/.ready ## style, types and import rules
 	@echo "==> import rules"
 	$(BIN)/lint-imports
 
-parity: $(VENV)/.ready ## schemas, generated tables and docs agree
+parity: $(VENV)/.ready ## schemas, tables, docs and changelog agree, in Python and JavaScript (needs Node)
 	@echo "==> parity"
-	$(BIN)/python schemas/generate.py --check
-	$(BIN)/python -m pytest -q tests/contract/test_parity.py tests/contract/test_schemas.py
+	$(BIN)/python schemas/parity.py
+
+mutants: $(VENV)/.ready ## change one thing at a time and see that parity notices (ten minutes)
+	@echo "==> mutants"
+	$(BIN)/python schemas/mutants.py $(MUTANTS)
 
 demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
 	@echo "==> demo"

@@ -10,7 +10,7 @@ from getpatter._version import __version__
 from getpatter.call import Call
 from getpatter.errors import ConfigurationError
 from getpatter.telemetry import env
-from getpatter.telemetry.call_metrics import count_bucket, engine_of
+from getpatter.telemetry.call_metrics import count_bucket, engine_of, server_bucket
 from getpatter.telemetry.client import TelemetryClient
 from getpatter.telemetry.events import assemble
 from getpatter.telemetry.install_id import new_id
@@ -118,7 +118,7 @@ class Patter:
                 "agent_configured",
                 {
                     **_tool_dimensions(tools),
-                    "mcp_server_count_bucket": _server_bucket(len(mcp_servers)),
+                    "mcp_server_count_bucket": server_bucket(len(mcp_servers)),
                     **_integration(integration, mcp_servers),
                     "noise_reduction": "none" if noise_reduction is None else noise_reduction,
                     "turn_detection": _turn_detection(turn_detection),
@@ -185,12 +185,6 @@ def _tunnel_kind(tunnel: object) -> str:
     if tunnel is None or tunnel is False:
         return "none"
     return "static" if isinstance(tunnel, str) else "configured"
-
-
-def _server_bucket(servers: int) -> str:
-    if servers <= 1:
-        return str(servers)
-    return "2_3" if servers <= 3 else "4_plus"
 
 
 def _integration(name: str | None, servers: "Sequence[object]") -> "dict[str, object]":

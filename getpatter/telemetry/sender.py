@@ -33,7 +33,7 @@ def send_all(directory: str, environ: "Mapping[str, str]", seconds: float = SECO
     """Deliver what is in the spool of the state directory `directory`, for at most so long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        held = Claim.take(os.path.join(directory, state.SPOOL, "sender.lock"))
+        held = Claim.take(os.path.join(directory, state.SPOOL, state.SENDER))
         if held is None:
             return  # another one is at work, and will look again before it ends
         sender = _Sender(directory, environ, until)

@@ -80,7 +80,7 @@ def words_in_code(path: Path) -> set[str]:
 
 # In capitals and no variable of the environment: argument names of the command line, HTTP
 # methods, attributes of `os`.
-NO_VARIABLES = {"ACTION", "COMMAND", "EVENT", "FILE", "DELETE", "HEAD", "POST"}
+NO_VARIABLES = {"ACTION", "COMMAND", "EVENT", "FILE", "VERSION", "DELETE", "HEAD", "POST"}
 NO_VARIABLES |= {name for name in dir(os) if name.startswith("O_")}
 # Set for the child processes of a test, and documented with the fixture's `environment`.
 SET_ONLY = {"LOCALAPPDATA", "NO_PROXY", "PYTHONUSERBASE", "USERPROFILE"}

@@ -128,7 +128,7 @@ install_id.previous_version("0.8.0")
                 assert {
                     "install-id": len(content) == 32,
                     "install-date": content.isdigit(),
-                    "first-run": content == b"",
+                    "first-run": content == b"8",
                     "version": content == b"0.8.0",
                 }[name]
         if result.returncode == 0:
