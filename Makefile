@@ -57,6 +57,29 @@ demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
 	@echo "==> demo"
 	$(BIN)/getpatter demo
 
+dropin: $(VENV)/.ready ## the released library run on our telemetry (needs PyPI, Python 3.11)
+	@echo "==> drop-in: the release, in a virtual environment of its own, and its copy with our folder"
+	PATTER_DROPIN_CACHE=$(VENV)-dropin $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/dropin
+
+# strace is no Python package, so only root on a Debian gets it by itself.
+silence: $(VENV)/.ready ## the opt-out table as the kernel sees it (needs strace)
+	@echo "==> silence: every way to be off, under strace"
+	@if ! command -v strace >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "    installing strace"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y strace >/dev/null; \
+	fi
+	@command -v strace >/dev/null || { \
+	  echo "make silence needs strace: install it as root (Debian: apt-get install strace)" >&2; exit 1; }
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/silence
+
+wheel: ## build it, install it into a clean environment and use it there (needs PyPI)
+	@echo "==> wheel: built, installed and used in $(VENV)-wheel"
+	@rm -rf $(VENV)-wheel && $(PYTHON) -m venv $(VENV)-wheel
+	@$(WHEEL) -m pip install $(PIP_FLAGS) --upgrade pip
+	@$(WHEEL) -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir $(VENV)-wheel/dist .
+	@$(WHEEL) -m pip install $(PIP_FLAGS) "$$(echo $(VENV)-wheel/dist/*.whl)[demo]" pytest
+	$(WHEEL) .ci/use_wheel.py
+
 bench: $(VENV)/.ready ## measure beside other clients; nothing else should run meanwhile
 	$(BIN)/python benchmarks $(BENCH_FLAGS)
 
