@@ -62,8 +62,8 @@ _OWN_VARIABLES = frozenset(
     {*DOTENV_VARIABLES, "PATTER_TELEMETRY_ENDPOINT", "PATTER_TELEMETRY_STATE_DIR"}
     | {"PATTER_TELEMETRY_EXIT"}
 )
-# What nobody else's variables begin with.
-_OWN_PREFIX = "_".join(("PATTER", "TEL"))
+# What nobody else's variables begin with, in whatever case.
+_OWN_PREFIX = "patter_tel"
 
 # Larger than any `.env` a person writes; a larger one is not read at all.
 _DOTENV_BYTES = 65_536
@@ -101,7 +101,9 @@ def test_variable(environ: "Mapping[str, str]") -> str | None:
 def unknown_variables(environ: "Mapping[str, str]") -> list[str]:
     """Return the variables that look like ours and are none: most likely a slip of the pen."""
     return sorted(
-        name for name in environ if name.startswith(_OWN_PREFIX) and name not in _OWN_VARIABLES
+        name
+        for name in environ
+        if name.lower().startswith(_OWN_PREFIX) and name not in _OWN_VARIABLES
     )
 
 
