@@ -168,7 +168,11 @@ def main() -> int:
             measured.append(row)
             print(f"\n{table(row, names, missing)}")
             print(f"({time.monotonic() - begun:.0f} s)\n", flush=True)
-    problems = "\n".join(f"- {name}: `{text}`" for name, text in sorted(bench.problems.items()))
+    problems = "\n".join(
+        f"- {name}: `{text}`"
+        for name, texts in sorted(bench.problems.items())
+        for text in sorted(texts)
+    )
     parts = [
         "# Benchmarks",
         "Made by `make bench`: medians, runs interleaved, one sink on this machine that takes gzip."

@@ -68,7 +68,7 @@ class Bench:
     environments: tuple[Environment, ...]
     sink: Sink
     scale: Scale
-    problems: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, set[str]] = field(default_factory=dict)
 
     def having(self, *, events: bool = False, nothing: bool = True) -> list[Environment]:
         """Return the environments for a row: those whose events can be told apart, or all."""
@@ -152,11 +152,13 @@ class Bench:
             err.seek(0)
             said, errors = _last_json(out.read()), err.read().strip().splitlines()
         name = environment.client.name
+        problem = ""
         if late.is_set():
-            if not said:
-                self.problems[name] = f"{program}: cut off after {seconds:.0f} s with no figure"
+            problem = "" if said else f"cut off after {seconds:.0f} s with no figure"
         elif code:
-            self.problems[name] = f"{program}: {errors[-1] if errors else f'exit code {code}'}"
+            problem = errors[-1] if errors else f"exit code {code}"
+        if problem:
+            self.problems.setdefault(name, set()).add(f"{program}: {problem}")
         return Outcome(said, ended, late.is_set())
 
     def ours(self) -> Environment | None:

@@ -15,9 +15,10 @@ _SECONDS = 60.0
 
 
 def _value(outcome: Outcome, name: str) -> Value:
-    if outcome.is_late:
+    number = outcome.number(name)
+    if number is None and outcome.is_late:
         return Value(None, f"not done after {_SECONDS:.0f} s")
-    return Value(outcome.number(name))
+    return Value(number)
 
 
 def measure(bench: Bench) -> Row:

@@ -1,5 +1,7 @@
 """amplitude-analytics: a client with its defaults; it shuts down at exit by itself."""
 
+from concurrent.futures import wait
+
 from amplitude import Amplitude, BaseEvent, Config
 
 TYPE_CHECKING = False
@@ -24,10 +26,8 @@ def recorder(client: Amplitude) -> "Callable[[str, Mapping[str, object]], None]"
 
 
 def flush(client: Amplitude, seconds: float) -> None:
-    """Wait for delivery: a future for each destination, of a list of futures or of one."""
-    for pending in client.flush():
-        if pending is not None:
-            pending.result(seconds)
+    """Wait for delivery: it hands out a future for each destination that has something to send."""
+    wait([pending for pending in client.flush() if pending is not None], timeout=seconds)
 
 
 def close(client: Amplitude, seconds: float) -> None:
