@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from getpatter.calls.reporter import Reporter
     from getpatter.calls.result import Result
     from getpatter.calls.sinks.callback import CallbackSink
+    from getpatter.calls.sinks.jsonl import JsonLinesSink
+    from getpatter.calls.sinks.otel import OpenTelemetrySink
+    from getpatter.calls.sinks.webhook import WebhookSink
     from getpatter.calls.words import Delivery, FailureCode, JoinReason, Role, StageName
 
 __all__ = [
@@ -37,7 +40,9 @@ __all__ = [
     "FailureCode",
     "Hub",
     "JoinReason",
+    "JsonLinesSink",
     "NullHub",
+    "OpenTelemetrySink",
     "Redaction",
     "Reporter",
     "Result",
@@ -50,6 +55,7 @@ __all__ = [
     "StageName",
     "UserAction",
     "UserCause",
+    "WebhookSink",
 ]
 
 _HOMES = {
@@ -65,6 +71,9 @@ _HOMES = {
     "reporter": ("Reporter",),
     "result": ("Result",),
     "sinks.callback": ("CallbackSink",),
+    "sinks.jsonl": ("JsonLinesSink",),
+    "sinks.otel": ("OpenTelemetrySink",),
+    "sinks.webhook": ("WebhookSink",),
     "words": ("Delivery", "FailureCode", "JoinReason", "Role", "StageName"),
 }
 
