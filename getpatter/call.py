@@ -118,7 +118,7 @@ class Call:
         #: Tells stages, attempts and connections by hand: `begin`, `complete`, `join`, `ice`.
         self.reporter = Reporter(hub.emitter("call", self._session), delivery=delivery)
         self._record = _Record(telemetry, dict(facts), self.reporter, self._session.close)
-        self.reporter.tell("call.started", _present({**facts, **(details or {})}))
+        self.reporter.tell("call.started", _present(details or {}))
         # Without `end` nobody ever says how this call ended: a defect, told as one.
         finalizer = weakref.finalize(self, self._record.forget)
         finalizer.atexit = False

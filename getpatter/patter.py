@@ -9,11 +9,12 @@ from getpatter import config
 from getpatter._version import __version__
 from getpatter.call import Call
 from getpatter.calls.hub import NULL_HUB, Hub, NullHub
+from getpatter.calls.words import Word
 from getpatter.errors import ConfigurationError
 from getpatter.telemetry import env
 from getpatter.telemetry.call_metrics import count_bucket, engine_of
 from getpatter.telemetry.client import TelemetryClient
-from getpatter.telemetry.events import assemble
+from getpatter.telemetry.events import DIMENSION_VALUES, assemble
 from getpatter.telemetry.install_id import new_id
 from getpatter.telemetry.stack import stack_dimensions
 from getpatter.telemetry.startup import record_startup
@@ -166,18 +167,19 @@ class Patter:
         engine = self.config.engine if agent is None else agent.engine
         stack = {} if agent is None else stack_dimensions(agent.stt, agent.tts, agent.llm)
         call_uid = new_id()
+        facts: dict[str, object] = {
+            **self._engine(engine, stack),
+            "direction": direction if direction in ("inbound", "outbound") else None,
+            "call_uid": call_uid,
+        }
         call = Call(
             self._telemetry,
-            {
-                **self._engine(engine, stack),
-                "direction": direction if direction in ("inbound", "outbound") else None,
-                "call_uid": call_uid,
-            },
+            facts,
             hub=self._diagnostics,
             session=session or call_uid,
             ring_events=ring_events,
             delivery=delivery,
-            details=stack,
+            details=_words({**facts, **stack}),
         )
         self._open_calls.add(call)
         return call
@@ -207,6 +209,19 @@ def _end_open_calls(calls: "weakref.WeakSet[Call]") -> None:
     for call in list(calls):
         call.hangup("local")
         call.end()
+
+
+def _words(facts: "Mapping[str, object]") -> "dict[str, object]":
+    """Mark what is from our own tables: diagnostics keep it where free text is removed."""
+    return {
+        name: Word(value) if isinstance(value, str) and _is_ours(name, value) else value
+        for name, value in facts.items()
+    }
+
+
+def _is_ours(name: str, value: str) -> bool:
+    # A model's name is a public one or `<vendor>-other`, and the uid was made here.
+    return name.endswith(("_model", "_uid")) or value in DIMENSION_VALUES.get(name, ())
 
 
 def _hub(chosen: object) -> "Hub | NullHub":

@@ -109,7 +109,7 @@ class Hub:
         number = len(taken) + 1
         unique = base if base not in taken else f"{base}-{number}"
         if not self._is_closed:
-            self._pump.attach(Lane(chosen, unique, self._sink_failed))
+            self._pump.attach(Lane(chosen, unique, _weakly(self)))
         return unique
 
     def flush(self, timeout: float = 2.0) -> bool:
@@ -213,7 +213,8 @@ class Hub:
         """Count an error of ours on the thread."""
         self._losses.count("", "internal_error")
 
-    def _sink_failed(self, sink: str, message: str) -> None:
+    def sink_failed(self, sink: str, message: str) -> None:
+        """Tell whoever listens that a sink begins to fail."""
         if self.on_failure is not None:
             try:
                 self.on_failure(sink, message)
@@ -267,6 +268,18 @@ class NullHub:
 
 
 _NULL_EMITTER = NullEmitter()
+
+
+def _weakly(hub: Hub) -> Callable[[str, str], None]:
+    """Return what tells a hub of a failing sink and does not keep it alive: its thread would."""
+    me = weakref.ref(hub)
+
+    def sink_failed(sink: str, message: str) -> None:
+        alive = me()
+        if alive is not None:
+            alive.sink_failed(sink, message)
+
+    return sink_failed
 
 
 def _health(session: Session, lost: dict[str, dict[str, int]]) -> Event:

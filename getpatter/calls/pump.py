@@ -73,6 +73,8 @@ class Pump:
         self._ident = 0
         self._is_asleep = True
         self._is_busy = False
+        # Set by `flush`, so that one more step is made: there may be losses to report.
+        self._is_asked = False
         self._stuck_at = _NEVER
         for lane in self.lanes:
             lane.reset()
@@ -116,6 +118,7 @@ class Pump:
         """Wait at most `timeout` seconds until every sink has everything; return whether so."""
         if threading.get_ident() == self._ident:
             return False  # a sink that asks would wait for itself
+        self._is_asked = self.is_live
         until = monotonic() + min(max(0.0, timeout), threading.TIMEOUT_MAX)
         with self._idle:
             while not self._is_done():
@@ -140,7 +143,7 @@ class Pump:
         return len(self._queue)
 
     def _is_done(self) -> bool:
-        if self._queue or self._is_busy:
+        if self._queue or self._is_busy or self._is_asked:
             return False
         return not any(len(lane) or lane.busy.locked() for lane in self.lanes)
 
@@ -186,7 +189,8 @@ class Pump:
         if source is None or self._office is not office:
             return None
         self._is_asleep = False
-        self._is_busy = True
+        self._is_busy = True  # before what was asked for is taken back: never neither
+        self._is_asked = False
         self._ident = threading.get_ident()
         self._distribute(source)
         events, health_due = source.health(monotonic())

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from getpatter.calls.words import Word
+from getpatter.calls.words import FIELDS, Word
 
 __all__ = ["REDACTED", "Redaction"]
 
@@ -28,7 +28,7 @@ class Redaction:
     """The rule: every text is cut to `max_text_chars` characters, or with `redact_text` removed.
 
     Holds for keys as for values, at any depth. What stays in spite of `redact_text` are words of
-    our own tables, ids made here, and the keys named in `keep_keys`.
+    our own tables, ids made here, the keys of our own events and those named in `keep_keys`.
     """
 
     redact_text: bool = False
@@ -58,7 +58,8 @@ class Redaction:
     def key(self, value: object, number: int) -> str:
         """Return a key as sinks may see it; `number` tells those that were removed apart."""
         text = str.__str__(value) if isinstance(value, str) else _named(value)
-        if self.redact_text and not isinstance(value, Word) and text not in self.keep_keys:
+        is_known = isinstance(value, Word) or text in FIELDS or text in self.keep_keys
+        if self.redact_text and not is_known:
             return f"redacted_{number}"
         return text[: self.max_text_chars]
 

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TypeVar
 
 __all__ = [
+    "FIELDS",
     "Delivery",
     "FailureCode",
     "IceState",
@@ -99,6 +100,19 @@ class Delivery(Word, Enum):
     IN_PLACE = "IN_PLACE"
     BATCH = "BATCH"
 
+
+#: The fields of our own events: names, whatever stands beside them.
+FIELDS = frozenset(
+    {
+        *("attempt_id", "join_reason", "stage", "stage_id", "role", "was_previously_connected"),
+        *("elapsed_ms", "first_ms", "outcome", "retry_count", "failure_code", "reason"),
+        *("previously_connected_at", "leave_reason", "leave_cause", "abort_code", "message"),
+        *("disconnect_reason", "error_layer", "error_code", "duration_ms", "turns", "turn"),
+        *("cost_usd", "direction", "engine", "provider", "carrier", "call_uid", "latency_ms"),
+        *("error", "value", "lost"),
+        *(f"{layer}_{what}" for layer in ("stt", "tts", "llm") for what in ("provider", "model")),
+    }
+)
 
 _Member = TypeVar("_Member", bound=Enum)
 
