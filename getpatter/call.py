@@ -12,7 +12,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
-from getpatter.calls.blame import comes_from, error_code, failure_code
+from getpatter.calls.blame import ERROR_CODES, comes_from, error_code, failure_code
 from getpatter.calls.clock import monotonic
 from getpatter.calls.hub import NULL_HUB
 from getpatter.calls.leave import Leaving, leaving, reduce
@@ -294,7 +294,9 @@ class _Record:
         measured = self._measures.dimensions()
         seconds = 0.0 if self._answered_at is None else monotonic() - self._answered_at
         known = {name: Word(value) for name, value in end.dimensions().items()}
-        own = {"error_code": said, "turns": self._measures.turns, "cost_usd": self.cost}
+        is_known = isinstance(said, str) and str.__str__(said) in ERROR_CODES
+        code_said = Word(said) if is_known else said
+        own = {"error_code": code_said, "turns": self._measures.turns, "cost_usd": self.cost}
         self._reporter.close(_present({**known, **own, "duration_ms": round(seconds * 1_000, 3)}))
         self._close_session()
         self._telemetry.record(

@@ -7,8 +7,15 @@ import concurrent.futures
 from getpatter.calls.words import FailureCode
 from getpatter.errors import ConfigurationError
 
-__all__ = ["comes_from", "error_code", "failure_code"]
+__all__ = ["ERROR_CODES", "comes_from", "error_code", "failure_code"]
 
+#: What an error code of `call_completed` can be; anything else is free text.
+ERROR_CODES = frozenset(
+    {
+        *("auth", "config", "connection", "input_validation", "internal", "provider_error"),
+        *("provision", "rate_limit", "timeout", "webhook_verification", "other"),
+    }
+)
 # Exception → error code, failure code: the first that fits. asyncio's own timeout is the builtin
 # one from 3.11.
 _CODES: tuple[tuple[type[BaseException], str, FailureCode], ...] = (

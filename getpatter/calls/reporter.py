@@ -6,6 +6,7 @@ call belongs to the process that began it: in a `fork` child all of this does no
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import deque
@@ -119,10 +120,11 @@ class Reporter:
             text = reason[:_REASON_CHARS] if isinstance(reason, str) else None
             at = previously_connected_at if type(previously_connected_at) is int else None
             why = Failure(code, text, at)
+        is_time = isinstance(elapsed, (int, float)) and 0 <= elapsed < math.inf
         count = retry_count if type(retry_count) is int and retry_count >= 0 else None
         key = stage_id if isinstance(stage_id, str) else ""
         if self._is_here() and self._stages.complete(
-            key, monotonic(), why, retry_count=count, elapsed=elapsed
+            key, monotonic(), why, retry_count=count, elapsed=elapsed if is_time else None
         ):
             return OK
         return Result("unknown_stage", "complete: no stage of this id is in flight")
@@ -135,7 +137,8 @@ class Reporter:
 
     def first(self, stage_id: str) -> float | None:
         """The first byte of a stage is there; return the seconds it took, None the second time."""
-        return self._stages.first(stage_id, monotonic()) if self._is_here() else None
+        key = stage_id if isinstance(stage_id, str) else ""
+        return self._stages.first(key, monotonic()) if self._is_here() else None
 
     def join(self, reason: Reason | JoinReason) -> Result:
         """An attempt to join begins; each but the first gets a new `attempt_id`."""
