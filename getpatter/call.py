@@ -7,6 +7,7 @@ raises into the call.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import weakref
@@ -294,9 +295,11 @@ class _Record:
         measured = self._measures.dimensions()
         seconds = 0.0 if self._answered_at is None else monotonic() - self._answered_at
         known = {name: Word(value) for name, value in end.dimensions().items()}
-        is_known = isinstance(said, str) and str.__str__(said) in ERROR_CODES
-        code_said = Word(said) if is_known else said
-        own = {"error_code": code_said, "turns": self._measures.turns, "cost_usd": self.cost}
+        own = {
+            "error_code": _code(said),
+            "turns": self._measures.turns,
+            "cost_usd": _finite(self.cost),
+        }
         self._reporter.close(_present({**known, **own, "duration_ms": round(seconds * 1_000, 3)}))
         self._close_session()
         self._telemetry.record(
@@ -311,8 +314,22 @@ class _Record:
         return True
 
 
-def _present(fields: Mapping[str, object]) -> dict[object, object]:
+def _present(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _finite(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _code(said: object) -> str | None:
+    """Return an error code as diagnostics tell it: one that is known is no free text."""
+    if not isinstance(said, str):
+        return None
+    code = str.__str__(said)
+    return Word(code) if code in ERROR_CODES else code
 
 
 def _text(error: BaseException) -> str:

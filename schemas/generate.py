@@ -15,11 +15,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import calls_page
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "schemas" / "v8"
 TABLES = ROOT / "getpatter" / "telemetry" / "_tables.py"
 DOCUMENTS = ROOT / "getpatter" / "telemetry" / "_schema_documents.py"
 DOCS = ROOT / "docs" / "telemetry.mdx"
+CALLS_SOURCES = ROOT / "schemas" / "diagnostics" / "v1"
+CALLS_DOCS = ROOT / "docs" / "calls.mdx"
 
 BEGIN, END = "{/* generated: fields */}", "{/* end generated */}"
 EMPTY_DOCS = f"# Telemetry\n\n{BEGIN}\n{END}\n"
@@ -297,10 +301,12 @@ def main(arguments: list[str]) -> int:
     texts = load(SOURCES)
     schemas = {event: json.loads(text) for event, text in texts.items()}
     docs = DOCS.read_text("utf-8") if DOCS.exists() else EMPTY_DOCS
+    calls = CALLS_DOCS.read_text("utf-8") if CALLS_DOCS.exists() else calls_page.EMPTY
     wanted = {
         TABLES: render_tables(schemas),
         DOCUMENTS: render_documents(texts),
         DOCS: render_docs(docs, schemas),
+        CALLS_DOCS: calls_page.render(calls, CALLS_SOURCES),
     }
     stale = [p for p, text in wanted.items() if not p.exists() or p.read_text("utf-8") != text]
     for path in stale:

@@ -6,11 +6,12 @@ Everything here runs in the caller's thread and only touches memory: no lock, no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from getpatter.calls.clock import monotonic, timestamp_us
 from getpatter.calls.ratelimit import PER_SECOND, RateLimit
 from getpatter.calls.result import OK, Result
+from getpatter.calls.words import FIELDS
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -100,7 +101,7 @@ class Emitter:
     def record(
         self,
         event_type: str,
-        data: dict[object, object],
+        data: Mapping[str, object],
         *,
         turn_id: object = None,
         is_exempt: bool = False,
@@ -119,7 +120,7 @@ class Emitter:
         session = self._session
         return (
             *(event_type, session.id, self.node, timestamp_us(), session.next_sequence()),
-            *(data, None, turn_id),
+            *({FIELDS.get(name, name): value for name, value in data.items()}, None, turn_id),
         )
 
     def put(self, records: list[Record]) -> bool:
@@ -205,7 +206,7 @@ class NullEmitter:
     def record(
         self,
         event_type: str,  # noqa: ARG002
-        data: dict[object, object],  # noqa: ARG002
+        data: Mapping[str, object],  # noqa: ARG002
         *,
         turn_id: object = None,  # noqa: ARG002
         is_exempt: bool = False,  # noqa: ARG002
@@ -261,9 +262,10 @@ class Span:
         trace: TracebackType | None,
     ) -> None:
         # At least 0, and a thousandth of a millisecond is more than any clock here resolves.
-        data = {**self._data, "latency_ms": round((monotonic() - self._since) * 1_000, 3)}
+        took = round((monotonic() - self._since) * 1_000, 3)
+        data = {**self._data, FIELDS["latency_ms"]: took}
         if kind is not None:
-            data["error"] = kind.__name__
+            data[FIELDS["error"]] = kind.__name__
         self._tell(".end", data)
 
     def _tell(self, step: str, data: object) -> None:
@@ -273,10 +275,10 @@ class Span:
         )
 
 
-def _object(data: object) -> dict[object, object]:
+def _object(data: object) -> dict[Any, object]:
     if isinstance(data, Mapping):
         try:
             return dict(data)
         except Exception:  # a mapping of the host's may raise anything
-            return {"value": f"[{type(data).__name__}]"}
-    return {"value": data}
+            return {FIELDS["value"]: f"[{type(data).__name__}]"}
+    return {FIELDS["value"]: data}

@@ -147,7 +147,7 @@ class Leaving(NamedTuple):
     failure_code: FailureCode | None = None
     message: str | None = None
 
-    def data(self) -> dict[object, object]:
+    def data(self) -> dict[str, object]:
         """Return it as the fields of an event; what is not known is left out."""
         fields = {
             "leave_reason": self.reason,

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from getpatter.calls.words import FIELDS, Word
+from getpatter.calls.words import Word
 
 __all__ = ["REDACTED", "Redaction"]
 
@@ -43,7 +44,7 @@ class Redaction:
             message = "max_text_chars is at least 0"
             raise ValueError(message)
 
-    def clean(self, data: Mapping[object, object]) -> dict[str, object]:
+    def clean(self, data: Mapping[Any, object]) -> dict[str, object]:
         """Return `data` as sinks may see it. Raises only what a mapping of the host's raises."""
         return _Pass(self).mapping(data, 0)
 
@@ -58,8 +59,9 @@ class Redaction:
     def key(self, value: object, number: int) -> str:
         """Return a key as sinks may see it; `number` tells those that were removed apart."""
         text = str.__str__(value) if isinstance(value, str) else _named(value)
-        is_known = isinstance(value, Word) or text in FIELDS or text in self.keep_keys
-        if self.redact_text and not is_known:
+        if isinstance(value, Word):
+            return text
+        if self.redact_text and text not in self.keep_keys:
             return f"redacted_{number}"
         return text[: self.max_text_chars]
 
@@ -73,7 +75,7 @@ class _Pass:
         self._rule = rule
         self._left = _ITEMS
 
-    def mapping(self, data: Mapping[object, object], depth: int) -> dict[str, object]:
+    def mapping(self, data: Mapping[Any, object], depth: int) -> dict[str, object]:
         cleaned: dict[str, object] = {}
         for number, (key, value) in enumerate(list(data.items())):
             if self._left <= 0:

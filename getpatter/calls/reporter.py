@@ -93,7 +93,7 @@ class Reporter:
         if name is None or not self._is_here():
             return ""
         member = known(Role, role)
-        fields: dict[object, object] = {} if member is None else {"role": member}
+        fields: dict[str, object] = {} if member is None else {"role": member}
         stage_id = new_id()
         return stage_id if self._stages.begin(name, stage_id, monotonic(), fields) else ""
 
@@ -162,7 +162,7 @@ class Reporter:
         self._stages.ice(member, meant, monotonic(), timestamp_us(), new_id())
         return OK
 
-    def tell(self, event_type: str, data: dict[object, object], *, is_exempt: bool = False) -> bool:
+    def tell(self, event_type: str, data: dict[str, object], *, is_exempt: bool = False) -> bool:
         """Tell an event of the call itself, by the way that this reporter delivers."""
         record = self._emitter.record(event_type, data, turn_id=self.turn_id, is_exempt=is_exempt)
         if record is None:
@@ -207,7 +207,7 @@ class Reporter:
         self._stages.end(abort_code, monotonic())
         return True
 
-    def close(self, facts: dict[object, object]) -> None:
+    def close(self, facts: dict[str, object]) -> None:
         """Tell, after `end`, how the call ended, and hand on all that is kept."""
         said = {} if self.left is None else self.left.data()
         self.tell(ENDED, {**said, **facts}, is_exempt=True)
@@ -217,7 +217,7 @@ class Reporter:
     def _is_here(self) -> bool:
         return os.getpid() == self._process
 
-    def _say(self, event_type: str, data: dict[object, object], is_end: bool) -> bool:  # noqa: FBT001 - see `Say`
+    def _say(self, event_type: str, data: dict[str, object], is_end: bool) -> bool:  # noqa: FBT001
         if event_type == COMPLETED and not is_end:
             # Its `initiated` did not pass the limit.
             self._emitter.lose("rate_limit")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from getpatter.calls.losses import Losses
 
@@ -21,7 +21,7 @@ __all__ = ["RING_EVENTS", "Record", "Session"]
 RING_EVENTS = 100
 
 #: type, session, node, timestamp_us, sequence, data, correlation_id, turn_id
-Record = tuple[str, str, str, int, int, "dict[object, object]", "object", "object"]
+Record = tuple[str, str, str, int, int, dict[Any, object], "object", "object"]
 
 
 class Session:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     #: Tells an event (type, data, whether it ends what was told); answers whether it may pass.
-    Say = Callable[[str, dict[object, object], bool], bool]
+    Say = Callable[[str, dict[str, object], bool], bool]
 
 
 __all__ = ["COMPLETED", "INITIATED", "Failure", "Stages"]
@@ -52,7 +52,7 @@ class _Run:
     """A stage under way."""
 
     stage: StageName
-    common: dict[object, object]
+    common: dict[str, object]
     since: float
     is_told: bool
     attempts: int = 1
@@ -97,13 +97,13 @@ class Stages:
         return self._attempt[1]
 
     def begin(
-        self, stage: StageName, stage_id: Word, now: float, fields: dict[object, object]
+        self, stage: StageName, stage_id: Word, now: float, fields: dict[str, object]
     ) -> bool:
         """Begin a stage under a fresh id; return False, and say nothing, after the end."""
         if self.is_over():
             return False
         join_reason, attempt_id = self._attempt
-        common: dict[object, object] = {
+        common: dict[str, object] = {
             "stage": stage,
             "stage_id": stage_id,
             "attempt_id": attempt_id,
@@ -148,7 +148,7 @@ class Stages:
         if run is None:
             return False
         seconds = now - run.since if elapsed is None else elapsed
-        data: dict[object, object] = {
+        data: dict[str, object] = {
             **run.common,
             "elapsed_ms": round(max(0.0, seconds) * 1_000, 3),
             "outcome": Outcome.SUCCESS if failure is None else Outcome.FAILURE,
@@ -177,7 +177,7 @@ class Stages:
         connection = self._connections.get(role, _Connection())
         if state is IceState.CHECKING:
             failed = self._superseded(connection, now)
-            fields: dict[object, object] = {
+            fields: dict[str, object] = {
                 "role": role,
                 "was_previously_connected": connection.connected_at is not None,
             }

@@ -101,9 +101,10 @@ class Delivery(Word, Enum):
     BATCH = "BATCH"
 
 
-#: The fields of our own events: names, whatever stands beside them.
-FIELDS = frozenset(
-    {
+#: The fields of our own events, as words: redaction keeps their names as they are.
+FIELDS = {
+    name: Word(name)
+    for name in (
         *("attempt_id", "join_reason", "stage", "stage_id", "role", "was_previously_connected"),
         *("elapsed_ms", "first_ms", "outcome", "retry_count", "failure_code", "reason"),
         *("previously_connected_at", "leave_reason", "leave_cause", "abort_code", "message"),
@@ -111,8 +112,8 @@ FIELDS = frozenset(
         *("cost_usd", "direction", "engine", "provider", "carrier", "call_uid", "latency_ms"),
         *("error", "value", "lost"),
         *(f"{layer}_{what}" for layer in ("stt", "tts", "llm") for what in ("provider", "model")),
-    }
-)
+    )
+}
 
 _Member = TypeVar("_Member", bound=Enum)
 

@@ -21,6 +21,7 @@ DERIVED = (
     "getpatter/telemetry/_tables.py",
     "getpatter/telemetry/_schema_documents.py",
     "docs/telemetry.mdx",
+    "docs/calls.mdx",
 )
 
 Run = subprocess.CompletedProcess[str]
@@ -47,7 +48,13 @@ def test_the_repository_is_up_to_date() -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    list(zip(DERIVED, ('"call_uid"', '"call_uid"', "| `call_uid` |"), strict=True)),
+    list(
+        zip(
+            DERIVED,
+            ('"call_uid"', '"call_uid"', "| `call_uid` |", "| `call_uid` |"),
+            strict=True,
+        )
+    ),
 )
 def test_a_changed_file_is_named_and_written_anew(copy: Path, name: str, text: str) -> None:
     before = (copy / name).read_text("utf-8")
@@ -74,11 +81,21 @@ def test_a_changed_schema_changes_all_three(copy: Path) -> None:
     path.write_text(path.read_text("ascii").replace('"llm_key"', '"model_key"'), "ascii")
     run = generate(copy, "--check")
     assert run.returncode == 1
-    assert [line.split()[0] for line in run.stdout.splitlines()] == list(DERIVED)
+    assert [line.split()[0] for line in run.stdout.splitlines()] == list(DERIVED[:3])
 
 
-def test_prose_around_the_tables_is_kept(copy: Path) -> None:
-    path = copy / "docs" / "telemetry.mdx"
+def test_a_changed_schema_of_diagnostics_changes_their_page(copy: Path) -> None:
+    path = copy / "schemas" / "diagnostics" / "v1" / "stage_completed.schema.json"
+    path.write_text(path.read_text("ascii").replace('"first_ms"', '"first_byte_ms"'), "ascii")
+    run = generate(copy, "--check")
+    assert (run.returncode, run.stdout) == (1, "docs/calls.mdx differs from the schema files\n")
+    assert generate(copy).returncode == 0
+    assert "| `first_byte_ms` |" in (copy / "docs" / "calls.mdx").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", DERIVED[2:])
+def test_prose_around_the_tables_is_kept(copy: Path, name: str) -> None:
+    path = copy / name
     text = f"# Before\n\n{path.read_text('utf-8')}\n# After\n"
     path.write_text(text, "utf-8")
     assert generate(copy).returncode == 0

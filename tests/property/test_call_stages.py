@@ -25,7 +25,7 @@ class Told:
         self.stages = Stages(self.say, Word(f"{name}-attempt-0"))
         self.ended_after: int | None = None
 
-    def say(self, event_type: str, data: dict[object, object], is_end: bool) -> bool:
+    def say(self, event_type: str, data: dict[str, object], is_end: bool) -> bool:
         if event_type == COMPLETED and not is_end:
             return False  # as a reporter does: its `initiated` had been refused
         if event_type == INITIATED and self.refuses:

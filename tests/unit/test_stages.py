@@ -19,7 +19,7 @@ def events() -> list[Event]:
 
 @pytest.fixture
 def stages(events: list[Event]) -> Stages:
-    def say(event_type: str, data: dict[object, object], _: bool) -> bool:
+    def say(event_type: str, data: dict[str, object], _: bool) -> bool:
         events.append((event_type, data))
         return True
 
@@ -139,7 +139,7 @@ def test_abort_completes_what_is_in_flight_and_only_that(
 def test_a_stage_that_begins_while_the_call_ends_is_completed(events: list[Event]) -> None:
     """Between its `initiated` and its being known, the call ends: nobody else would see it."""
 
-    def say(event_type: str, data: dict[object, object], _: bool) -> bool:
+    def say(event_type: str, data: dict[str, object], _: bool) -> bool:
         events.append((event_type, data))
         if event_type == INITIATED:
             ended.end(FailureCode.NETWORK_OFFLINE, 1.0)
@@ -154,7 +154,7 @@ def test_a_stage_that_begins_while_the_call_ends_is_completed(events: list[Event
 def test_an_initiated_that_was_refused_takes_its_completed_along() -> None:
     ends: list[tuple[str, bool]] = []
 
-    def say(event_type: str, _: dict[object, object], is_end: bool) -> bool:
+    def say(event_type: str, _: dict[str, object], is_end: bool) -> bool:
         ends.append((event_type, is_end))
         return False
 
