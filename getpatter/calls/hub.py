@@ -136,7 +136,7 @@ class Hub:
                 try:
                     lane.sink.close()
                 except Exception:  # as in its writes: a sink's failure is its own
-                    lane.losses.count(lane.name, "sink_failed", 0)
+                    self.sink_failed(lane.name, "it could not be closed")
                 finally:
                     lane.busy.release()
         self._pump.stop()

@@ -53,7 +53,9 @@ class Losses:
         self._reported: dict[tuple[str, str], int] = {}
 
     def count(self, where: str, reason: str, times: int = 1) -> None:
-        """Count `times` losses."""
+        """Count `times` losses; 0 leaves no trace."""
+        if times < 1:
+            return
         counter = self._counters.get((where, reason))
         if counter is None:
             counter = self._counters.setdefault((where, reason), _Counter())

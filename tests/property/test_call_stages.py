@@ -7,7 +7,12 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from getpatter.calls.stages import COMPLETED, INITIATED, Failure, Stages
 from getpatter.calls.words import FailureCode, IceState, JoinReason, Role, StageName, Word
@@ -164,5 +169,6 @@ class Machine(RuleBasedStateMachine):
             assert len(roles) == len(set(roles))
 
 
-TestStages = Machine.TestCase
-TestStages.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+def test_stages_come_in_pairs_and_none_outlives_its_call() -> None:
+    chosen = settings(max_examples=60, stateful_step_count=40, deadline=None)
+    run_state_machine_as_test(Machine, settings=chosen)

@@ -51,16 +51,21 @@ class JsonLinesSink:
     def write(self, events: Sequence[Event]) -> None:
         """Append a line for each event; one that cannot be written does not hold up the others."""
         lost, problem = 0, ""
-        for event in events:
-            text = json.dumps(event.as_dict(), ensure_ascii=False, separators=(",", ":"))
-            # A surrogate without its pair, as a broken decoder leaves it, is no UTF-8.
-            line = text.encode("utf-8", "backslashreplace") + b"\n"
-            try:
-                self._append(line)
-            except OSError as error:
-                lost, problem = lost + 1, f"{type(error).__name__}: {error.strerror or error}"
-        if lost:
-            raise EventsLost(lost, problem)
+        waiting: list[bytes] = []
+        size = 0
+        for line in map(_line, events):
+            if len(line) > self._max_bytes:
+                lost, problem = lost + 1, "an event is larger than the file may be"
+                continue
+            if size + len(line) > self._max_bytes:
+                missed, error = self._append(waiting)
+                lost, problem = lost + missed, error or problem
+                waiting, size = [], 0
+            waiting.append(line)
+            size += len(line)
+        missed, error = self._append(waiting)
+        if lost + missed:
+            raise EventsLost(lost + missed, error or problem)
 
     def close(self) -> None:
         """Close the file."""
@@ -68,15 +73,20 @@ class JsonLinesSink:
             os.close(self._file)
             self._file = -1
 
-    def _append(self, line: bytes) -> None:
-        if len(line) > self._max_bytes:
-            message = "an event that is larger than the file may be"
-            raise OSError(message)
-        self._make_room(len(line))
-        if os.write(self._file, line) < len(line):
+    def _append(self, lines: list[bytes]) -> tuple[int, str]:
+        """Write lines in one go; return how many are lost, and why."""
+        text = b"".join(lines)
+        if not text:
+            return 0, ""
+        try:
+            self._make_room(len(text))
+            written = os.write(self._file, text)
+            if written == len(text):
+                return 0, ""
             os.write(self._file, b"\n")  # what comes next is a line of its own
-            message = "the disk is full"
-            raise OSError(message)
+        except OSError as error:
+            return len(lines), f"{type(error).__name__}: {error.strerror or error}"
+        return len(lines) - text[:written].count(b"\n"), "the disk is full"
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
@@ -107,3 +117,9 @@ class JsonLinesSink:
                 os.replace(newer, older)
         with suppress(FileNotFoundError):  # another process has just rotated it
             os.replace(self.path, f"{self.path}.1")
+
+
+def _line(event: Event) -> bytes:
+    text = json.dumps(event.as_dict(), ensure_ascii=False, separators=(",", ":"))
+    # A surrogate without its pair, as a broken decoder leaves it, is no UTF-8.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
