@@ -123,7 +123,7 @@ class Hub:
         if self._is_closed:
             return is_done
         self._is_closed = True
-        for session in list(self._sessions.values()):
+        for session in self._all_sessions():
             session.close()
         if self._lossy:  # the last chance to say it
             for session in list(self._lossy.values()):
@@ -186,7 +186,7 @@ class Hub:
 
     def replay(self) -> list[Record]:
         """Return what the rings of all sessions hold, in the order in which it happened."""
-        rings = [list(session.ring) for session in list(self._sessions.values())]
+        rings = [list(session.ring) for session in self._all_sessions()]
         return sorted((r for ring in rings for r in ring), key=lambda r: (r[3], r[1], r[4]))
 
     def health(self, now: float) -> tuple[list[Event], float | None]:
@@ -209,6 +209,10 @@ class Hub:
                 events.append(_health(session, lost))
         return events, next_due
 
+    def _all_sessions(self) -> list[Session]:
+        # `values()` would fail if a call began meanwhile; the references come in one step.
+        return [s for ref in self._sessions.valuerefs() if (s := ref()) is not None]
+
     def broken(self) -> None:
         """Count an error of ours on the thread."""
         self._losses.count("", "internal_error")
@@ -230,7 +234,7 @@ class Hub:
 
     def after_fork_in_child(self) -> None:
         """Begin anew: what was emitted before is the parent's, and so are its sessions."""
-        for session in list(self._sessions.values()):
+        for session in self._all_sessions():
             session.close()
         self._lossy = {}
         self._own = self.session(_HUB_SESSION)
