@@ -176,7 +176,7 @@ class Patter:
             self._telemetry,
             facts,
             hub=self._diagnostics,
-            session=session or call_uid,
+            session=session if isinstance(session, str) and session else call_uid,
             ring_events=ring_events,
             delivery=delivery,
             details=_words({**facts, **stack}),

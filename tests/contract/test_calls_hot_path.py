@@ -52,4 +52,4 @@ def test_telling_does_no_io(run: Run) -> None:
     # A thread would be started only in the place of one that hangs in a sink.
     harmless = {"_thread.start_new_thread", "_thread.start_joinable_thread", "builtins.id"}
     assert [event for event in told["seen"] if event[0] not in harmless] == []
-    assert told["stats"]["sinks"]["jsonlines"]["delivered"] > 10_000
+    assert told["stats"]["sinks"]["jsonlines"]["delivered"] > 1_000

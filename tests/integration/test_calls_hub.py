@@ -464,7 +464,7 @@ def test_ten_thousand_calls_leave_nothing_behind() -> None:
             left.add(call.reporter)
             if number % 2:
                 call.emitter("x").emit("event", {"number": number})
-        if number % 500 == 0:
+        if number % 100 == 0:  # fewer than a lane holds: a slow machine must not lose any
             assert hub.flush(LONG)
     del call
     assert hub.flush(LONG)
