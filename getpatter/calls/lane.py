@@ -56,7 +56,6 @@ class Lane:
     def __init__(self, sink: Sink, name: str, on_failure: Callable[[str, str], None]) -> None:
         self.sink = sink
         self.name = name
-        self.losses = Losses()
         self.delivered = 0
         self.retry_at = 0.0
         #: What its last write took, in seconds: who was slow is served after the others.
@@ -71,6 +70,7 @@ class Lane:
     def reset(self) -> None:
         """Begin with nothing waiting: at first, and in a `fork` child, whose parent delivers it."""
         self.busy = threading.Lock()
+        self.losses = Losses()
         self._waiting: deque[Event] = deque()
         self._batch: list[Event] = []
 
@@ -118,11 +118,26 @@ class Lane:
         self._batch = []
         return bool(self._waiting)
 
-    def give_up(self) -> None:
-        """Count what still waits as lost: the hub is closed."""
+    def stats(self) -> dict[str, object]:
+        """Return how many events it got, how many wait, and what was lost by reason."""
+        return {
+            "delivered": self.delivered,
+            "waiting": len(self),
+            "lost": self.losses.totals().get(self.name, {}),
+        }
+
+    def close(self) -> None:
+        """Count what still waits as lost, and close the sink unless it hangs."""
         self.losses.count(self.name, "closed", len(self))
         self._waiting.clear()
         self._batch = []
+        if self.busy.acquire(blocking=False):
+            try:
+                self.sink.close()
+            except Exception as error:  # as in its writes: a sink's failure is its own
+                self._fail(error)
+            finally:
+                self.busy.release()
 
     def _fail(self, error: Exception) -> None:
         if self._is_failing:

@@ -15,19 +15,9 @@ from typing import TYPE_CHECKING
 from getpatter.calls.clock import monotonic
 
 if TYPE_CHECKING:
-    from typing import Protocol
-
-    from getpatter.calls.event import Event
+    from getpatter.calls.core import Core
     from getpatter.calls.lane import Lane
     from getpatter.calls.session import Record
-
-    class Source(Protocol):
-        """The hub, as its pump sees it: what makes events of records."""
-
-        def event(self, record: Record) -> Event | None: ...
-        def replay(self) -> list[Record]: ...
-        def health(self, now: float) -> tuple[list[Event], float | None]: ...
-        def broken(self) -> None: ...
 
 
 __all__ = ["QUEUE_EVENTS", "Pump"]
@@ -44,22 +34,26 @@ _STEP_RECORDS = 500
 _REST_SECONDS = 0.2
 # An emitter that was interrupted between its ring and the queue has gone on by then.
 _SETTLE_SECONDS = 5.0
+# What an ending program waits for at most.
+_EXIT_SECONDS = 0.5
 _NEVER = float("inf")
 
 
 class Pump:
-    """Owns the queue, the lanes and the thread of one hub, which it only refers to weakly."""
+    """Owns the queue, the lanes and the thread of one hub, and knows of it only the core."""
 
-    def __init__(self, source: Source, capacity: int = QUEUE_EVENTS) -> None:
-        self._source = weakref.ref(source)
+    def __init__(self, core: Core, capacity: int = QUEUE_EVENTS) -> None:
+        self._core = core
         self._capacity = capacity
         self.lanes: list[Lane] = []
         self.is_live = False
-        self.is_exiting = False
-        self.reset()
-        weakref.finalize(source, self.wake).atexit = False
+        self.is_retiring = False
+        # The thread holds this list, and with what is in it a pump that nobody else holds.
+        self._held: list[Pump] = []
+        self._is_exiting = False
+        self._reset()
 
-    def reset(self) -> None:
+    def _reset(self) -> None:
         """Begin with nothing: at first, and in a `fork` child, which has no thread."""
         self._queue: deque[Record | Lane] = deque()
         # A binary semaphore: releasing it wakes the thread, and needs no lock of its own.
@@ -133,10 +127,30 @@ class Pump:
         return True
 
     def stop(self) -> None:
-        """Take no more, and end the thread."""
+        """Take no more, end the thread, and close the sinks; what still waits is lost."""
         self.is_live = False
         self._office = None
         self.wake()
+        for lane in self.lanes:
+            lane.close()
+        self._held.clear()
+
+    def retire(self) -> None:
+        """Nobody holds the hub any more: deliver what there is, then end."""
+        if self.is_live:
+            self._held.append(self)
+            self.is_retiring = True
+            self.wake()
+
+    def end(self) -> None:
+        """Deliver what there is before the interpreter ends; then start no thread any more."""
+        self.flush(_EXIT_SECONDS)
+        self._is_exiting = True
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew, with the sinks that there are."""
+        self._core.after_fork_in_child()
+        self._reset()
 
     def waiting(self) -> int:
         """Return how many records are on their way to the lanes."""
@@ -148,7 +162,7 @@ class Pump:
         return not any(len(lane) or lane.busy.locked() for lane in self.lanes)
 
     def _start(self) -> None:
-        if self.is_exiting or sys.is_finalizing() or not self._starting.acquire(blocking=False):
+        if self._is_exiting or sys.is_finalizing() or not self._starting.acquire(blocking=False):
             return
         try:
             if self._office is None:
@@ -160,7 +174,7 @@ class Pump:
         office = self._office = object()
         thread = threading.Thread(
             target=_run,
-            args=(weakref.ref(self), self._bell, office),
+            args=(weakref.ref(self), self._bell, office, self._held),
             name="getpatter-calls",
             daemon=True,
         )
@@ -171,7 +185,7 @@ class Pump:
 
     def _relieve(self) -> None:
         """Put a new thread in the place of one that hangs in a sink."""
-        if self.is_exiting or not self._relieving.acquire(blocking=False):
+        if self._is_exiting or not self._relieving.acquire(blocking=False):
             return
         try:
             if monotonic() > self._stuck_at:
@@ -185,15 +199,16 @@ class Pump:
 
     def step(self, office: object) -> float | None:
         """Do what there is to do; return the seconds until the next step, None to end."""
-        source = self._source()
-        if source is None or self._office is not office:
+        if self._office is not office:
             return None
         self._is_asleep = False
         self._is_busy = True  # before what was asked for is taken back: never neither
         self._is_asked = False
         self._ident = threading.get_ident()
-        self._distribute(source)
-        events, health_due = source.health(monotonic())
+        self._distribute()
+        if self.is_retiring:
+            self._core.report_now()
+        events, health_due = self._core.health(monotonic(), self.lanes)
         for event in events:
             for lane in self.lanes:
                 lane.add(event)
@@ -205,6 +220,9 @@ class Pump:
         self._is_busy = False
         with self._idle:
             self._idle.notify_all()
+        if self.is_retiring and self._is_done():
+            self.stop()
+            return None
         pause = self._pause(health_due)
         if pause > 0:
             self._is_asleep = True  # set before the last look: who puts after it, rings
@@ -213,9 +231,7 @@ class Pump:
     def recover(self) -> None:
         """Go on after an error of ours: what it was about is lost, and counted."""
         self._is_busy = False
-        source = self._source()
-        if source is not None:
-            source.broken()
+        self._core.broken()
 
     def _serve(self, lane: Lane, office: object) -> bool:
         """Give a lane its turn; return whether this thread still holds the office."""
@@ -239,7 +255,7 @@ class Pump:
         self.wake()
         return False
 
-    def _distribute(self, source: Source) -> None:
+    def _distribute(self) -> None:
         now = monotonic()
         for lane in self.lanes:
             if lane.settled_at is not None and now > lane.settled_at:
@@ -250,19 +266,19 @@ class Pump:
             except IndexError:  # the thread that held the office before took it
                 return
             if not isinstance(record, tuple):
-                self._open(record, source)
-            elif (event := source.event(record)) is not None:
+                self._open(record)
+            elif (event := self._core.event(record)) is not None:
                 for lane in self.lanes:
                     lane.add(event)
 
-    def _open(self, lane: Lane, source: Source) -> None:
+    def _open(self, lane: Lane) -> None:
         """Give a lane what the rings hold, or, the second time it comes along, let it settle."""
         if lane in self.lanes:
             lane.settled_at = monotonic() + _SETTLE_SECONDS
             return
-        records = source.replay()
+        records = self._core.replay()
         for record in records:
-            event = source.event(record)
+            event = self._core.event(record)
             if event is not None:
                 lane.add(event)
         lane.replayed = frozenset((record[1], record[4]) for record in records)
@@ -276,7 +292,12 @@ class Pump:
         return max(0.0, min(due) - now)
 
 
-def _run(pump: weakref.ref[Pump], bell: threading.Lock, office: object) -> None:
+def _run(
+    pump: weakref.ref[Pump],
+    bell: threading.Lock,
+    office: object,
+    held: list[Pump],  # noqa: ARG001 - to hold it is all
+) -> None:
     """Be the thread of a pump as long as there is one and this holds its office."""
     while (alive := pump()) is not None:
         pause = _stepped(alive, office)

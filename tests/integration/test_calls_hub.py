@@ -13,7 +13,7 @@ import pytest
 
 from getpatter import Call, Patter
 from getpatter.calls import CallbackSink, Event, EventsLost, Hub, NullHub, Redaction
-from getpatter.calls.hub import HEALTH_SECONDS, HEALTH_TYPE
+from getpatter.calls.core import HEALTH_SECONDS, HEALTH_TYPE, Core
 from getpatter.calls.lane import LANE_EVENTS
 
 if TYPE_CHECKING:
@@ -303,23 +303,21 @@ def test_over_the_rate_limit_events_are_refused_counted_and_reported() -> None:
 
 
 def test_health_comes_every_five_seconds_at_most_and_only_if_there_is_something() -> None:
-    hub = Hub(per_second=0)
-    session = hub.session("mine")
-    emitter = hub.emitter("llm", session)
+    core = Core(Redaction())
+    session = core.session("mine", 0)
     begun = session.health_at
     assert begun is not None
-    assert hub.health(begun + 100) == ([], None)
-    emitter.emit("token", {})
-    assert hub.health(begun + HEALTH_SECONDS - 0.01) == ([], begun + HEALTH_SECONDS)
-    (first,), _ = hub.health(begun + HEALTH_SECONDS)
+    assert core.health(begun + 100, ()) == ([], None)
+    core.lose(session, "llm", "rate_limit", 1)
+    assert core.health(begun + HEALTH_SECONDS - 0.01, ()) == ([], begun + HEALTH_SECONDS)
+    (first,), _ = core.health(begun + HEALTH_SECONDS, ())
     assert first.data == {"lost": {"llm": {"rate_limit": 1}}}
-    emitter.emit("token", {})
-    emitter.emit("token", {})
-    events, due = hub.health(begun + 2 * HEALTH_SECONDS - 0.01)
+    core.lose(session, "llm", "rate_limit", 2)
+    events, due = core.health(begun + 2 * HEALTH_SECONDS - 0.01, ())
     assert (events, due) == ([], begun + 2 * HEALTH_SECONDS)
-    (second,), _ = hub.health(begun + 2 * HEALTH_SECONDS)
+    (second,), _ = core.health(begun + 2 * HEALTH_SECONDS, ())
     assert second.data == {"lost": {"llm": {"rate_limit": 2}}}
-    assert hub.health(begun + 100) == ([], None)
+    assert core.health(begun + 100, ()) == ([], None)
 
 
 @pytest.mark.parametrize("event_type", ["", "x" * 129, None, 7, b"bytes", ["list"]])
@@ -488,6 +486,28 @@ def test_a_hub_that_nobody_holds_any_more_ends_its_thread() -> None:
     for thread in threads:
         thread.join(LONG)
         assert not thread.is_alive()
+
+
+def test_a_hub_that_nobody_holds_any_more_still_delivers_and_closes_its_sinks() -> None:
+    class Says(Hangs):
+        closed = threading.Event()
+
+        def close(self) -> None:
+            self.closed.set()
+
+    sink = Says()
+    hub = Hub(sink)
+    session = hub.session()
+    emitter, refused = hub.emitter("x", session), hub.emitter("x", session, per_second=0)
+    emitter.emit("event", {})
+    assert sink.is_hanging.wait(LONG)
+    for told in (emitter, refused, emitter):
+        told.emit("event", {})
+    del hub, emitter, refused, told
+    gc.collect()
+    sink.let_go.set()
+    assert sink.closed.wait(LONG)
+    assert sink.types() == ["event"] * 3 + [HEALTH_TYPE]
 
 
 def test_a_hub_for_a_host_is_a_hub() -> None:

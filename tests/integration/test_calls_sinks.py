@@ -281,6 +281,33 @@ def test_no_credentials_of_the_machine_are_sent(
     assert "Authorization" not in headers
 
 
+FORK = """
+import os, sys
+from getpatter.calls import Hub, WebhookSink
+hub = Hub(WebhookSink(sys.argv[1], "secret"))
+hub.emitter("x", hub.session()).emit("before", {})
+assert hub.flush(60)
+child = os.fork()
+name = "parent" if child else "child"
+for _ in range(5):
+    hub.emitter("x", hub.session()).emit(name, {})
+    assert hub.flush(60)
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_forked_child_does_not_share_its_parents_connection(receiver: Receiver) -> None:
+    done = subprocess.run([sys.executable, "-c", FORK, receiver.url], check=False, timeout=LONG)
+    assert done.returncode == 0
+    types = [json.loads(body)["events"][0]["type"] for _, body in receiver.requests]
+    assert {name: types.count(name) for name in ("before", "parent", "child")} == {
+        "before": 1,
+        "parent": 5,
+        "child": 5,
+    }
+
+
 @pytest.mark.parametrize(
     ("url", "secret"),
     [

@@ -7,6 +7,7 @@ credentials of `.netrc`; redirects are not followed.
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -70,12 +71,17 @@ class WebhookSink:
         self._timeout = timeout
         self._attempts = attempts
         self._first_pause = first_pause
+        self._process = os.getpid()
         self._session: requests.Session | None = None
         self._key = ""
         self._tried = 0
 
     def write(self, events: Sequence[Event]) -> float | None:
         """Send these events; None when they have arrived, else the seconds until the next try."""
+        if self._process != os.getpid():
+            # A `fork` child: the connection is its parent's, and not even to be closed from here.
+            self._process = os.getpid()
+            self._session, self._key, self._tried = None, "", 0
         if not self._key:
             self._key = new_id()
         self._tried += 1
