@@ -19,6 +19,8 @@ import history
 import typescript
 from history import Schema
 
+import calls_page
+
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMAS = ROOT / "schemas"
 SOURCES = SCHEMAS / "v8"
@@ -31,6 +33,8 @@ MODELS = CLIENT / "_models.py"
 PUBLIC_MODELS = SCHEMAS / "models.json"
 TYPES = SCHEMAS / "types" / "v8.d.ts"
 DOCS = ROOT / "docs" / "telemetry.mdx"
+CALLS_SOURCES = ROOT / "schemas" / "diagnostics" / "v1"
+CALLS_DOCS = ROOT / "docs" / "calls.mdx"
 
 BEGIN, END = "{/* generated: fields */}", "{/* end generated */}"
 EMPTY_DOCS = f"# Telemetry\n\n{BEGIN}\n{END}\n"
@@ -376,6 +380,7 @@ def main(arguments: list[str]) -> int:
     earlier = {n: found for n, found in versions.items() if SCHEMAS / f"v{n}" != SOURCES}
     public = runpy.run_path(str(MODELS))
     docs = DOCS.read_text("utf-8") if DOCS.exists() else EMPTY_DOCS
+    calls = CALLS_DOCS.read_text("utf-8") if CALLS_DOCS.exists() else calls_page.EMPTY
     wanted = {
         TABLES: render_tables(schemas),
         DOCUMENTS: render_documents(texts),
@@ -384,6 +389,7 @@ def main(arguments: list[str]) -> int:
         PUBLIC_MODELS: render_models(public["MODELS"], public["PREFIXES"]),
         TYPES: typescript.render(schemas, common_of(schemas)),
         DOCS: render_docs(docs, schemas),
+        CALLS_DOCS: calls_page.render(calls, CALLS_SOURCES),
     }
     stale = [p for p, text in wanted.items() if not p.exists() or p.read_text("utf-8") != text]
     for path in stale:
