@@ -15,11 +15,10 @@ import runpy
 import sys
 from pathlib import Path
 
+import calls_page
 import history
 import typescript
 from history import Schema
-
-import calls_page
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMAS = ROOT / "schemas"

@@ -1,5 +1,7 @@
 """opentelemetry-sdk with the OTLP HTTP exporter: events are log records that have a name."""
 
+from typing import cast
+
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -28,7 +30,9 @@ def recorder(client: LoggerProvider) -> "Callable[[str, Mapping[str, object]], N
 
     def record(name: str, dimensions: "Mapping[str, object]") -> None:
         logger.emit(
-            event_name=name, severity_number=SeverityNumber.INFO, attributes=dict(dimensions)
+            event_name=name,
+            severity_number=SeverityNumber.INFO,
+            attributes=cast("dict[str, str]", dict(dimensions)),  # all of them plain values
         )
 
     return record
