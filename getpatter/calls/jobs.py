@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         def take_samples(self, batch: list[Sample]) -> None: ...
         def next_due(self) -> float | None: ...
         def tick(self) -> None: ...
-        def finish(self) -> None: ...
+        def flush(self) -> None: ...
 
 
 __all__ = ["ENDINGS", "JOBS", "Jobs"]
@@ -123,7 +123,7 @@ class Jobs:
         if thread is None:
             if is_first:
                 self._do_all()
-                self._work.finish()
+                self._work.flush()
             return True
         if thread is not threading.current_thread():
             thread.join(timeout)
@@ -145,7 +145,7 @@ class Jobs:
             with self._lock:
                 if self._is_closed and not self._jobs:
                     break
-        self._work.finish()
+        self._work.flush()
 
     def _do_all(self) -> None:
         """Do what waits; not what comes meanwhile, or what is due would wait for it."""
