@@ -158,7 +158,9 @@ class Callbacks:
         """Count what became of a payload; say of each callback once that it fails."""
         with self._lock:
             counts = self._counts.setdefault(listener.name, {})
-            counts[what] = counts.get(what, 0) + 1
+            # First that there is one, then the sum: nothing can interrupt between its two halves.
+            counts.setdefault(what, 0)
+            counts[what] += 1
             if what == "called" or what in listener.said:
                 return
             listener.said.add(what)

@@ -7,7 +7,6 @@ callbacks. Counts what became of everything. Owned by the thread, but for the co
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from getpatter.calls.registry import Refused, Registry
@@ -45,12 +44,15 @@ class Tally:
     def __init__(self) -> None:
         # Re-entrant: a finaliser may interrupt whoever holds it, and count.
         self._lock = threading.RLock()
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._counts: dict[tuple[str, str], int] = {}
 
     def count(self, what: str, became: str, times: int = 1) -> None:
         """Count."""
+        key = (what, became)
         with self._lock:
-            self._counts[what, became] += times
+            # First that there is one, then the sum: nothing can interrupt between its two halves.
+            self._counts.setdefault(key, 0)
+            self._counts[key] += times
 
     def totals(self) -> dict[str, dict[str, int]]:
         """Return how often, by what it was and what became of it."""

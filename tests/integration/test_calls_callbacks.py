@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from getpatter.calls.callbacks import INIT_STATUSES, NAMES, Callbacks
 from getpatter.calls.recommendation import Recommendation, reduction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PATIENCE = 60.0
 
@@ -94,8 +96,8 @@ def leave(_: object) -> None:
 
 class Rubbish:
     def __await__(self) -> Iterator[None]:
-        raise ValueError
-        yield
+        message = "no such loop"
+        raise ValueError(message)
 
 
 def answer_with_rubbish(_: object) -> object:
