@@ -47,6 +47,7 @@ bench: $(VENV)/.ready ## measure; nothing else should run meanwhile
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/record.py
 	$(BIN)/python benchmarks/commands.py
+	$(BIN)/python benchmarks/stats.py
 
 generate: $(VENV)/.ready ## write the tables, documents and docs from the schemas
 	$(BIN)/python schemas/generate.py

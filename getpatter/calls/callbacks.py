@@ -91,13 +91,16 @@ class Callbacks:
     def dispatch(self, name: str, payload: object, *, call: str | None = None) -> None:
         """Hand a payload to all who listen to it: for all calls, and for this one.
 
-        What belongs to no call goes to everyone. Each callback gets a copy of its own.
+        What belongs to no call goes to everyone. Each callback gets a payload of its own: the last
+        one this very object, which is theirs from now on.
         """
         with self._lock:
             if name in _KEPT:
                 self._kept[name] = _copy(payload)
-            for listener in self._of(name, call):
-                listener.put(_copy(payload))
+            left = self._of(name, call)
+            while left:
+                listener = left.pop()
+                listener.put(_copy(payload) if left else payload)
 
     def init(self, status: str, message: str = "") -> None:
         """Tell how setting up telemetry went; `status` is one of `INIT_STATUSES`."""

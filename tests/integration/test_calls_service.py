@@ -537,7 +537,8 @@ gc.collect()
 assert service.stop(60)
 sample = service.counts()["sample"]
 assert sample["taken"] + sample.get("queue_full", 0) == 6_000, sample
-assert sample["taken"] == sample["done"], sample
+# One that is overtaken between its look at the clock and its place in the queue is too old.
+assert sample["taken"] == sample["done"] + sample.get("older_than_the_last", 0), sample
 assert sample["refused_sample"] == 3_000, sample
 event = service.counts()["event"]
 assert event["taken"] + event.get("queue_full", 0) == 3_001, event
