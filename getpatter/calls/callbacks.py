@@ -94,13 +94,12 @@ class Callbacks:
         What belongs to no call goes to everyone. Each callback gets a payload of its own: the last
         one this very object, which is theirs from now on.
         """
-        with self._lock:
-            if name in _KEPT:
+        if name in _KEPT:
+            with self._lock:  # or who attaches meanwhile would hear of it twice, or not at all
                 self._kept[name] = _copy(payload)
-            left = self._of(name, call)
-            while left:
-                listener = left.pop()
-                listener.put(_copy(payload) if left else payload)
+                _hand(payload, self._of(name, call))
+        else:
+            _hand(payload, self._of(name, call))
 
     def init(self, status: str, message: str = "") -> None:
         """Tell how setting up telemetry went; `status` is one of `INIT_STATUSES`."""
@@ -132,16 +131,16 @@ class Callbacks:
         with self._lock:
             self._listeners.pop(call, None)
 
+    def after_fork(self) -> None:
+        """Keep who listens and nothing else, in a `fork` child: the parent delivers the rest."""
+        self._lock = threading.RLock()
+        self._counts = {}
+        for listener in self._all():
+            listener.reset()
+
     def drain(self, timeout: float) -> bool:
         """Wait until what was handed to the callbacks is delivered; answer whether it is."""
-        with self._lock:
-            everyone = [
-                listener
-                for names in self._listeners.values()
-                for listeners in names.values()
-                for listener in listeners
-            ]
-        return Listener.drain_all(everyone, timeout)
+        return Listener.drain_all(self._all(), timeout)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how often each callback was `called`, how often it `failed`, and what was `lost`
@@ -149,6 +148,15 @@ class Callbacks:
         """
         with self._lock:
             return copy.deepcopy(self._counts)
+
+    def _all(self) -> list[Listener]:
+        with self._lock:
+            return [
+                listener
+                for names in self._listeners.values()
+                for listeners in names.values()
+                for listener in listeners
+            ]
 
     def _of(self, name: str, call: str | None) -> list[Listener]:
         with self._lock:
@@ -178,6 +186,12 @@ class Callbacks:
                 other.put(dict(told))
         if self._tell is not None:
             self._tell(told)
+
+
+def _hand(payload: object, listeners: list[Listener]) -> None:
+    while listeners:
+        listener = listeners.pop()
+        listener.put(_copy(payload) if listeners else payload)
 
 
 def _copy(payload: object) -> object:

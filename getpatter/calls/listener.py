@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-__all__ = ["Listener"]
+__all__ = ["WAITING", "Listener"]
 
-# What waits for a callback that is busy: 40 minutes of stats records of one participant.
-_WAITING = 256
+#: What waits for a callback that is busy: seven seconds of the records of a thousand calls of three
+#: participants, or hours of those of one call.
+WAITING = 2_048
 # Who is told of many calls keeps its thread; that of a single call ends between its records.
 _IDLE_SECONDS = 0.1
 
@@ -43,6 +44,12 @@ class Listener:
         self.said: set[str] = set()
         self._callback = callback
         self._count = count
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin with nothing: in the constructor, and in a `fork` child, which has no thread and
+        whose lock may be held by one that it does not have.
+        """
         # A condition's lock is re-entrant: `put` may run in a finaliser that interrupts it.
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
@@ -52,7 +59,7 @@ class Listener:
     def put(self, payload: object) -> None:
         """Hand over a payload; one that is too many is lost, and counted."""
         with self._changed:
-            is_full = len(self._waiting) >= _WAITING
+            is_full = len(self._waiting) >= WAITING
             if not is_full:
                 self._waiting.append(payload)
                 self._changed.notify_all()

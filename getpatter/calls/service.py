@@ -139,11 +139,12 @@ class Service:
 
     def error(self, code: str, layer: str, message: str, call: str | None = None) -> None:
         """Tell the `error` callbacks of a failure, off the caller's thread."""
-        if self._callbacks.wants("error", call):
-            job = partial(self._callbacks.error, code, layer, message, call=call)
-            reason = self._jobs.put(job)
-            if reason:
-                self._teller.tally.count("error", reason)
+        # The characters alone, past whatever a subclass overrides.
+        named = str.__str__(call) if isinstance(call, str) else None
+        if self._callbacks.wants("error", named):
+            job = partial(self._callbacks.error, code, layer, message, call=named)
+            reason = self._jobs.put(partial(self._teller.do, "error", named, job))
+            self._teller.tally.count("error", reason or "taken")
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Tell what is due and what all samples so far amount to, and wait until it is delivered.
@@ -209,6 +210,8 @@ class Service:
         return self._put("event", call, partial(self._teller.event, said), limit)
 
     def _leave_states(self, call: str, participant: str, given: Mapping[str, str | None]) -> Result:
+        if not isinstance(call, str) or not isinstance(participant, str):
+            return Result("refused_state", "a connection needs a call and a participant")  # type: ignore[unreachable] # who has no type checker finds out here
         for name, value in given.items():
             if value is not None and (type(value) is not str or value not in _STATES[name]):
                 known = ", ".join(_STATES[name])
@@ -218,7 +221,8 @@ class Service:
 
     def _leave_interval(self, seconds: float, call: str | None) -> Result:
         is_number = isinstance(seconds, (int, float)) and math.isfinite(seconds)
-        if not is_number or not (seconds == 0 or _SECONDS[0] <= seconds <= _SECONDS[1]):
+        is_call = call is None or isinstance(call, str)
+        if not (is_number and is_call and _is_interval(seconds)):
             message = f"call {call!r:.80}: the interval of stats is 0, or 1 to 86,400 seconds"
             return Result("refused_interval", message)
         job = partial(self._teller.registry.set_record_seconds, float(seconds), call, self._clock())
@@ -231,9 +235,12 @@ class Service:
     def _refuse(self, what: str, call: object, answer: Result) -> Result:
         """Count what was not taken, and tell who wants to know."""
         self._teller.tally.count(what, answer.status)
-        named = call if isinstance(call, str) else None
-        self.error(answer.status, "internal", answer.message, named)
+        self.error(answer.status, "internal", answer.message, call)  # type: ignore[arg-type] # looked at there
         return answer
+
+
+def _is_interval(seconds: float) -> bool:
+    return seconds == 0 or _SECONDS[0] <= seconds <= _SECONDS[1]
 
 
 def _not_taken(what: str, call: object, reason: str) -> Result:
@@ -250,5 +257,6 @@ def _at_exit(me: weakref.ref[Service]) -> None:
 def _after_fork_in_child(me: weakref.ref[Service]) -> None:
     service = me()
     if service is not None:
+        service._callbacks.after_fork()  # noqa: SLF001 - one subject
         service._teller.reset()  # noqa: SLF001 - one subject
         service._jobs.reset()  # noqa: SLF001 - one subject

@@ -135,9 +135,12 @@ class Teller:
 
     def _refuse(self, what: str, call: object, reason: str) -> None:
         self.tally.count(what, reason)
-        message = f"call {call!r:.80}: {what} refused: {reason}"
-        named = call if isinstance(call, str) else None
-        self._callbacks.error(reason, "internal", message, call=named)
+        try:
+            message = f"call {call!r:.80}: {what} refused: {reason}"
+            named = call if isinstance(call, str) else None
+            self._callbacks.error(reason, "internal", message, call=named)
+        except Exception:  # of the id itself: even then the thread goes on
+            self.tally.count("error", "internal_error")
 
     def _tell(self, tells: list[Tell]) -> None:
         for tell in tells:

@@ -219,6 +219,18 @@ def test_what_is_refused_names_the_call_and_is_counted_and_told(
     }
 
 
+class HostileText(str):
+    """An id that raises whatever it is asked."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+    def __hash__(self) -> int:
+        raise RuntimeError
+
+
 class Hostile:
     """Raises whatever it is asked."""
 
@@ -235,8 +247,11 @@ class Hostile:
         raise RuntimeError
 
 
-def test_nothing_that_is_given_raises(service: Service) -> None:
+def test_nothing_that_is_given_raises(service: Service, callbacks: Callbacks) -> None:
     bad: Any = Hostile()
+    told: list[Any] = []
+    for _ in range(2):  # the second needs a copy of what it is told
+        callbacks.on("error", told.append)
     assert not service.event(bad, bad, bad, bad)
     assert not service.event("room_started", bad)
     assert not service.event("room_started", "c", "", {"metadata": bad})
@@ -245,10 +260,21 @@ def test_nothing_that_is_given_raises(service: Service) -> None:
     assert not service.sample("c", "p", sample(packets=bad))
     assert not service.sample("c", "p", sample(track=bad))
     assert not service.connection("c", "p", connection_state=bad)
+    assert not service.connection(bad, "p")
     assert not service.set_stats_interval(bad)
+    assert not service.set_stats_interval(5, bad)
+    name = HostileText("call-1")
+    service.connection(name, "p")
+    service.set_stats_interval(5, name)
+    service.sample(name, "p", sample(packets=1))
+    service.sample("c", "p", {**sample(), "track": name})
+    service.event("participant_active", name, name, {"owner": name})
+    service.error("code", "layer", "message", name)
     service.error(bad, bad, bad, None)
-    service.event("room_started", "c")
+    assert service.event("room_started", "c")
     assert service.flush(PATIENCE)
+    assert counts(service, "event")["done"] == 1
+    assert len(told) >= 18
 
 
 def fill(service: Service, log: Log) -> int:
@@ -472,7 +498,8 @@ class Emitter:
         return True
 
 PARENT = os.getpid()
-service = Service(Emitter, Callbacks())
+callbacks = Callbacks()
+service = Service(Emitter, callbacks)
 """
 
 Run = Callable[..., Any]
@@ -495,23 +522,32 @@ def test_a_fork_child_begins_with_nothing_and_works(run: Run) -> None:
         PROGRAM
         + """
 warnings.simplefilter("ignore")  # that a program with threads forks
+def heard(record):
+    os.write(1, f"{os.getpid() == PARENT} {record['call']} stats\\n".encode())
+callbacks.on("stats", heard)
 service.event("participant_active", "parent", "p")
 service.sample("parent", "p", {"track": "t", "direction": "up", "packets": 1})
 child = os.fork()
 if child == 0:
     assert service.counts()["kept"] == 0
     service.event("participant_active", "child", "p")
+    service.event("participant_left", "child", "p")
     assert service.stop(30)
     os._exit(0)
 os.waitpid(child, 0)
+service.event("participant_left", "parent", "p")
 assert service.stop(30)
 """
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(done.stdout.splitlines()) == [
         "False child participant_active",
+        "False child participant_left",
+        "False child stats",
         "True parent participant_active",
+        "True parent participant_left",
         "True parent participant_stats",
+        "True parent stats",
     ]
 
 
