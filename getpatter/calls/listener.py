@@ -114,13 +114,20 @@ class Listener:
         """Wait for it until a moment of the monotonic clock; answer whether it is done."""
         # Who asks from within the callback must not wait for its own end.
         is_own = self._thread is threading.current_thread()
+        lost = 0
         with self._changed:
+            if self._waiting and self._thread is None:
+                self._start()
+                if self._thread is None:
+                    # An ending program has no more threads, and must not wait for a callback.
+                    lost = len(self._waiting)
+                    self._waiting.clear()
             if not is_own:
-                self._changed.wait_for(
-                    lambda: self._is_done() or self._thread is None,
-                    timeout=max(0.0, until - time.monotonic()),
-                )
-            return self._is_done()
+                self._changed.wait_for(self._is_done, timeout=max(0.0, until - time.monotonic()))
+            is_done = self._is_done()
+        for _ in range(lost):
+            self._count(self, "lost")
+        return is_done and not lost
 
     def _is_done(self) -> bool:
         return not self._waiting and not self._is_busy

@@ -517,6 +517,58 @@ service.sample("c", "p", {"track": "t", "direction": "up", "packets": 1})
     assert done.stdout.splitlines() == ["True c participant_active", "True c participant_stats"]
 
 
+def test_records_of_an_ending_program_are_delivered_or_counted(run: Run) -> None:
+    """Some versions of Python have no thread for a callback then."""
+    done = run(
+        """
+import atexit
+atexit.register(lambda: print(callbacks.counts()["stats"]))  # runs last
+"""
+        + PROGRAM
+        + """
+atexit.register(service.stop, 30)  # runs first: the service's own has less patience than a test
+callbacks.on("stats", lambda record: None)
+service.event("participant_active", "c", "p")
+service.event("participant_left", "c", "p")
+"""
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] in ("{'called': 1}", "{'lost': 1}")
+
+
+WATCHED = """
+service.event("participant_active", "c", "p")
+assert service.flush(30)
+seen, is_watching, main = [], False, threading.get_ident()
+
+def watch(event, args):
+    if is_watching and threading.get_ident() == main:
+        seen.append(event)
+
+sys.addaudithook(watch)
+modules = set(sys.modules)
+is_watching = True
+for number in range(5_000):
+    service.sample("c", "p", {"track": "t", "direction": "up", "packets": number, "rtt": 5})
+    service.sample("c", "p", {"track": "t", "direction": "up", "packets": -1})
+    service.event("track_muted", "c", "p", {"track": "t"})
+    service.event("participant_sneezed", "c", "p")
+is_watching = False
+assert not seen, set(seen)
+assert set(sys.modules) == modules
+open(os.devnull).close()
+is_watching = True
+open(os.devnull).close()
+is_watching = False
+assert seen
+"""
+
+
+def test_leaving_samples_and_events_touches_memory_only(run: Run) -> None:
+    done = run(PROGRAM + WATCHED)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_fork_child_begins_with_nothing_and_works(run: Run) -> None:
     done = run(
         PROGRAM
