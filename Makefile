@@ -35,9 +35,9 @@ lint: $(VENV)/.ready ## style, types and import rules
 
 parity: $(VENV)/.ready ## schemas, generated tables and docs agree
 	@echo "==> parity"
-	$(BIN)/python schemas/generate.py --check
 	$(BIN)/python schemas/generate_calls.py --check
-	$(BIN)/python -m pytest -q tests/contract/test_parity.py tests/contract/test_schemas.py
+	$(BIN)/python schemas/generate.py --check
+	$(BIN)/python -m pytest -q tests/contract/test_parity.py tests/contract/test_schemas.py tests/contract/test_calls_tables.py
 
 demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
 	@echo "==> demo"
@@ -50,8 +50,8 @@ bench: $(VENV)/.ready ## measure; nothing else should run meanwhile
 	$(BIN)/python benchmarks/stats.py
 
 generate: $(VENV)/.ready ## write the tables, documents and docs from the schemas
-	$(BIN)/python schemas/generate.py
 	$(BIN)/python schemas/generate_calls.py
+	$(BIN)/python schemas/generate.py
 
 refresh-models: $(VENV)/.ready ## fetch the public model names anew (needs PyPI)
 	$(BIN)/python .ci/refresh_models.py

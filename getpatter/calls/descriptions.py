@@ -219,6 +219,7 @@ def vocabulary_schema() -> Schema:
         {
             "type": "object",
             "required": ["type", "data"],
+            "additionalProperties": False,
             "properties": {
                 "type": {"description": "Kind of the event.", "enum": list(VOCABULARY)},
                 "data": {"description": "Its fields.", "type": "object"},

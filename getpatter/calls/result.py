@@ -11,7 +11,8 @@ __all__ = ["OK", "Result"]
 class Result:
     """What a call of the API answers instead of raising; true if it did what was asked.
 
-    `status` is `ok`, or one word that names the rule; `message` names the call and the rule.
+    `status` is `ok`, or one word that names the rule that stood against it; `message` names the
+    call and the rule, for a person.
     """
 
     status: str
@@ -21,5 +22,5 @@ class Result:
         return self.status == "ok"
 
 
-#: The answer to what went well; one object, because most answers are this one.
+#: Done as asked.
 OK = Result("ok")

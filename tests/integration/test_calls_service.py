@@ -510,6 +510,7 @@ def test_a_program_that_ends_without_a_word_has_told_everything(run: Run) -> Non
         PROGRAM
         + """
 service.event("participant_active", "c", "p")
+assert service.flush(30)
 service.sample("c", "p", {"track": "t", "direction": "up", "packets": 1})
 """
     )

@@ -44,7 +44,7 @@ def judged_by_the_code(name: str, value: dict[str, Any]) -> bool | None:
         return bool(sample.refusal("call", "participant", value))
     if name == "vocabulary" and value.get("data", {}).get("notify") in (None, False):
         # `notify` is no field but how an event is told.
-        if "data" not in value:
+        if "data" not in value or "node" in value:
             return None
         data = {name: item for name, item in value["data"].items() if name != "notify"}
         call, participant = data.pop("call", ""), data.pop("participant", "")
