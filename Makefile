@@ -87,6 +87,7 @@ bench-short: $(VENV)/.ready ## the benchmark at its shortest: only shows that it
 	$(BIN)/python benchmarks --short
 
 generate: $(VENV)/.ready ## write the tables, documents and docs from the schemas
+	$(BIN)/python schemas/generate_calls.py
 	$(BIN)/python schemas/generate.py
 
 refresh-models: $(VENV)/.ready ## fetch the public model names anew (needs PyPI)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import drafts
 import entropy
 import generate
+import generate_calls
 import governance
 import history
 import judges
@@ -33,12 +34,16 @@ DRAFTS = 10_000
 DRAFTS_OF_EARLIER = 500
 SEED = 8
 OF_OUR_CLIENT = ("tests/contract/test_vectors.py", "tests/contract/test_page.py")
-OF_THE_CHECKS = ("tests/contract/test_parity.py", "tests/contract/test_schemas.py", "tests/parity")
+OF_THE_CHECKS = (
+    *("tests/contract/test_parity.py", "tests/contract/test_schemas.py"),
+    *("tests/contract/test_calls_tables.py", "tests/parity"),
+)
 
 
 def generated() -> list[str]:
     """Tables, documents, types, models and the tables of the page are those of the schemas."""
-    return ["run `make generate`"] if generate.main(["--check"]) else []
+    differs = [made.main(["--check"]) for made in (generate_calls, generate)]
+    return ["run `make generate`"] if any(differs) else []
 
 
 def governed() -> list[str]:
