@@ -6,6 +6,10 @@ from runs import Bench
 
 __all__ = ["measure"]
 
+# glean uploads in a process that it does not wait for, and at most 15 pings a minute: neither what
+# it spends nor when it is done can be told.
+_ELSEWHERE = frozenset({"glean"})
+
 
 def _options(bench: Bench, *, sample: bool) -> tuple[str, str]:
     return f"events={bench.scale.throughput_events}", f"sample={'yes' if sample else 'no'}"
@@ -30,6 +34,8 @@ def measure(bench: Bench) -> Row:
     for _ in range(bench.scale.rounds):
         for environment in bench.having(nothing=False):
             name = environment.client.name
+            if name in _ELSEWHERE:
+                continue
             with bench.port() as port, bench.folder() as folder:
                 options = _options(bench, sample=False)
                 outcome = bench.run("run_throughput", environment, port, folder, *options)
@@ -41,11 +47,13 @@ def measure(bench: Bench) -> Row:
         name: Value(median(rates), "" if arrived[name] >= count else f"{arrived[name]} arrived")
         for name, rates in taken.items()
     }
+    for environment in bench.environments:
+        if environment.client.name in _ELSEWHERE:
+            values[environment.client.name] = Value(None, "sends in another process")
     ours = bench.ours()
     return Row(
         "throughput",
-        f"{count} events, 500 recorded and flushed at a time; median of {bench.scale.rounds} runs. "
-        "glean uploads in a process of its own that it does not wait for, so its figure lacks it.",
+        f"{count} events, 500 recorded and flushed at a time; median of {bench.scale.rounds} runs.",
         [Figure("delivered events per CPU second", "", "≥ 33,000", values, 0, True)],  # noqa: FBT003
         below="" if ours is None else _where(bench, ours),
     )
