@@ -362,6 +362,20 @@ def test_a_publisher_or_a_hook_that_raises_is_counted_and_stops_nothing(log: Log
     assert counts(service, "told") == {"internal_error": 3, "taken": 2}
 
 
+def test_a_hook_may_flush_without_waiting_for_itself(log: Log) -> None:
+    flushed: list[bool] = []
+    service = Service(
+        log.publisher, Callbacks(), on_closed=lambda *_: flushed.append(service.flush(PATIENCE))
+    )
+    service.event("participant_active", "c", "p")
+    service.event("participant_active", "c", "q")
+    service.sample("c", "q", sample(packets=1))
+    service.event("participant_left", "c", "p")
+    assert service.stop(PATIENCE)
+    assert flushed == [True]
+    assert log.kinds()[-2:] == ["participant_left", "participant_stats"]
+
+
 def test_every_sample_of_many_threads_is_accounted_for(log: Log) -> None:
     """Valid and not, known and not, up to and past the end of the service."""
     service = Service(log.publisher, Callbacks())
