@@ -148,3 +148,16 @@ def test_the_rows_of_the_documentation_name_everything() -> None:
     assert {row[0] for row in descriptions.stream_rows()} == set(properties) - {"media_type"}
     assert {row[0] for row in descriptions.vocabulary_rows()} == set(vocabulary.VOCABULARY)
     assert len(descriptions.callback_rows()) == 6
+
+
+def test_no_row_has_what_a_page_would_read_as_markup() -> None:
+    tables: list[list[tuple[str, ...]]] = [
+        [*descriptions.callback_rows()],
+        [*descriptions.sample_rows()],
+        [*descriptions.record_rows()],
+        [*descriptions.stream_rows()],
+        [*descriptions.vocabulary_rows()],
+    ]
+    cells = [cell for rows in tables for row in rows for cell in row]
+    assert len(cells) > 200
+    assert [cell for cell in cells if any(mark in cell for mark in "|{}<")] == []

@@ -362,19 +362,36 @@ def test_a_publisher_or_a_hook_that_raises_is_counted_and_stops_nothing(log: Log
     assert counts(service, "told") == {"internal_error": 3, "taken": 2}
 
 
+def test_a_hook_may_flush_without_waiting_for_itself(log: Log) -> None:
+    flushed: list[bool] = []
+
+    def on_closed(*_: str) -> None:
+        flushed.append(made.flush(PATIENCE))
+
+    made = Service(log.publisher, Callbacks(), on_closed=on_closed)
+    made.event("participant_active", "c", "p")
+    made.event("participant_active", "c", "q")
+    made.sample("c", "q", sample(packets=1))
+    made.event("participant_left", "c", "p")
+    assert made.stop(PATIENCE)
+    assert flushed == [True]
+    assert log.kinds()[-2:] == ["participant_left", "participant_stats"]
+
+
 def test_every_sample_of_many_threads_is_accounted_for(log: Log) -> None:
     """Valid and not, known and not, up to and past the end of the service."""
     service = Service(log.publisher, Callbacks())
     for number in range(4):
         service.event("participant_active", "c", f"p{number}")
     given: Counter[str] = Counter()
-    begun = threading.Barrier(5)
+    half = threading.Barrier(5)
     lock = threading.Lock()
 
     def measure(number: int) -> None:
         mine: Counter[str] = Counter()
-        begun.wait(PATIENCE)
         for count in range(3_000):
+            if count == 1_500:
+                half.wait(PATIENCE)
             who = f"p{number}" if count % 10 else "nobody"
             value = count if count % 7 else -1
             mine[service.sample("c", who, sample(packets=value)).status] += 1
@@ -384,7 +401,7 @@ def test_every_sample_of_many_threads_is_accounted_for(log: Log) -> None:
     threads = [threading.Thread(target=measure, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
-    begun.wait(PATIENCE)
+    half.wait(PATIENCE)
     service.flush(PATIENCE)
     service.stop(PATIENCE)
     for thread in threads:

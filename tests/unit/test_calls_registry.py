@@ -78,6 +78,14 @@ def test_counters_of_who_comes_back_go_on(story: Story) -> None:
     assert sums == [100, 30]
 
 
+def test_what_came_late_is_told_before_who_comes_back_is(story: Story) -> None:
+    story.say("participant_active")
+    story.say("participant_left")
+    story.measure(packets=3)
+    story.say("participant_joined")
+    assert story.kinds()[2:] == ["participant_stats", "participant_joined"]
+
+
 def test_the_same_participant_in_two_calls_is_two(story: Story) -> None:
     for call in ("one", "two"):
         story.say("participant_active", call=call)
