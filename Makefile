@@ -36,7 +36,8 @@ lint: $(VENV)/.ready ## style, types and import rules
 parity: $(VENV)/.ready ## schemas, generated tables and docs agree
 	@echo "==> parity"
 	$(BIN)/python schemas/generate.py --check
-	$(BIN)/python -m pytest -q tests/contract/test_parity.py tests/contract/test_schemas.py
+	$(BIN)/python -m pytest -q tests/contract/test_parity.py tests/contract/test_schemas.py \
+		tests/contract/test_calls_schemas.py
 
 demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
 	@echo "==> demo"

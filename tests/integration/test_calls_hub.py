@@ -277,6 +277,13 @@ def test_what_is_no_sink_is_refused_at_once(hub: Hub, sink: Any) -> None:
         hub.attach(sink)
 
 
+@pytest.mark.parametrize("odd", [-1, 1.5, "100", True, None])
+@pytest.mark.parametrize("name", ["per_second", "ring_events", "queue_events"])
+def test_a_number_that_is_none_is_refused_at_once(name: str, odd: Any) -> None:
+    with pytest.raises(ValueError, match=name):
+        Hub(**{name: odd})
+
+
 def test_an_async_callback_is_refused_at_once() -> None:
     async def callback(event: Event) -> None:
         """Nobody would await it."""
