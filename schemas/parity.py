@@ -36,7 +36,8 @@ SEED = 8
 OF_OUR_CLIENT = ("tests/contract/test_vectors.py", "tests/contract/test_page.py")
 OF_THE_CHECKS = (
     *("tests/contract/test_parity.py", "tests/contract/test_schemas.py"),
-    *("tests/contract/test_calls_tables.py", "tests/parity"),
+    *("tests/contract/test_calls_schemas.py", "tests/contract/test_calls_tables.py"),
+    "tests/parity",
 )
 
 

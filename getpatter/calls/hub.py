@@ -36,7 +36,8 @@ class Hub:
 
     A sink is an object with `write` and `close`, or a callable that is given each event.
     `redaction` is applied before any of them; `per_second` is the rate limit of an emitter for each
-    event type; `ring_events` how many events of a session a late subscriber gets.
+    event type; `ring_events` how many events of a session a late subscriber gets. Raises ValueError
+    for a number that is none.
     """
 
     def __init__(
@@ -47,6 +48,12 @@ class Hub:
         ring_events: int = RING_EVENTS,
         queue_events: int = QUEUE_EVENTS,
     ) -> None:
+        for name, value in (
+            ("per_second", per_second),
+            ("ring_events", ring_events),
+            ("queue_events", queue_events),
+        ):
+            _check_count(name, value)
         self._core = Core(redaction or Redaction())
         self._pump = Pump(self._core, queue_events)
         self._per_second = per_second
@@ -73,6 +80,7 @@ class Hub:
     def session(self, session_id: str | None = None, *, ring_events: int | None = None) -> Session:
         """Return a new session, with a random id unless told; `ring_events=0` keeps no ring."""
         kept = self._ring_events if ring_events is None else ring_events
+        _check_count("ring_events", kept)
         session = self._core.session(session_id, kept)
         session.is_closed = self._is_closed
         return session
@@ -80,6 +88,7 @@ class Hub:
     def emitter(self, node: str, session: Session, *, per_second: int | None = None) -> Emitter:
         """Return an emitter of `node` in `session`."""
         limit = self._per_second if per_second is None else per_second
+        _check_count("per_second", limit)
         name = cut_id(node) or f"[{type(node).__name__}]"
         return Emitter(self, session, name, per_second=limit)
 
@@ -164,6 +173,13 @@ class NullHub:
 _NULL_EMITTER = NullEmitter()
 #: Diagnostics that are off, for whoever has no hub.
 NULL_HUB = NullHub()
+
+
+def _check_count(name: str, value: object) -> None:
+    """Refuse at once, while it is set up, what would only fail in a call."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        message = f"{name} is a whole number, at least 0"
+        raise ValueError(message)
 
 
 def _at_exit(pump: weakref.ref[Pump]) -> None:

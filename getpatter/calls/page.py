@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
-# How many parts the scale over the bars has.
-_TICKS = 5
+# How many parts the scale over the bars has; on a narrow page every second tick is left out.
+_TICKS = 4
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --dim: #60646c; --line: #d9d9e0; --bg: #fff;
@@ -36,6 +36,7 @@ dl div { display: flex; gap: .4rem; } dt { color: var(--dim); } dd { margin: 0; 
 .scale span { position: absolute; transform: translateX(-50%); white-space: nowrap; }
 .scale span:first-child { transform: none; }
 .scale span:last-child { transform: translateX(-100%); }
+@media (max-width: 45rem) { .scale span:nth-child(even) { display: none; } }
 .track { position: relative; height: 1.6rem; border-bottom: 1px solid var(--line); }
 .name, .took { border-bottom: 1px solid var(--line); height: 1.6rem; white-space: nowrap;
   overflow: hidden; text-overflow: ellipsis; }

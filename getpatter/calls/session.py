@@ -33,9 +33,6 @@ class Session:
     __slots__ = ("__weakref__", "health_at", "id", "is_closed", "losses", "next_sequence", "ring")
 
     def __init__(self, session_id: str, ring_events: int = RING_EVENTS) -> None:
-        if isinstance(ring_events, bool) or not isinstance(ring_events, int) or ring_events < 0:
-            message = "ring_events is a whole number, at least 0"
-            raise ValueError(message)
         self.id = session_id
         self.is_closed = False
         self.losses = Losses()

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import weakref
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from getpatter.calls.core import HEALTH_SECONDS, HEALTH_TYPE, Core
 from getpatter.calls.lane import LANE_EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from conftest import Run
 
@@ -276,6 +277,13 @@ def test_what_is_no_sink_is_refused_at_once(hub: Hub, sink: Any) -> None:
         hub.attach(sink)
 
 
+@pytest.mark.parametrize("odd", [-1, 1.5, "100", True, None])
+@pytest.mark.parametrize("name", ["per_second", "ring_events", "queue_events"])
+def test_a_number_that_is_none_is_refused_at_once(name: str, odd: Any) -> None:
+    with pytest.raises(ValueError, match=name):
+        Hub(**{name: odd})
+
+
 def test_an_async_callback_is_refused_at_once() -> None:
     async def callback(event: Event) -> None:
         """Nobody would await it."""
@@ -318,6 +326,54 @@ def test_health_comes_every_five_seconds_at_most_and_only_if_there_is_something(
     (second,), _ = core.health(begun + 2 * HEALTH_SECONDS, ())
     assert second.data == {"lost": {"llm": {"rate_limit": 2}}}
     assert core.health(begun + 100, ()) == ([], None)
+
+
+class Rude(Mapping[str, object]):
+    """A mapping that cannot be read."""
+
+    def __getitem__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        raise RuntimeError
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_data_that_cannot_be_read_is_counted_and_harms_nobody(hub: Hub) -> None:
+    seen = Collected()
+    hub.attach(seen)
+    emitter = hub.emitter("x", hub.session())
+    assert emitter.emit("event", {"nested": Rude()})
+    assert emitter.emit("event", Rude())
+    assert emitter.emit("event", {})
+    assert hub.flush(LONG)
+    assert [event.data for event in seen.events] == [{"value": "[Rude]"}, {}]
+    assert lost(hub) == {"internal_error": 1}
+
+
+def test_a_listener_that_raises_harms_nobody(hub: Hub) -> None:
+    class Fails(Collected):
+        def write(self, events: Sequence[Event]) -> None:
+            raise RuntimeError(len(events))
+
+        def close(self) -> None:
+            raise RuntimeError
+
+    def listen(sink: str, message: str) -> None:
+        raise RuntimeError(sink, message)
+
+    seen = Collected()
+    assert hub.on_failure is None
+    hub.on_failure = listen
+    hub.attach(Fails())
+    hub.attach(seen)
+    hub.emitter("x", hub.session()).emit("event", {})
+    assert hub.flush(LONG)
+    assert hub.close(LONG)
+    assert "event" in seen.types()
+    assert seen.is_closed
 
 
 @pytest.mark.parametrize("event_type", ["", "x" * 129, None, 7, b"bytes", ["list"]])
