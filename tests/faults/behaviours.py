@@ -241,5 +241,8 @@ TAKEN: dict[str, Behaviour] = {
 #: With these the collector refuses for good: it is left alone, and a later start asks again.
 CLOSED: dict[str, Behaviour] = {str(code): status(code) for code in (401, 403, 404, 410, 300, 304)}
 
-#: With these it refuses the batch: that one is given up, and counted.
-REFUSED: dict[str, Behaviour] = {str(code): status(code) for code in (400, 413, 418, 422)}
+#: With these it refuses a batch, once: that one is given up and counted, or sent in parts.
+REFUSED: dict[str, Behaviour] = {
+    str(code): saying(b"HTTP/1.1 %d So\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % code)
+    for code in (400, 413, 418, 422)
+}
