@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity demo dropin silence processes matrix faults wheel bench generate refresh-models clean
+.PHONY: help setup test lint parity mutants demo dropin silence processes matrix faults wheel bench bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -54,10 +54,13 @@ lint: $(VENV)/.ready ## style, types and import rules
 	@echo "==> import rules"
 	$(BIN)/lint-imports
 
-parity: $(VENV)/.ready ## schemas, generated tables and docs agree
+parity: $(VENV)/.ready ## schemas, tables, docs and changelog agree, in Python and JavaScript (needs Node)
 	@echo "==> parity"
-	$(BIN)/python schemas/generate.py --check
-	$(BIN)/python -m pytest -q tests/contract/test_parity.py tests/contract/test_schemas.py
+	$(BIN)/python schemas/parity.py
+
+mutants: $(VENV)/.ready ## change one thing at a time and see that parity notices (ten minutes)
+	@echo "==> mutants"
+	$(BIN)/python schemas/mutants.py $(MUTANTS)
 
 demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
 	@echo "==> demo"
@@ -86,16 +89,18 @@ wheel: ## build it, install it into a clean environment and use it there (needs 
 	@$(WHEEL) -m pip install $(PIP_FLAGS) "$$(echo $(VENV)-wheel/dist/*.whl)[demo]" pytest
 	$(WHEEL) .ci/use_wheel.py
 
-bench: $(VENV)/.ready ## measure; nothing else should run meanwhile
-	$(BIN)/python benchmarks/start.py
-	$(BIN)/python benchmarks/record.py
-	$(BIN)/python benchmarks/commands.py
+bench: $(VENV)/.ready ## measure beside other clients; nothing else should run meanwhile
+	$(BIN)/python benchmarks $(BENCH_FLAGS)
+
+bench-short: $(VENV)/.ready ## the benchmark at its shortest: only shows that it works
+	$(BIN)/python benchmarks --short
 
 generate: $(VENV)/.ready ## write the tables, documents and docs from the schemas
+	$(BIN)/python schemas/generate_calls.py
 	$(BIN)/python schemas/generate.py
 
 refresh-models: $(VENV)/.ready ## fetch the public model names anew (needs PyPI)
 	$(BIN)/python .ci/refresh_models.py
 
 clean: ## remove what the other targets made
-	rm -rf .venv* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf .venv* benchmarks/.venvs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

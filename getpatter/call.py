@@ -1,31 +1,37 @@
 """A call as the host sees it: stages, turns, the end; and the one anonymous line left of it.
 
-Measures with a monotonic clock, keeps numbers only, never does I/O and never raises into the call.
+The reporter (`getpatter.calls`) tells the full story to whoever attached a sink; at the end
+`call_completed` is derived from it. Measures with a monotonic clock, never does I/O and never
+raises into the call.
 """
 
-import concurrent.futures
+from __future__ import annotations
+
 import math
 import os
 import threading
-import time
 import weakref
 from typing import TYPE_CHECKING
 
-from getpatter.errors import ConfigurationError
-from getpatter.telemetry.call_metrics import (
-    count_bucket,
-    ending,
-    nearest_rank_p95,
-    whole_ms,
-)
+from getpatter.calls.blame import ERROR_CODES, comes_from, error_code, failure_code
+from getpatter.calls.clock import monotonic
+from getpatter.calls.hub import NULL_HUB
+from getpatter.calls.leave import Leaving, leaving, reduce
+from getpatter.calls.measures import Measures
+from getpatter.calls.reporter import Reporter
+from getpatter.calls.result import OK, Result
+from getpatter.calls.words import Delivery, FailureCode, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Literal
 
     from typing_extensions import Self
 
+    from getpatter.calls.emitter import Emitter, NullEmitter
+    from getpatter.calls.hub import Hub, NullHub
+    from getpatter.calls.leave import LeaveReason
     from getpatter.telemetry.call_metrics import Recorder
 
     Side = Literal["local", "remote"]
@@ -35,61 +41,58 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "Stage"]
 
-# Stage → the dimension that its latency is reported as.
-_LATENCIES = {
-    "stt": "stt_latency_ms",
-    "llm": "llm_ttft_ms",
-    "tts": "tts_first_byte_ms",
-    "eou": "eou_latency_ms",
-}
 # A stage that works on media can only run in a call that has any.
-_MEDIA_STAGES = frozenset(_LATENCIES)
-
-# Exception → error code, the first that fits. asyncio's own timeout is the builtin one from 3.11.
-_CODES: "tuple[tuple[type[BaseException], str], ...]" = (
-    (TimeoutError, "timeout"),
-    (concurrent.futures.TimeoutError, "timeout"),
-    (PermissionError, "auth"),
-    (ConnectionError, "connection"),
-    (ConfigurationError, "config"),
-)
+_MEDIA_STAGES = frozenset({"stt", "llm", "tts", "eou"})
 _SIDES = frozenset({"local", "remote"})
-# How many links of a chain of causes are followed to the stage that an error came from.
-_LINKS = 64
+# Who hung up → what the stages in flight fail with, where no leave reason says it.
+_ABORTS = {"local": FailureCode.CLIENT_ABORTED, "remote": FailureCode.BACKEND_LEAVE}
+_LEFT = Result("already_left", "leave: the call has ended; it is left once")
 
 
 class Stage:
     """One run of a stage: `with call.stage("llm") as stage`. Its latency ends with `first()`."""
 
-    __slots__ = ("_call", "_elapsed", "_name", "_since")
+    __slots__ = ("_call", "_elapsed", "_id", "_name", "_since")
 
-    def __init__(self, call: "Call", name: str) -> None:
+    def __init__(self, call: Call, name: str) -> None:
         self._call = call
         self._name = name
+        self._id = ""
         self._since = 0.0
         self._elapsed: float | None = None
 
-    def __enter__(self) -> "Self":
-        self._since = time.monotonic()
+    def __enter__(self) -> Self:
+        self._since = monotonic()
+        self._id = self._call.reporter.begin(self._name)  # type: ignore[arg-type] # answers ""
         return self
 
     def first(self) -> None:
         """The first token or byte is there: that is the latency of a stage that streams."""
-        if self._elapsed is None:
-            self._elapsed = time.monotonic() - self._since
-            self._call.observe(self._name, self._elapsed)  # type: ignore[arg-type]
+        self._call.reporter.first(self._id)
+        self._measure()
+
+    def retry(self) -> None:
+        """The stage is tried again; the retries are told with its one end."""
+        self._call.reporter.retry(self._id)
 
     def __exit__(
         self,
-        kind: "type[BaseException] | None",
-        error: "BaseException | None",
-        trace: "TracebackType | None",
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if error is None:
-            self.first()
-        else:
-            # Kept until the call ends or goes on: only then is it known to be the terminal one.
-            self._call._failed = (error, self._name)  # noqa: SLF001 - one subject, two classes
+            self._measure()
+            self._call.reporter.complete(self._id)
+            return
+        # Kept until the call ends or goes on: only then is it known to be the terminal one.
+        self._call._failed = (error, self._name)  # noqa: SLF001 - one subject, two classes
+        self._call.reporter.complete(self._id, failure_code(error), reason=_text(error))
+
+    def _measure(self) -> None:
+        if self._elapsed is None:
+            self._elapsed = monotonic() - self._since
+            self._call._record.observe(self._name, self._elapsed)  # noqa: SLF001 - as above
 
 
 class Call:
@@ -99,21 +102,36 @@ class Call:
     included, it records exactly one `call_completed`. Every method is safe from any thread.
     """
 
-    def __init__(self, telemetry: "Recorder", facts: "Mapping[str, object]") -> None:
+    def __init__(
+        self,
+        telemetry: Recorder,
+        facts: Mapping[str, object],
+        *,
+        hub: Hub | NullHub = NULL_HUB,
+        session: str | None = None,
+        ring_events: int | None = None,
+        delivery: Delivery | Literal["IN_PLACE", "BATCH"] = Delivery.IN_PLACE,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
         self._failed: tuple[BaseException, str] | None = None
-        self._record = _Record(telemetry, dict(facts))
+        self._hub = hub
+        self._session = hub.session(session, ring_events=ring_events)
+        #: Tells stages, attempts and connections by hand: `begin`, `complete`, `join`, `ice`.
+        self.reporter = Reporter(hub.emitter("call", self._session), delivery=delivery)
+        self._record = _Record(telemetry, dict(facts), self.reporter, self._session.close)
+        self.reporter.tell("call.started", _present(details or {}))
         # Without `end` nobody ever says how this call ended: a defect, told as one.
-        finalizer = weakref.finalize(self, self._record.end, error_code="internal")
+        finalizer = weakref.finalize(self, self._record.forget)
         finalizer.atexit = False
 
-    def __enter__(self) -> "Self":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self,
-        kind: "type[BaseException] | None",
-        error: "BaseException | None",
-        trace: "TracebackType | None",
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         failed, self._failed = self._failed, None
         if error is None:
@@ -121,18 +139,28 @@ class Call:
         elif not isinstance(error, Exception):
             # A cancelled task, a closed generator, Ctrl-C, `sys.exit`: this side ends it.
             self._record.end(hung_up="local")
-        elif failed is not None and _comes_from(error, failed[0]):
-            code = _known_code(error) or _known_code(failed[0]) or "provider_error"
-            self._record.end(error_code=code, error_stage=failed[1])
+        elif failed is not None and comes_from(error, failed[0]):
+            code = error_code(error) or error_code(failed[0]) or "provider_error"
+            self._record.end(error=(code, failed[1]), abort=failure_code(error))
         else:
             # Outside of any stage, which is somebody else's service, it is the program's own.
-            self._record.end(error_code=_known_code(error) or "internal")
+            code = error_code(error) or "internal"
+            self._record.end(error=(code, None), abort=failure_code(error))
+
+    @property
+    def session(self) -> str:
+        """The id under which the events of this call are told to sinks."""
+        return self._session.id
+
+    def emitter(self, node: str) -> Emitter | NullEmitter:
+        """Return an emitter for events of your own in this call; `node` says who tells them."""
+        return self._hub.emitter(node, self._session)
 
     def answer(self) -> None:
         """Media begins: records `call_started`, once. A turn or a media stage implies it."""
         self._record.answer()
 
-    def stage(self, name: "StageName") -> Stage:
+    def stage(self, name: StageName) -> Stage:
         """Return a context manager that times one run of a stage.
 
         An exception that leaves it and ends the call is attributed to it. Several runs of a stage
@@ -142,10 +170,11 @@ class Call:
         self._record.begin(name)
         return Stage(self, name)
 
-    def observe(self, name: "StageName", seconds: float) -> None:
+    def observe(self, name: StageName, seconds: float) -> None:
         """Add a latency that was measured elsewhere, in seconds, to the current turn."""
         self._record.begin(name)
-        self._record.observe(name, seconds)
+        if self._record.observe(name, seconds):
+            self.reporter.complete(self.reporter.begin(name), elapsed=seconds)
 
     def turn(self) -> None:
         """A turn begins: the other side has finished speaking; the time to answer runs from here,
@@ -154,7 +183,7 @@ class Call:
         self._failed = None
         self._record.turn()
 
-    def hangup(self, side: "Side") -> None:
+    def hangup(self, side: Side) -> None:
         """Say who hung up. Ends nothing by itself; the last one said counts."""
         if isinstance(side, str) and side in _SIDES:
             self._record.hung_up = side
@@ -167,13 +196,20 @@ class Call:
         """Nobody answered; means something only before `answer`."""
         self._record.unanswered = "no_answer"
 
-    def error(self, code: str, stage: "StageName | None" = None) -> None:
+    def error(self, code: str, stage: StageName | None = None) -> None:
         """Say that an error without an exception ends this call; the first one said counts."""
         self._record.fail(code, stage)
 
     def cost(self, usd: float) -> None:
         """Set what the call cost, in US dollars."""
         self._record.cost = usd
+
+    def leave(self, reason: LeaveReason | str) -> Result:
+        """End the call for a reason, once; a text is a reason of your own and stays local."""
+        left = leaving(reason)
+        if left is None:
+            return Result("unknown_leave_reason", "leave: no leave reason of the union")
+        return OK if self._record.end(left=left) else _LEFT
 
     def end(self) -> None:
         """End the call as it stands. What comes after the first end does nothing."""
@@ -183,109 +219,121 @@ class Call:
 class _Record:
     """The numbers of one call. Outlives the `Call`, so that a forgotten one still ends."""
 
-    def __init__(self, telemetry: "Recorder", facts: "dict[str, object]") -> None:
+    def __init__(
+        self,
+        telemetry: Recorder,
+        facts: dict[str, object],
+        reporter: Reporter,
+        close_session: Callable[[], None],
+    ) -> None:
         self.hung_up: str | None = None
         self.unanswered: str | None = None
         self.cost: float | None = None
         self._process = os.getpid()
         self._telemetry = telemetry
         self._facts = facts
+        self._reporter = reporter
+        self._close_session = close_session
+        self._measures = Measures()
         self._error: tuple[str, str | None] | None = None
         self._answered_at: float | None = None
-        self._turns = 0
-        self._turn_at: float | None = None
-        self._in_turn: dict[str, float] = {}
-        self._latencies: dict[str, list[float]] = {}
-        # Each is taken once, without waiting, by whoever comes first.
+        # Taken once, without waiting, by whoever comes first.
         self._start = threading.Lock()
-        self._end = threading.Lock()
 
     def answer(self) -> None:
         if self._answered_at is None and self._start.acquire(blocking=False):
-            self._answered_at = time.monotonic()
+            self._answered_at = monotonic()
             self._telemetry.record("call_started", **self._facts)
+            self._reporter.tell("call.answered", {})
 
     def turn(self) -> None:
         self.answer()
-        self._close_turn()
-        self._turns += 1
-        self._turn_at = time.monotonic()
+        self._measures.turn(monotonic())
+        self._reporter.turn_id = str(self._measures.turns)
+        self._reporter.tell("call.turn", {"turn": self._measures.turns})
 
     def begin(self, stage: object) -> None:
         if isinstance(stage, str) and stage in _MEDIA_STAGES:
             self.answer()
 
-    def observe(self, stage: object, seconds: object) -> None:
-        # What is no latency of a known stage must not spoil those that are.
-        if not isinstance(stage, str) or not isinstance(seconds, (int, float)):
-            return
-        if not 0 <= seconds < math.inf:
-            return
-        self._in_turn[stage] = self._in_turn.get(stage, 0.0) + seconds
-        if stage == "tts" and self._turn_at is not None:
-            self._latencies.setdefault("latency_ms", []).append(time.monotonic() - self._turn_at)
-            self._turn_at = None
+    def observe(self, stage: object, seconds: object) -> bool:
+        return self._measures.observe(stage, seconds, monotonic())
 
     def fail(self, code: str, stage: str | None) -> None:
         if self._error is None:
             self._error = (code, stage)
 
-    def _close_turn(self) -> None:
-        latencies, self._in_turn = self._in_turn, {}
-        for stage, seconds in latencies.items():
-            dimension = _LATENCIES.get(stage)
-            if dimension is not None:
-                self._latencies.setdefault(dimension, []).append(seconds)
+    def forget(self) -> None:
+        """End a call that nobody refers to any more."""
+        self.end(error=("internal", None), abort=FailureCode.SDK_DRIVEN)
 
     def end(
         self,
         *,
-        error_code: str | None = None,
-        error_stage: str | None = None,
+        error: tuple[str | None, str | None] = (None, None),
         hung_up: str | None = None,
-    ) -> None:
+        abort: FailureCode | None = None,
+        left: Leaving | None = None,
+    ) -> bool:
+        """End the call; return whether this was its end, which is so once."""
         # A call belongs to the process that began it: a `fork` child has only a copy.
-        if os.getpid() != self._process or not self._end.acquire(blocking=False):
-            return
-        self._close_turn()
-        code, stage = self._error or (error_code, error_stage)
-        connected = self._answered_at is not None
-        end = ending(
-            connected=connected,
-            error_code=code,
+        if os.getpid() != self._process:
+            return False
+        side = self.hung_up or hung_up
+        code = abort or (_ABORTS.get(side or "local", FailureCode.CLIENT_ABORTED))
+        if not self._reporter.end(code if left is None else left.abort_code, left):
+            return False
+        said, stage = self._error or error
+        end, said = reduce(
+            left,
+            connected=self._answered_at is not None,
+            error_code=said,
             error_stage=stage,
-            hung_up=self.hung_up or hung_up,
+            hung_up=side,
             unanswered=self.unanswered,
         )
-        p95 = {name: nearest_rank_p95(values) for name, values in self._latencies.items()}
+        measured = self._measures.dimensions()
+        seconds = 0.0 if self._answered_at is None else monotonic() - self._answered_at
+        known = {name: Word(value) for name, value in end.dimensions().items()}
+        own = {
+            "error_code": _code(said),
+            "turns": self._measures.turns,
+            "cost_usd": _finite(self.cost),
+        }
+        self._reporter.close(_present({**known, **own, "duration_ms": round(seconds * 1_000, 3)}))
+        self._close_session()
         self._telemetry.record(
             "call_completed",
             **self._facts,
             **end.dimensions(),
-            error_code=code,
-            duration_seconds=self._duration(),
+            error_code=said,
+            duration_seconds=round(seconds),
             cost_usd=self.cost,
-            turn_count_bucket=count_bucket(self._turns),
-            **{name: whole_ms(None if p is None else p * 1_000) for name, p in p95.items()},
+            **measured,
         )
-
-    def _duration(self) -> int:
-        return 0 if self._answered_at is None else round(time.monotonic() - self._answered_at)
+        return True
 
 
-def _comes_from(error: BaseException, origin: BaseException) -> bool:
-    """Return whether `origin` is `error`, one of its causes, or grouped in one of them."""
-    links: list[BaseException] = [error]
-    for link in links:
-        if link is origin:
-            return True
-        if len(links) > _LINKS:
-            return False
-        grouped = getattr(link, "exceptions", ())  # an ExceptionGroup's, from Python 3.11 on
-        causes = (link.__cause__, link.__context__, *(grouped if type(grouped) is tuple else ()))
-        links += [cause for cause in causes if isinstance(cause, BaseException)]
-    return False
+def _present(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def _known_code(error: BaseException) -> str | None:
-    return next((code for kind, code in _CODES if isinstance(error, kind)), None)
+def _finite(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _code(said: object) -> str | None:
+    """Return an error code as diagnostics tell it: one that is known is no free text."""
+    if not isinstance(said, str):
+        return None
+    code = str.__str__(said)
+    return Word(code) if code in ERROR_CODES else code
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # an error of the host's may fail to say itself
+        return type(error).__name__

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from getpatter._version import __version__
+from getpatter.calls import commands as calls
 from getpatter.telemetry import commands
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ examples:
   getpatter telemetry log             what was
   getpatter telemetry disable         opt out, for every program of this user
   getpatter telemetry --help          all actions
+  getpatter calls tail calls.jsonl    what happens in your calls, live; see also: calls show
   getpatter demo                      real calls on this machine, and what their events tell
 """
 
@@ -45,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"getpatter {__version__}")
     subcommands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.describe(subcommands.add_parser("telemetry", help=commands.HELP), __version__)
+    calls.describe(subcommands.add_parser("calls", help=calls.HELP))
     subcommands.add_parser("demo", help="make real calls on this machine and read their events")
     return parser
 
@@ -83,4 +86,6 @@ def _run(options: argparse.Namespace) -> int:
         from getpatter.demo.main import run  # only who asks loads it
 
         return run()
+    if options.command == "calls":
+        return calls.run(options)
     return commands.run(options)

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 from getpatter import config
 from getpatter._version import __version__
 from getpatter.call import Call
+from getpatter.calls.hub import NULL_HUB, Hub, NullHub
+from getpatter.calls.words import Word
 from getpatter.errors import ConfigurationError
 from getpatter.telemetry import env
-from getpatter.telemetry.call_metrics import count_bucket, engine_of
+from getpatter.telemetry.call_metrics import count_bucket, engine_of, server_bucket
 from getpatter.telemetry.client import TelemetryClient
-from getpatter.telemetry.events import assemble
+from getpatter.telemetry.events import DIMENSION_VALUES, assemble
 from getpatter.telemetry.install_id import new_id
 from getpatter.telemetry.stack import stack_dimensions
 from getpatter.telemetry.startup import record_startup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Literal
 
 __all__ = ["Agent", "Patter"]
 
@@ -44,6 +47,9 @@ class Patter:
     `credentials` maps the carrier's and the engine's variables to values. What is not passed is
     taken from the environment, then from `.env`. Raises ConfigurationError if something required
     is missing. `telemetry=False` turns the anonymous telemetry off; True overrides no opt-out.
+
+    `diagnostics` is the hub that calls tell their events to, for you alone; by default one with no
+    sink, False for none at all. It has nothing to do with telemetry.
     """
 
     def __init__(
@@ -56,8 +62,10 @@ class Patter:
         llm: str | None = None,
         tunnel: object = None,
         telemetry: bool | None = None,
+        diagnostics: "Hub | NullHub | Literal[False] | None" = None,
     ) -> None:
         environ = env.process_environment()
+        self._diagnostics = _hub(diagnostics)
         self._telemetry = TelemetryClient(sdk_version=__version__, flag=telemetry)
         self._is_incomplete = False
         self._shapes: set[str] = set()
@@ -89,6 +97,11 @@ class Patter:
         """The client behind this object: `stats()`, `flush()`, `close()`."""
         return self._telemetry
 
+    @property
+    def diagnostics(self) -> "Hub | NullHub":
+        """The hub of this object's calls: `attach()`, `flush()`, `close()`, `stats()`."""
+        return self._diagnostics
+
     def agent(
         self,
         *,
@@ -118,7 +131,7 @@ class Patter:
                 "agent_configured",
                 {
                     **_tool_dimensions(tools),
-                    "mcp_server_count_bucket": _server_bucket(len(mcp_servers)),
+                    "mcp_server_count_bucket": server_bucket(len(mcp_servers)),
                     **_integration(integration, mcp_servers),
                     "noise_reduction": "none" if noise_reduction is None else noise_reduction,
                     "turn_detection": _turn_detection(turn_detection),
@@ -136,20 +149,37 @@ class Patter:
             raise
         return Agent(engine=chosen, stt=stt, tts=tts, llm=llm, tools=tools, mcp_servers=mcp_servers)
 
-    def call(self, *, direction: str, agent: "Agent | None" = None) -> Call:
+    def call(
+        self,
+        *,
+        direction: str,
+        agent: "Agent | None" = None,
+        session: str | None = None,
+        ring_events: int | None = None,
+        delivery: 'Literal["IN_PLACE", "BATCH"]' = "IN_PLACE",
+    ) -> Call:
         """Begin a call: `with patter.call(direction="inbound", agent=agent) as call:`.
 
-        `direction` is `inbound` or `outbound`.
+        `direction` is `inbound` or `outbound`. For diagnostics alone: `session` is an id of yours
+        (otherwise the call's own random one), `ring_events` how many of its last events a late
+        subscriber gets (0: none), `delivery` whether events are handed on at once or in batches.
         """
         engine = self.config.engine if agent is None else agent.engine
         stack = {} if agent is None else stack_dimensions(agent.stt, agent.tts, agent.llm)
+        call_uid = new_id()
+        facts: dict[str, object] = {
+            **self._engine(engine, stack),
+            "direction": direction if direction in ("inbound", "outbound") else None,
+            "call_uid": call_uid,
+        }
         call = Call(
             self._telemetry,
-            {
-                **self._engine(engine, stack),
-                "direction": direction if direction in ("inbound", "outbound") else None,
-                "call_uid": new_id(),
-            },
+            facts,
+            hub=self._diagnostics,
+            session=session if isinstance(session, str) and session else call_uid,
+            ring_events=ring_events,
+            delivery=delivery,
+            details=_words({**facts, **stack}),
         )
         self._open_calls.add(call)
         return call
@@ -181,16 +211,34 @@ def _end_open_calls(calls: "weakref.WeakSet[Call]") -> None:
         call.end()
 
 
+def _words(facts: "Mapping[str, object]") -> "dict[str, object]":
+    """Mark what is from our own tables: diagnostics keep it where free text is removed."""
+    return {
+        name: Word(value) if isinstance(value, str) and _is_ours(name, value) else value
+        for name, value in facts.items()
+    }
+
+
+def _is_ours(name: str, value: str) -> bool:
+    # A model's name is a public one or `<vendor>-other`, and the uid was made here.
+    return name.endswith(("_model", "_uid")) or value in DIMENSION_VALUES.get(name, ())
+
+
+def _hub(chosen: object) -> "Hub | NullHub":
+    if chosen is None:
+        return Hub()
+    if chosen is False:
+        return NULL_HUB
+    if isinstance(chosen, (Hub, NullHub)):
+        return chosen
+    message = f"diagnostics is a Hub or False, not {type(chosen).__name__}"
+    raise TypeError(message)
+
+
 def _tunnel_kind(tunnel: object) -> str:
     if tunnel is None or tunnel is False:
         return "none"
     return "static" if isinstance(tunnel, str) else "configured"
-
-
-def _server_bucket(servers: int) -> str:
-    if servers <= 1:
-        return str(servers)
-    return "2_3" if servers <= 3 else "4_plus"
 
 
 def _integration(name: str | None, servers: "Sequence[object]") -> "dict[str, object]":

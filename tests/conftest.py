@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,18 @@ def run(child_environment: dict[str, str], tmp_path: Path) -> Run:
         if catch_up and is_ours and list(tmp_path.rglob("spool/*.json")):
             assert child(CATCH_UP).returncode == 0
         return done
+
+    return run_code
+
+
+@pytest.fixture
+def run_loaded(run: Run) -> Run:
+    """`run`, for programs whose last events must arrive as they end: what sending needs is loaded
+    before, for which half a second can be too short on a busy machine.
+    """
+
+    def run_code(code: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+        return run(f"import requests\n{code}", **options)
 
     return run_code
 

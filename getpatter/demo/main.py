@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from getpatter.demo import report
+from getpatter.demo.programs import DIAGNOSTICS
 from getpatter.telemetry import notice
 from getpatter.telemetry.testing import Receiver
 
@@ -26,6 +27,8 @@ _SAMPLED_RUNS = 8
 _SAMPLE_RATE = "0.5"
 # A call lasts about fifteen seconds; what takes a minute hangs.
 _SECONDS = 60
+# Of the waterfall: what is indented by two still fits a terminal of a hundred.
+_COLUMNS = 98
 
 
 def run() -> int:
@@ -43,6 +46,7 @@ def run() -> int:
         demo = _Demo(receiver, Path(scratch))
         demo.make_calls()
         demo.show_events()
+        demo.show_call()
         problems = demo.problems()
     print(f"\nDone in {time.monotonic() - began:.0f} s.")
     for problem in problems:
@@ -108,6 +112,25 @@ class _Demo:
         _title("What a reader can conclude")
         for sentence in report.conclusions(events):
             print(f"  {sentence}")
+
+    def show_call(self) -> None:
+        """Show the first voice call as its own developer sees it; nothing of this was sent."""
+        _title(
+            f"That first voice call, for its developer alone: getpatter calls show {DIAGNOSTICS}"
+        )
+        result = subprocess.run(
+            [sys.executable, "-m", "getpatter", "calls", "show", DIAGNOSTICS],
+            check=False,
+            env={"HOME": str(self._home), "PATH": os.defpath, "COLUMNS": str(_COLUMNS)},
+            cwd=self._home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+        )
+        _indented([*result.stdout.splitlines(), *result.stderr.splitlines()])
+        if result.returncode or not {"stt", "llm", "tts"} <= set(result.stdout.split()):
+            self._problems.append("the waterfall does not show the stages of the call")
 
     def problems(self) -> list[str]:
         """Return what was not as it must be."""

@@ -11,7 +11,10 @@ from getpatter import Patter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PROGRAMS"]
+__all__ = ["DIAGNOSTICS", "PROGRAMS"]
+
+#: Where `voice_call` keeps its diagnostics, in the directory that it runs in.
+DIAGNOSTICS = "calls.jsonl"
 
 
 def missing_credentials() -> None:
@@ -23,10 +26,9 @@ def _phone() -> Patter:
     return Patter(carrier="none", engine="pipeline")
 
 
-def _voice_call(*, fail_stt_at_turn: int | None = None) -> None:
+def _voice_call(phone: Patter, *, fail_stt_at_turn: int | None = None) -> None:
     from getpatter.demo.voice import run_call
 
-    phone = _phone()
     agent = phone.agent(
         stt="pocketsphinx/en-us", llm="rules/demo", tts="espeak-ng/en-us", tools=[print]
     )
@@ -36,13 +38,17 @@ def _voice_call(*, fail_stt_at_turn: int | None = None) -> None:
 
 
 def voice_call() -> None:
-    """Have a real call of three turns that the caller ends."""
-    _voice_call()
+    """Have a real call of three turns that the caller ends, and keep its diagnostics."""
+    from getpatter.calls import JsonLinesSink
+
+    phone = _phone()
+    phone.diagnostics.attach(JsonLinesSink(DIAGNOSTICS))
+    _voice_call(phone)
 
 
 def failing_recogniser() -> None:
     """Have the same call, with a recogniser that fails in the second turn."""
-    _voice_call(fail_stt_at_turn=2)
+    _voice_call(_phone(), fail_stt_at_turn=2)
 
 
 def busy_number() -> None:

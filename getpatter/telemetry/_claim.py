@@ -6,6 +6,8 @@ claims, and what needs one does without.
 
 import os
 
+from getpatter.telemetry import _files
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -38,7 +40,7 @@ class Claim:
         how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
         for _ in range(_ATTEMPTS):
             try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+                descriptor = _files.open_lock(path)
             except OSError:
                 return None
             try:

@@ -14,7 +14,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Lock", "Temporary", "exists", "is_temporary", "read", "remove", "write"]
+__all__ = [
+    "Lock",
+    "Temporary",
+    "exists",
+    "is_temporary",
+    "open_lock",
+    "read",
+    "remove",
+    "write",
+]
 
 # No file of ours is longer; what is longer is not ours.
 FILE_BYTES = 256
@@ -65,7 +74,7 @@ class Lock:
         try:
             import fcntl  # not on Windows, and only the repair needs it
 
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            self._descriptor = open_lock(self._path)
         except (ImportError, OSError):
             return False
         for _ in self._attempts():
@@ -94,6 +103,23 @@ class Lock:
         except (ImportError, OSError):
             pass
         os.close(self._descriptor)
+
+
+def open_lock(path: str) -> int:
+    """Open a file to lock, and make it if need be. Raises OSError.
+
+    Never as one of the standard streams: of a host that has closed them, what it writes there
+    would end up in the file.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    if descriptor > 2:
+        return descriptor
+    import fcntl
+
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(descriptor)
 
 
 def exists(path: str) -> bool:

@@ -13,6 +13,8 @@ TEXTS: dict[str, str] = {
   "title": "Patter telemetry v8: agent_configured",
   "description": "The shape of an agent: which options are used and how many tools, without any of their content.",
   "x-question": "Which options of an agent are used?",
+  "x-purpose": "usage",
+  "x-owner": "agents",
   "x-since": 5,
   "x-when": "When an agent is configured: once per distinct shape, before anything in it is validated.",
   "type": "object",
@@ -34,19 +36,28 @@ TEXTS: dict[str, str] = {
     "event": {
       "description": "Name of the event. It decides which further fields may stand in it.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "varies",
       "const": "agent_configured"
     },
     "schema_version": {
       "description": "Version of this format, as a number.",
       "x-question": "By which rules is this event to be read?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": 8
     },
     "run_id": {
       "description": "32 random hexadecimal digits, made anew each time the process starts. Processes forked from it share them, and they decide whether the run is sampled.",
       "x-question": "Which events belong to the same run of a program?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -57,7 +68,10 @@ TEXTS: dict[str, str] = {
     "install_id": {
       "description": "32 random hexadecimal digits, made once and kept in the state directory of this user. They are not derived from the machine, the user or the network, and a persisted opt-out deletes them.",
       "x-question": "How many installations are in use, and how many come back?",
+      "x-purpose": "adoption",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -68,13 +82,19 @@ TEXTS: dict[str, str] = {
     "sdk": {
       "description": "Language of the library that sent the event.",
       "x-question": "In which language is the library used?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": "python"
     },
     "sdk_version": {
       "description": "Version of the voice library that is running, or `0` where it is not a plain version number.",
       "x-question": "Which releases are in use, and did a release make anything better or worse?",
+      "x-purpose": "reliability",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 1,
       "maxLength": 32,
@@ -86,7 +106,10 @@ TEXTS: dict[str, str] = {
     "os": {
       "description": "Family of the operating system; neither its version nor the name of the machine.",
       "x-question": "On which operating systems must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "linux",
         "darwin",
@@ -98,7 +121,10 @@ TEXTS: dict[str, str] = {
     "arch": {
       "description": "Processor architecture.",
       "x-question": "For which processors must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "x86_64",
         "arm64",
@@ -108,7 +134,10 @@ TEXTS: dict[str, str] = {
     "runtime": {
       "description": "Implementation of Python.",
       "x-question": "Must a release work on anything but CPython?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "cpython",
         "pypy",
@@ -118,7 +147,10 @@ TEXTS: dict[str, str] = {
     "runtime_version": {
       "description": "Major and minor version of Python, such as `3.12`; never the third number.",
       "x-question": "When can the support of an old Python version end?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 3,
       "maxLength": 6,
@@ -137,13 +169,19 @@ TEXTS: dict[str, str] = {
     "ci": {
       "description": "Whether the process looks like a job of continuous integration. Telemetry is off in such jobs, so the events that arrive say `false`.",
       "x-question": "Is an automatic job ever counted as a user by mistake?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "boolean"
     },
     "builtin_tool_count": {
       "description": "Number of tools of the library itself that the agent has.",
       "x-question": "Are the built-in tools used?",
+      "x-purpose": "usage",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "type": "integer",
       "minimum": 0,
       "maximum": 1000
@@ -151,7 +189,10 @@ TEXTS: dict[str, str] = {
     "custom_tool_count_bucket": {
       "description": "Number of tools that the developer added, as a range; never their names.",
       "x-question": "With how many tools must an agent work well?",
+      "x-purpose": "usage",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "0",
         "1",
@@ -165,7 +206,10 @@ TEXTS: dict[str, str] = {
     "integration": {
       "description": "Integration that the agent is connected to, as one of the names listed.",
       "x-question": "Which integrations are worth maintaining?",
+      "x-purpose": "usage",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "hermes",
         "mcp",
@@ -177,7 +221,10 @@ TEXTS: dict[str, str] = {
     "integration_kind": {
       "description": "How the integration is attached: consulted by the agent (`consult`), over the Model Context Protocol (`mcp`) or not at all (`none`).",
       "x-question": "Which way of attaching an integration should the documentation show first?",
+      "x-purpose": "usage",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "consult",
         "mcp",
@@ -188,7 +235,10 @@ TEXTS: dict[str, str] = {
     "mcp_server_count_bucket": {
       "description": "Number of Model Context Protocol servers that the agent has, as a range; never their names or addresses.",
       "x-question": "Is the support of several servers per agent needed?",
+      "x-purpose": "usage",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "0",
         "1",
@@ -200,7 +250,10 @@ TEXTS: dict[str, str] = {
     "noise_reduction": {
       "description": "Setting of the noise reduction for the caller's audio.",
       "x-question": "Is the noise reduction used, and for which kind of microphone?",
+      "x-purpose": "usage",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "far_field",
         "near_field",
@@ -211,7 +264,10 @@ TEXTS: dict[str, str] = {
     "turn_detection": {
       "description": "Whether the detection of the caller's turns is left as it is (`default`), adjusted (`custom`) or off (`none`).",
       "x-question": "Is the default turn detection good enough?",
+      "x-purpose": "usage",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "default",
         "custom",
@@ -222,19 +278,28 @@ TEXTS: dict[str, str] = {
     "preambles_used": {
       "description": "Whether preambles are configured for the agent; never their text.",
       "x-question": "Are preambles used?",
+      "x-purpose": "usage",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "type": "boolean"
     },
     "per_tool_timeouts_set": {
       "description": "Whether any tool has a timeout of its own.",
       "x-question": "Is one timeout for all tools enough?",
+      "x-purpose": "usage",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "type": "boolean"
     },
     "llm_fallback_configured": {
       "description": "Whether a second language model is configured for when the first one fails.",
       "x-question": "Do people protect their calls against a failing language model?",
+      "x-purpose": "reliability",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "type": "boolean"
     }
   }
@@ -246,6 +311,8 @@ TEXTS: dict[str, str] = {
   "title": "Patter telemetry v8: call_completed",
   "description": "A call has ended. It says how it went, how long it took and how quickly the agent answered, and nothing of what was said.",
   "x-question": "Do calls work, and where do they fail?",
+  "x-purpose": "reliability",
+  "x-owner": "calls",
   "x-since": 5,
   "x-when": "When a call has ended, in whatever way: exactly once per call. It may be sampled, unless the call failed.",
   "type": "object",
@@ -267,19 +334,28 @@ TEXTS: dict[str, str] = {
     "event": {
       "description": "Name of the event. It decides which further fields may stand in it.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "varies",
       "const": "call_completed"
     },
     "schema_version": {
       "description": "Version of this format, as a number.",
       "x-question": "By which rules is this event to be read?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": 8
     },
     "run_id": {
       "description": "32 random hexadecimal digits, made anew each time the process starts. Processes forked from it share them, and they decide whether the run is sampled.",
       "x-question": "Which events belong to the same run of a program?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -290,7 +366,10 @@ TEXTS: dict[str, str] = {
     "install_id": {
       "description": "32 random hexadecimal digits, made once and kept in the state directory of this user. They are not derived from the machine, the user or the network, and a persisted opt-out deletes them.",
       "x-question": "How many installations are in use, and how many come back?",
+      "x-purpose": "adoption",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -301,13 +380,19 @@ TEXTS: dict[str, str] = {
     "sdk": {
       "description": "Language of the library that sent the event.",
       "x-question": "In which language is the library used?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": "python"
     },
     "sdk_version": {
       "description": "Version of the voice library that is running, or `0` where it is not a plain version number.",
       "x-question": "Which releases are in use, and did a release make anything better or worse?",
+      "x-purpose": "reliability",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 1,
       "maxLength": 32,
@@ -319,7 +404,10 @@ TEXTS: dict[str, str] = {
     "os": {
       "description": "Family of the operating system; neither its version nor the name of the machine.",
       "x-question": "On which operating systems must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "linux",
         "darwin",
@@ -331,7 +419,10 @@ TEXTS: dict[str, str] = {
     "arch": {
       "description": "Processor architecture.",
       "x-question": "For which processors must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "x86_64",
         "arm64",
@@ -341,7 +432,10 @@ TEXTS: dict[str, str] = {
     "runtime": {
       "description": "Implementation of Python.",
       "x-question": "Must a release work on anything but CPython?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "cpython",
         "pypy",
@@ -351,7 +445,10 @@ TEXTS: dict[str, str] = {
     "runtime_version": {
       "description": "Major and minor version of Python, such as `3.12`; never the third number.",
       "x-question": "When can the support of an old Python version end?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 3,
       "maxLength": 6,
@@ -370,13 +467,19 @@ TEXTS: dict[str, str] = {
     "ci": {
       "description": "Whether the process looks like a job of continuous integration. Telemetry is off in such jobs, so the events that arrive say `false`.",
       "x-question": "Is an automatic job ever counted as a user by mistake?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "boolean"
     },
     "engine": {
       "description": "Kind of engine behind the agent: a speech-to-speech model (`realtime`), a hosted conversational agent (`convai`) or separate stages for hearing, thinking and speaking (`pipeline`).",
       "x-question": "Which kind of engine deserves the most work?",
+      "x-purpose": "usage",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "realtime",
         "convai",
@@ -387,7 +490,10 @@ TEXTS: dict[str, str] = {
     "provider": {
       "description": "Vendor of the engine. In a pipeline the vendor of the language model, or else of the speech recognition, or else of the voice.",
       "x-question": "Which vendors must be tested before every release?",
+      "x-purpose": "compatibility",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "anthropic",
         "cartesia",
@@ -403,7 +509,10 @@ TEXTS: dict[str, str] = {
     "carrier": {
       "description": "Telephony carrier, as one of the names listed; never an account, a phone number or a credential.",
       "x-question": "Which carriers deserve the most work?",
+      "x-purpose": "usage",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "plivo",
         "telnyx",
@@ -415,7 +524,10 @@ TEXTS: dict[str, str] = {
     "direction": {
       "description": "Direction of the call, seen from the program.",
       "x-question": "Should work go into receiving or into placing calls?",
+      "x-purpose": "usage",
+      "x-owner": "calls",
       "x-since": 5,
+      "x-identity": "varies",
       "enum": [
         "inbound",
         "outbound",
@@ -426,7 +538,10 @@ TEXTS: dict[str, str] = {
     "call_uid": {
       "description": "32 random hexadecimal digits, made by the library for this one call; never the carrier's id of the call.",
       "x-question": "Which calls began and never reported an end?",
+      "x-purpose": "reliability",
+      "x-owner": "calls",
       "x-since": 7,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -437,7 +552,10 @@ TEXTS: dict[str, str] = {
     "time_to_first_call_bucket": {
       "description": "Age of the installation when the call took place, as a range from under one hour to over seven days.",
       "x-question": "How long does it take from installing to the first call?",
+      "x-purpose": "adoption",
+      "x-owner": "calls",
       "x-since": 8,
+      "x-identity": "varies",
       "enum": [
         "lt_1h",
         "1h_1d",
@@ -450,7 +568,10 @@ TEXTS: dict[str, str] = {
     "sample_rate": {
       "description": "Probability with which this event was kept. It counts as 1 divided by this number; absent means that the event was not sampled and counts as one.",
       "x-question": "How many events does this one stand for?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 8,
+      "x-identity": "program",
       "type": "number",
       "exclusiveMinimum": 0,
       "exclusiveMaximum": 1
@@ -458,7 +579,10 @@ TEXTS: dict[str, str] = {
     "outcome": {
       "description": "How the call went: `completed`, not taken (`no_answer`, `busy`), connected and broken off by an error (`error`) or never connected for another reason (`failed`).",
       "x-question": "How many calls succeed?",
+      "x-purpose": "reliability",
+      "x-owner": "calls",
       "x-since": 5,
+      "x-identity": "varies",
       "enum": [
         "completed",
         "no_answer",
@@ -471,7 +595,10 @@ TEXTS: dict[str, str] = {
     "error_code": {
       "description": "Kind of the error that ended the call, as one of the names listed; never its message. Absent where there was none.",
       "x-question": "Which errors should be fixed first?",
+      "x-purpose": "reliability",
+      "x-owner": "calls",
       "x-since": 5,
+      "x-identity": "varies",
       "enum": [
         "auth",
         "config",
@@ -489,7 +616,10 @@ TEXTS: dict[str, str] = {
     "error_layer": {
       "description": "Part of the system in which the call failed: speech recognition (`stt`), language model (`llm`), voice (`tts`), carrier, configuration or the library itself (`internal`); `none` where no part failed.",
       "x-question": "In which part of the system do calls fail?",
+      "x-purpose": "reliability",
+      "x-owner": "calls",
       "x-since": 8,
+      "x-identity": "varies",
       "enum": [
         "stt",
         "llm",
@@ -504,7 +634,10 @@ TEXTS: dict[str, str] = {
     "disconnect_reason": {
       "description": "What ended the call. A side that hung up is named only where it is reliably known, otherwise the value is `completed`.",
       "x-question": "Who or what ends calls?",
+      "x-purpose": "reliability",
+      "x-owner": "calls",
       "x-since": 8,
+      "x-identity": "varies",
       "enum": [
         "hangup_local",
         "hangup_remote",
@@ -519,7 +652,10 @@ TEXTS: dict[str, str] = {
     "latency_ms": {
       "description": "Time that the agent took to answer, in whole milliseconds: 95th percentile over the turns of the call.",
       "x-question": "Does the agent answer quickly enough for a conversation?",
+      "x-purpose": "performance",
+      "x-owner": "calls",
       "x-since": 5,
+      "x-identity": "varies",
       "type": "integer",
       "minimum": 0,
       "maximum": 3600000
@@ -527,7 +663,10 @@ TEXTS: dict[str, str] = {
     "duration_seconds": {
       "description": "Length of the call in whole seconds.",
       "x-question": "How long are the calls that the library has to hold?",
+      "x-purpose": "usage",
+      "x-owner": "calls",
       "x-since": 5,
+      "x-identity": "varies",
       "type": "integer",
       "minimum": 0,
       "maximum": 604800
@@ -535,7 +674,10 @@ TEXTS: dict[str, str] = {
     "cost_usd": {
       "description": "Cost of the call in US dollars as the library adds it up, to four decimals.",
       "x-question": "What does a call cost with each kind of engine?",
+      "x-purpose": "usage",
+      "x-owner": "calls",
       "x-since": 5,
+      "x-identity": "varies",
       "type": "number",
       "minimum": 0,
       "maximum": 10000
@@ -543,7 +685,10 @@ TEXTS: dict[str, str] = {
     "turn_count_bucket": {
       "description": "Number of turns in the conversation, as a range; never a word of it.",
       "x-question": "Are calls conversations, or do they end after the first sentence?",
+      "x-purpose": "usage",
+      "x-owner": "calls",
       "x-since": 5,
+      "x-identity": "varies",
       "enum": [
         "0",
         "1",
@@ -557,7 +702,10 @@ TEXTS: dict[str, str] = {
     "stt_latency_ms": {
       "description": "Time that the speech recognition took, in whole milliseconds: 95th percentile over the turns of the call. Absent where this stage did not run.",
       "x-question": "How much of the wait is caused by the speech recognition?",
+      "x-purpose": "performance",
+      "x-owner": "calls",
       "x-since": 8,
+      "x-identity": "varies",
       "type": "integer",
       "minimum": 0,
       "maximum": 3600000
@@ -565,7 +713,10 @@ TEXTS: dict[str, str] = {
     "llm_ttft_ms": {
       "description": "Time until the first token of the language model, in whole milliseconds: 95th percentile over the turns of the call. Absent where this stage did not run.",
       "x-question": "How much of the wait is caused by the language model?",
+      "x-purpose": "performance",
+      "x-owner": "calls",
       "x-since": 8,
+      "x-identity": "varies",
       "type": "integer",
       "minimum": 0,
       "maximum": 3600000
@@ -573,7 +724,10 @@ TEXTS: dict[str, str] = {
     "tts_first_byte_ms": {
       "description": "Time until the first byte of the voice, in whole milliseconds: 95th percentile over the turns of the call. Absent where this stage did not run.",
       "x-question": "How much of the wait is caused by the voice?",
+      "x-purpose": "performance",
+      "x-owner": "calls",
       "x-since": 8,
+      "x-identity": "varies",
       "type": "integer",
       "minimum": 0,
       "maximum": 3600000
@@ -581,7 +735,10 @@ TEXTS: dict[str, str] = {
     "eou_latency_ms": {
       "description": "Time to notice that the caller has finished speaking, in whole milliseconds: 95th percentile over the turns of the call. Absent where this stage did not run.",
       "x-question": "How much of the wait is caused by detecting the end of a turn?",
+      "x-purpose": "performance",
+      "x-owner": "calls",
       "x-since": 8,
+      "x-identity": "varies",
       "type": "integer",
       "minimum": 0,
       "maximum": 3600000
@@ -603,6 +760,9 @@ TEXTS: dict[str, str] = {
         }
       },
       {
+        "properties": {
+          "error_code": true
+        },
         "required": [
           "error_code"
         ]
@@ -624,6 +784,8 @@ TEXTS: dict[str, str] = {
   "title": "Patter telemetry v8: call_started",
   "description": "A call has begun. It says what kind of call, and nothing about who is calling whom.",
   "x-question": "How many calls are made, and with which kinds of engine?",
+  "x-purpose": "usage",
+  "x-owner": "calls",
   "x-since": 5,
   "x-when": "When the media of a call begins. It may be sampled.",
   "type": "object",
@@ -645,19 +807,28 @@ TEXTS: dict[str, str] = {
     "event": {
       "description": "Name of the event. It decides which further fields may stand in it.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "varies",
       "const": "call_started"
     },
     "schema_version": {
       "description": "Version of this format, as a number.",
       "x-question": "By which rules is this event to be read?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": 8
     },
     "run_id": {
       "description": "32 random hexadecimal digits, made anew each time the process starts. Processes forked from it share them, and they decide whether the run is sampled.",
       "x-question": "Which events belong to the same run of a program?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -668,7 +839,10 @@ TEXTS: dict[str, str] = {
     "install_id": {
       "description": "32 random hexadecimal digits, made once and kept in the state directory of this user. They are not derived from the machine, the user or the network, and a persisted opt-out deletes them.",
       "x-question": "How many installations are in use, and how many come back?",
+      "x-purpose": "adoption",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -679,13 +853,19 @@ TEXTS: dict[str, str] = {
     "sdk": {
       "description": "Language of the library that sent the event.",
       "x-question": "In which language is the library used?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": "python"
     },
     "sdk_version": {
       "description": "Version of the voice library that is running, or `0` where it is not a plain version number.",
       "x-question": "Which releases are in use, and did a release make anything better or worse?",
+      "x-purpose": "reliability",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 1,
       "maxLength": 32,
@@ -697,7 +877,10 @@ TEXTS: dict[str, str] = {
     "os": {
       "description": "Family of the operating system; neither its version nor the name of the machine.",
       "x-question": "On which operating systems must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "linux",
         "darwin",
@@ -709,7 +892,10 @@ TEXTS: dict[str, str] = {
     "arch": {
       "description": "Processor architecture.",
       "x-question": "For which processors must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "x86_64",
         "arm64",
@@ -719,7 +905,10 @@ TEXTS: dict[str, str] = {
     "runtime": {
       "description": "Implementation of Python.",
       "x-question": "Must a release work on anything but CPython?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "cpython",
         "pypy",
@@ -729,7 +918,10 @@ TEXTS: dict[str, str] = {
     "runtime_version": {
       "description": "Major and minor version of Python, such as `3.12`; never the third number.",
       "x-question": "When can the support of an old Python version end?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 3,
       "maxLength": 6,
@@ -748,13 +940,19 @@ TEXTS: dict[str, str] = {
     "ci": {
       "description": "Whether the process looks like a job of continuous integration. Telemetry is off in such jobs, so the events that arrive say `false`.",
       "x-question": "Is an automatic job ever counted as a user by mistake?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "boolean"
     },
     "engine": {
       "description": "Kind of engine behind the agent: a speech-to-speech model (`realtime`), a hosted conversational agent (`convai`) or separate stages for hearing, thinking and speaking (`pipeline`).",
       "x-question": "Which kind of engine deserves the most work?",
+      "x-purpose": "usage",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "realtime",
         "convai",
@@ -765,7 +963,10 @@ TEXTS: dict[str, str] = {
     "provider": {
       "description": "Vendor of the engine. In a pipeline the vendor of the language model, or else of the speech recognition, or else of the voice.",
       "x-question": "Which vendors must be tested before every release?",
+      "x-purpose": "compatibility",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "anthropic",
         "cartesia",
@@ -781,7 +982,10 @@ TEXTS: dict[str, str] = {
     "carrier": {
       "description": "Telephony carrier, as one of the names listed; never an account, a phone number or a credential.",
       "x-question": "Which carriers deserve the most work?",
+      "x-purpose": "usage",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "plivo",
         "telnyx",
@@ -793,7 +997,10 @@ TEXTS: dict[str, str] = {
     "direction": {
       "description": "Direction of the call, seen from the program.",
       "x-question": "Should work go into receiving or into placing calls?",
+      "x-purpose": "usage",
+      "x-owner": "calls",
       "x-since": 5,
+      "x-identity": "varies",
       "enum": [
         "inbound",
         "outbound",
@@ -804,7 +1011,10 @@ TEXTS: dict[str, str] = {
     "call_uid": {
       "description": "32 random hexadecimal digits, made by the library for this one call; never the carrier's id of the call.",
       "x-question": "Which calls began and never reported an end?",
+      "x-purpose": "reliability",
+      "x-owner": "calls",
       "x-since": 7,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -815,7 +1025,10 @@ TEXTS: dict[str, str] = {
     "time_to_first_call_bucket": {
       "description": "Age of the installation when the call took place, as a range from under one hour to over seven days.",
       "x-question": "How long does it take from installing to the first call?",
+      "x-purpose": "adoption",
+      "x-owner": "calls",
       "x-since": 8,
+      "x-identity": "varies",
       "enum": [
         "lt_1h",
         "1h_1d",
@@ -828,7 +1041,10 @@ TEXTS: dict[str, str] = {
     "sample_rate": {
       "description": "Probability with which this event was kept. It counts as 1 divided by this number; absent means that the event was not sampled and counts as one.",
       "x-question": "How many events does this one stand for?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 8,
+      "x-identity": "program",
       "type": "number",
       "exclusiveMinimum": 0,
       "exclusiveMaximum": 1
@@ -842,6 +1058,8 @@ TEXTS: dict[str, str] = {
   "title": "Patter telemetry v8: cli_command",
   "description": "A subcommand of the command line was run.",
   "x-question": "Is the command line used?",
+  "x-purpose": "usage",
+  "x-owner": "setup",
   "x-since": 5,
   "x-when": "When a subcommand has been parsed; never for the telemetry command.",
   "type": "object",
@@ -863,19 +1081,28 @@ TEXTS: dict[str, str] = {
     "event": {
       "description": "Name of the event. It decides which further fields may stand in it.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "varies",
       "const": "cli_command"
     },
     "schema_version": {
       "description": "Version of this format, as a number.",
       "x-question": "By which rules is this event to be read?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": 8
     },
     "run_id": {
       "description": "32 random hexadecimal digits, made anew each time the process starts. Processes forked from it share them, and they decide whether the run is sampled.",
       "x-question": "Which events belong to the same run of a program?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -886,7 +1113,10 @@ TEXTS: dict[str, str] = {
     "install_id": {
       "description": "32 random hexadecimal digits, made once and kept in the state directory of this user. They are not derived from the machine, the user or the network, and a persisted opt-out deletes them.",
       "x-question": "How many installations are in use, and how many come back?",
+      "x-purpose": "adoption",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -897,13 +1127,19 @@ TEXTS: dict[str, str] = {
     "sdk": {
       "description": "Language of the library that sent the event.",
       "x-question": "In which language is the library used?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": "python"
     },
     "sdk_version": {
       "description": "Version of the voice library that is running, or `0` where it is not a plain version number.",
       "x-question": "Which releases are in use, and did a release make anything better or worse?",
+      "x-purpose": "reliability",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 1,
       "maxLength": 32,
@@ -915,7 +1151,10 @@ TEXTS: dict[str, str] = {
     "os": {
       "description": "Family of the operating system; neither its version nor the name of the machine.",
       "x-question": "On which operating systems must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "linux",
         "darwin",
@@ -927,7 +1166,10 @@ TEXTS: dict[str, str] = {
     "arch": {
       "description": "Processor architecture.",
       "x-question": "For which processors must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "x86_64",
         "arm64",
@@ -937,7 +1179,10 @@ TEXTS: dict[str, str] = {
     "runtime": {
       "description": "Implementation of Python.",
       "x-question": "Must a release work on anything but CPython?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "cpython",
         "pypy",
@@ -947,7 +1192,10 @@ TEXTS: dict[str, str] = {
     "runtime_version": {
       "description": "Major and minor version of Python, such as `3.12`; never the third number.",
       "x-question": "When can the support of an old Python version end?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 3,
       "maxLength": 6,
@@ -966,13 +1214,19 @@ TEXTS: dict[str, str] = {
     "ci": {
       "description": "Whether the process looks like a job of continuous integration. Telemetry is off in such jobs, so the events that arrive say `false`.",
       "x-question": "Is an automatic job ever counted as a user by mistake?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "boolean"
     },
     "cli_command": {
       "description": "Subcommand that was run, as one of the names listed; never its arguments. The `telemetry` command itself is not reported.",
       "x-question": "Which commands are worth maintaining?",
+      "x-purpose": "usage",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "varies",
       "enum": [
         "dashboard",
         "eval",
@@ -992,6 +1246,8 @@ TEXTS: dict[str, str] = {
   "title": "Patter telemetry v8: config_incomplete",
   "description": "The library could not start because required configuration is missing. It names the category only.",
   "x-question": "Why do people who installed the library never get to a first call?",
+  "x-purpose": "adoption",
+  "x-owner": "setup",
   "x-since": 8,
   "x-when": "When required configuration is missing: once per host object, immediately before the error that the library raises anyway.",
   "type": "object",
@@ -1013,19 +1269,28 @@ TEXTS: dict[str, str] = {
     "event": {
       "description": "Name of the event. It decides which further fields may stand in it.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 8,
+      "x-identity": "varies",
       "const": "config_incomplete"
     },
     "schema_version": {
       "description": "Version of this format, as a number.",
       "x-question": "By which rules is this event to be read?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": 8
     },
     "run_id": {
       "description": "32 random hexadecimal digits, made anew each time the process starts. Processes forked from it share them, and they decide whether the run is sampled.",
       "x-question": "Which events belong to the same run of a program?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -1036,7 +1301,10 @@ TEXTS: dict[str, str] = {
     "install_id": {
       "description": "32 random hexadecimal digits, made once and kept in the state directory of this user. They are not derived from the machine, the user or the network, and a persisted opt-out deletes them.",
       "x-question": "How many installations are in use, and how many come back?",
+      "x-purpose": "adoption",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -1047,13 +1315,19 @@ TEXTS: dict[str, str] = {
     "sdk": {
       "description": "Language of the library that sent the event.",
       "x-question": "In which language is the library used?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": "python"
     },
     "sdk_version": {
       "description": "Version of the voice library that is running, or `0` where it is not a plain version number.",
       "x-question": "Which releases are in use, and did a release make anything better or worse?",
+      "x-purpose": "reliability",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 1,
       "maxLength": 32,
@@ -1065,7 +1339,10 @@ TEXTS: dict[str, str] = {
     "os": {
       "description": "Family of the operating system; neither its version nor the name of the machine.",
       "x-question": "On which operating systems must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "linux",
         "darwin",
@@ -1077,7 +1354,10 @@ TEXTS: dict[str, str] = {
     "arch": {
       "description": "Processor architecture.",
       "x-question": "For which processors must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "x86_64",
         "arm64",
@@ -1087,7 +1367,10 @@ TEXTS: dict[str, str] = {
     "runtime": {
       "description": "Implementation of Python.",
       "x-question": "Must a release work on anything but CPython?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "cpython",
         "pypy",
@@ -1097,7 +1380,10 @@ TEXTS: dict[str, str] = {
     "runtime_version": {
       "description": "Major and minor version of Python, such as `3.12`; never the third number.",
       "x-question": "When can the support of an old Python version end?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 3,
       "maxLength": 6,
@@ -1116,13 +1402,19 @@ TEXTS: dict[str, str] = {
     "ci": {
       "description": "Whether the process looks like a job of continuous integration. Telemetry is off in such jobs, so the events that arrive say `false`.",
       "x-question": "Is an automatic job ever counted as a user by mistake?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "boolean"
     },
     "missing": {
       "description": "Category of the configuration that is missing; never a setting, its name or its value.",
       "x-question": "At which step of the setup do new users get stuck?",
+      "x-purpose": "adoption",
+      "x-owner": "setup",
       "x-since": 8,
+      "x-identity": "varies",
       "enum": [
         "carrier_credentials",
         "engine_config",
@@ -1139,6 +1431,8 @@ TEXTS: dict[str, str] = {
   "title": "Patter telemetry v8: feature_used",
   "description": "The stack of vendors and public models behind an agent.",
   "x-question": "Which combinations of vendors and models must work together?",
+  "x-purpose": "compatibility",
+  "x-owner": "agents",
   "x-since": 5,
   "x-when": "When an agent is configured: once per distinct stack, just before `agent_configured`.",
   "type": "object",
@@ -1160,19 +1454,28 @@ TEXTS: dict[str, str] = {
     "event": {
       "description": "Name of the event. It decides which further fields may stand in it.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "varies",
       "const": "feature_used"
     },
     "schema_version": {
       "description": "Version of this format, as a number.",
       "x-question": "By which rules is this event to be read?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": 8
     },
     "run_id": {
       "description": "32 random hexadecimal digits, made anew each time the process starts. Processes forked from it share them, and they decide whether the run is sampled.",
       "x-question": "Which events belong to the same run of a program?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -1183,7 +1486,10 @@ TEXTS: dict[str, str] = {
     "install_id": {
       "description": "32 random hexadecimal digits, made once and kept in the state directory of this user. They are not derived from the machine, the user or the network, and a persisted opt-out deletes them.",
       "x-question": "How many installations are in use, and how many come back?",
+      "x-purpose": "adoption",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -1194,13 +1500,19 @@ TEXTS: dict[str, str] = {
     "sdk": {
       "description": "Language of the library that sent the event.",
       "x-question": "In which language is the library used?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": "python"
     },
     "sdk_version": {
       "description": "Version of the voice library that is running, or `0` where it is not a plain version number.",
       "x-question": "Which releases are in use, and did a release make anything better or worse?",
+      "x-purpose": "reliability",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 1,
       "maxLength": 32,
@@ -1212,7 +1524,10 @@ TEXTS: dict[str, str] = {
     "os": {
       "description": "Family of the operating system; neither its version nor the name of the machine.",
       "x-question": "On which operating systems must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "linux",
         "darwin",
@@ -1224,7 +1539,10 @@ TEXTS: dict[str, str] = {
     "arch": {
       "description": "Processor architecture.",
       "x-question": "For which processors must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "x86_64",
         "arm64",
@@ -1234,7 +1552,10 @@ TEXTS: dict[str, str] = {
     "runtime": {
       "description": "Implementation of Python.",
       "x-question": "Must a release work on anything but CPython?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "cpython",
         "pypy",
@@ -1244,7 +1565,10 @@ TEXTS: dict[str, str] = {
     "runtime_version": {
       "description": "Major and minor version of Python, such as `3.12`; never the third number.",
       "x-question": "When can the support of an old Python version end?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 3,
       "maxLength": 6,
@@ -1263,13 +1587,19 @@ TEXTS: dict[str, str] = {
     "ci": {
       "description": "Whether the process looks like a job of continuous integration. Telemetry is off in such jobs, so the events that arrive say `false`.",
       "x-question": "Is an automatic job ever counted as a user by mistake?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "boolean"
     },
     "engine": {
       "description": "Kind of engine behind the agent: a speech-to-speech model (`realtime`), a hosted conversational agent (`convai`) or separate stages for hearing, thinking and speaking (`pipeline`).",
       "x-question": "Which kind of engine deserves the most work?",
+      "x-purpose": "usage",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "realtime",
         "convai",
@@ -1280,7 +1610,10 @@ TEXTS: dict[str, str] = {
     "provider": {
       "description": "Vendor of the engine. In a pipeline the vendor of the language model, or else of the speech recognition, or else of the voice.",
       "x-question": "Which vendors must be tested before every release?",
+      "x-purpose": "compatibility",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "anthropic",
         "cartesia",
@@ -1296,7 +1629,10 @@ TEXTS: dict[str, str] = {
     "carrier": {
       "description": "Telephony carrier, as one of the names listed; never an account, a phone number or a credential.",
       "x-question": "Which carriers deserve the most work?",
+      "x-purpose": "usage",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "plivo",
         "telnyx",
@@ -1308,7 +1644,10 @@ TEXTS: dict[str, str] = {
     "stt_provider": {
       "description": "Vendor of the speech recognition, as one of the names listed.",
       "x-question": "Which vendors of speech recognition must keep working?",
+      "x-purpose": "compatibility",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "anthropic",
         "assemblyai",
@@ -1333,7 +1672,10 @@ TEXTS: dict[str, str] = {
     "tts_provider": {
       "description": "Vendor of the voice, as one of the names listed.",
       "x-question": "Which vendors of voices must keep working?",
+      "x-purpose": "compatibility",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "anthropic",
         "assemblyai",
@@ -1358,7 +1700,10 @@ TEXTS: dict[str, str] = {
     "llm_provider": {
       "description": "Vendor of the language model, as one of the names listed.",
       "x-question": "Which vendors of language models must keep working?",
+      "x-purpose": "compatibility",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "anthropic",
         "assemblyai",
@@ -1383,7 +1728,10 @@ TEXTS: dict[str, str] = {
     "stt_model": {
       "description": "Publicly known speech recognition model, written `vendor-model`. Any other model, such as one of your own, is `vendor-other`; its name is not sent.",
       "x-question": "Which models for speech recognition should be the default and be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "type": "string",
       "minLength": 1,
       "maxLength": 41,
@@ -1395,7 +1743,10 @@ TEXTS: dict[str, str] = {
     "tts_model": {
       "description": "Publicly known voice model, written `vendor-model`. Any other model, such as one of your own, is `vendor-other`; its name is not sent.",
       "x-question": "Which voice models should be the default and be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "type": "string",
       "minLength": 1,
       "maxLength": 41,
@@ -1407,7 +1758,10 @@ TEXTS: dict[str, str] = {
     "llm_model": {
       "description": "Publicly known language model, written `vendor-model`. Any other model, such as one of your own, is `vendor-other`; its name is not sent.",
       "x-question": "Which language models should be the default and be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "agents",
       "x-since": 5,
+      "x-identity": "program",
       "type": "string",
       "minLength": 1,
       "maxLength": 41,
@@ -1425,6 +1779,8 @@ TEXTS: dict[str, str] = {
   "title": "Patter telemetry v8: first_run",
   "description": "The first successful start of an installation. It says where the library is being tried out.",
   "x-question": "Where do people try the library for the first time?",
+  "x-purpose": "adoption",
+  "x-owner": "setup",
   "x-since": 5,
   "x-when": "Once per installation, at its first successful start, before `sdk_initialized`.",
   "type": "object",
@@ -1446,19 +1802,28 @@ TEXTS: dict[str, str] = {
     "event": {
       "description": "Name of the event. It decides which further fields may stand in it.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "varies",
       "const": "first_run"
     },
     "schema_version": {
       "description": "Version of this format, as a number.",
       "x-question": "By which rules is this event to be read?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": 8
     },
     "run_id": {
       "description": "32 random hexadecimal digits, made anew each time the process starts. Processes forked from it share them, and they decide whether the run is sampled.",
       "x-question": "Which events belong to the same run of a program?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -1469,7 +1834,10 @@ TEXTS: dict[str, str] = {
     "install_id": {
       "description": "32 random hexadecimal digits, made once and kept in the state directory of this user. They are not derived from the machine, the user or the network, and a persisted opt-out deletes them.",
       "x-question": "How many installations are in use, and how many come back?",
+      "x-purpose": "adoption",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -1480,13 +1848,19 @@ TEXTS: dict[str, str] = {
     "sdk": {
       "description": "Language of the library that sent the event.",
       "x-question": "In which language is the library used?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": "python"
     },
     "sdk_version": {
       "description": "Version of the voice library that is running, or `0` where it is not a plain version number.",
       "x-question": "Which releases are in use, and did a release make anything better or worse?",
+      "x-purpose": "reliability",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 1,
       "maxLength": 32,
@@ -1498,7 +1872,10 @@ TEXTS: dict[str, str] = {
     "os": {
       "description": "Family of the operating system; neither its version nor the name of the machine.",
       "x-question": "On which operating systems must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "linux",
         "darwin",
@@ -1510,7 +1887,10 @@ TEXTS: dict[str, str] = {
     "arch": {
       "description": "Processor architecture.",
       "x-question": "For which processors must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "x86_64",
         "arm64",
@@ -1520,7 +1900,10 @@ TEXTS: dict[str, str] = {
     "runtime": {
       "description": "Implementation of Python.",
       "x-question": "Must a release work on anything but CPython?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "cpython",
         "pypy",
@@ -1530,7 +1913,10 @@ TEXTS: dict[str, str] = {
     "runtime_version": {
       "description": "Major and minor version of Python, such as `3.12`; never the third number.",
       "x-question": "When can the support of an old Python version end?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 3,
       "maxLength": 6,
@@ -1549,13 +1935,19 @@ TEXTS: dict[str, str] = {
     "ci": {
       "description": "Whether the process looks like a job of continuous integration. Telemetry is off in such jobs, so the events that arrive say `false`.",
       "x-question": "Is an automatic job ever counted as a user by mistake?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "boolean"
     },
     "carrier": {
       "description": "Telephony carrier, as one of the names listed; never an account, a phone number or a credential.",
       "x-question": "Which carriers deserve the most work?",
+      "x-purpose": "usage",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "plivo",
         "telnyx",
@@ -1567,7 +1959,10 @@ TEXTS: dict[str, str] = {
     "tunnel": {
       "description": "How the carrier reaches this process: through a tunnel that the library opens (`configured`), at a fixed address (`static`) or neither (`none`); never the address.",
       "x-question": "How many people need a tunnel to receive calls?",
+      "x-purpose": "adoption",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "configured",
         "static",
@@ -1578,7 +1973,10 @@ TEXTS: dict[str, str] = {
     "invoked_by_agent": {
       "description": "Coding agent that started the process. Told from whether certain environment variables exist; their values are not used.",
       "x-question": "How often does a coding agent run the library in place of a person?",
+      "x-purpose": "adoption",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "claude",
         "copilot",
@@ -1592,13 +1990,19 @@ TEXTS: dict[str, str] = {
     "container": {
       "description": "Whether the process runs in a container.",
       "x-question": "How is the library deployed: in containers or directly on a machine?",
+      "x-purpose": "compatibility",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "install",
       "type": "boolean"
     },
     "serverless": {
       "description": "Serverless platform. Told from whether certain environment variables exist; their values are not used.",
       "x-question": "On which serverless platforms must starting and stopping work?",
+      "x-purpose": "compatibility",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "azure_functions",
         "cloud_run",
@@ -1611,7 +2015,10 @@ TEXTS: dict[str, str] = {
     "cloud": {
       "description": "Cloud provider. Told from whether certain environment variables exist; their values are not used.",
       "x-question": "Which clouds should the deployment guides cover?",
+      "x-purpose": "compatibility",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "aws",
         "azure",
@@ -1624,7 +2031,10 @@ TEXTS: dict[str, str] = {
     "package_manager": {
       "description": "Package manager of the environment. Told from whether certain environment variables exist; `pip` in Python where there is no sign of another.",
       "x-question": "For which package managers are installation instructions needed?",
+      "x-purpose": "adoption",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "bun",
         "conda",
@@ -1642,7 +2052,10 @@ TEXTS: dict[str, str] = {
     "days_since_install_bucket": {
       "description": "Whole days since the installation, as a range; never a date.",
       "x-question": "Do people stay after the first day, week and month?",
+      "x-purpose": "adoption",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "varies",
       "enum": [
         "0",
         "1_7",
@@ -1654,7 +2067,10 @@ TEXTS: dict[str, str] = {
     "previous_sdk_version": {
       "description": "Version of the library that this installation used the time before. Absent where there was none.",
       "x-question": "From which releases do people upgrade, and how quickly?",
+      "x-purpose": "adoption",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "varies",
       "type": "string",
       "minLength": 1,
       "maxLength": 41,
@@ -1672,6 +2088,8 @@ TEXTS: dict[str, str] = {
   "title": "Patter telemetry v8: sdk_initialized",
   "description": "The library has started. It says on what kind of system it runs.",
   "x-question": "How many installations are in use, and on what kind of system?",
+  "x-purpose": "compatibility",
+  "x-owner": "setup",
   "x-since": 5,
   "x-when": "At the end of every successful construction of the host object.",
   "type": "object",
@@ -1693,19 +2111,28 @@ TEXTS: dict[str, str] = {
     "event": {
       "description": "Name of the event. It decides which further fields may stand in it.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "varies",
       "const": "sdk_initialized"
     },
     "schema_version": {
       "description": "Version of this format, as a number.",
       "x-question": "By which rules is this event to be read?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": 8
     },
     "run_id": {
       "description": "32 random hexadecimal digits, made anew each time the process starts. Processes forked from it share them, and they decide whether the run is sampled.",
       "x-question": "Which events belong to the same run of a program?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -1716,7 +2143,10 @@ TEXTS: dict[str, str] = {
     "install_id": {
       "description": "32 random hexadecimal digits, made once and kept in the state directory of this user. They are not derived from the machine, the user or the network, and a persisted opt-out deletes them.",
       "x-question": "How many installations are in use, and how many come back?",
+      "x-purpose": "adoption",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "random",
       "type": "string",
       "minLength": 32,
       "maxLength": 32,
@@ -1727,13 +2157,19 @@ TEXTS: dict[str, str] = {
     "sdk": {
       "description": "Language of the library that sent the event.",
       "x-question": "In which language is the library used?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "const": "python"
     },
     "sdk_version": {
       "description": "Version of the voice library that is running, or `0` where it is not a plain version number.",
       "x-question": "Which releases are in use, and did a release make anything better or worse?",
+      "x-purpose": "reliability",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 1,
       "maxLength": 32,
@@ -1745,7 +2181,10 @@ TEXTS: dict[str, str] = {
     "os": {
       "description": "Family of the operating system; neither its version nor the name of the machine.",
       "x-question": "On which operating systems must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "linux",
         "darwin",
@@ -1757,7 +2196,10 @@ TEXTS: dict[str, str] = {
     "arch": {
       "description": "Processor architecture.",
       "x-question": "For which processors must a release be tested?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "x86_64",
         "arm64",
@@ -1767,7 +2209,10 @@ TEXTS: dict[str, str] = {
     "runtime": {
       "description": "Implementation of Python.",
       "x-question": "Must a release work on anything but CPython?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "cpython",
         "pypy",
@@ -1777,7 +2222,10 @@ TEXTS: dict[str, str] = {
     "runtime_version": {
       "description": "Major and minor version of Python, such as `3.12`; never the third number.",
       "x-question": "When can the support of an old Python version end?",
+      "x-purpose": "compatibility",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "string",
       "minLength": 3,
       "maxLength": 6,
@@ -1796,13 +2244,19 @@ TEXTS: dict[str, str] = {
     "ci": {
       "description": "Whether the process looks like a job of continuous integration. Telemetry is off in such jobs, so the events that arrive say `false`.",
       "x-question": "Is an automatic job ever counted as a user by mistake?",
+      "x-purpose": "format",
+      "x-owner": "format",
       "x-since": 5,
+      "x-identity": "install",
       "type": "boolean"
     },
     "carrier": {
       "description": "Telephony carrier, as one of the names listed; never an account, a phone number or a credential.",
       "x-question": "Which carriers deserve the most work?",
+      "x-purpose": "usage",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "plivo",
         "telnyx",
@@ -1814,7 +2268,10 @@ TEXTS: dict[str, str] = {
     "tunnel": {
       "description": "How the carrier reaches this process: through a tunnel that the library opens (`configured`), at a fixed address (`static`) or neither (`none`); never the address.",
       "x-question": "How many people need a tunnel to receive calls?",
+      "x-purpose": "adoption",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "program",
       "enum": [
         "configured",
         "static",
@@ -1825,7 +2282,10 @@ TEXTS: dict[str, str] = {
     "invoked_by_agent": {
       "description": "Coding agent that started the process. Told from whether certain environment variables exist; their values are not used.",
       "x-question": "How often does a coding agent run the library in place of a person?",
+      "x-purpose": "adoption",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "claude",
         "copilot",
@@ -1839,13 +2299,19 @@ TEXTS: dict[str, str] = {
     "container": {
       "description": "Whether the process runs in a container.",
       "x-question": "How is the library deployed: in containers or directly on a machine?",
+      "x-purpose": "compatibility",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "install",
       "type": "boolean"
     },
     "serverless": {
       "description": "Serverless platform. Told from whether certain environment variables exist; their values are not used.",
       "x-question": "On which serverless platforms must starting and stopping work?",
+      "x-purpose": "compatibility",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "azure_functions",
         "cloud_run",
@@ -1858,7 +2324,10 @@ TEXTS: dict[str, str] = {
     "cloud": {
       "description": "Cloud provider. Told from whether certain environment variables exist; their values are not used.",
       "x-question": "Which clouds should the deployment guides cover?",
+      "x-purpose": "compatibility",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "aws",
         "azure",
@@ -1871,7 +2340,10 @@ TEXTS: dict[str, str] = {
     "package_manager": {
       "description": "Package manager of the environment. Told from whether certain environment variables exist; `pip` in Python where there is no sign of another.",
       "x-question": "For which package managers are installation instructions needed?",
+      "x-purpose": "adoption",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "install",
       "enum": [
         "bun",
         "conda",
@@ -1889,7 +2361,10 @@ TEXTS: dict[str, str] = {
     "days_since_install_bucket": {
       "description": "Whole days since the installation, as a range; never a date.",
       "x-question": "Do people stay after the first day, week and month?",
+      "x-purpose": "adoption",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "varies",
       "enum": [
         "0",
         "1_7",
@@ -1901,7 +2376,10 @@ TEXTS: dict[str, str] = {
     "previous_sdk_version": {
       "description": "Version of the library that this installation used the time before. Absent where there was none.",
       "x-question": "From which releases do people upgrade, and how quickly?",
+      "x-purpose": "adoption",
+      "x-owner": "setup",
       "x-since": 5,
+      "x-identity": "varies",
       "type": "string",
       "minLength": 1,
       "maxLength": 41,

@@ -28,6 +28,7 @@ __all__ = [
     "nearest_rank_p95",
     "record_call_completed",
     "record_call_started",
+    "server_bucket",
     "whole_ms",
 ]
 
@@ -69,6 +70,8 @@ _LATENCIES = {
     "tts_ms": "tts_first_byte_ms",
     "endpoint_ms": "eou_latency_ms",
 }
+# Each bucket with the highest count that it holds.
+_SERVER_BUCKETS = ((0, "0"), (1, "1"), (3, "2_3"))
 _COUNT_BUCKETS = ((0, "0"), (1, "1"), (3, "2_3"), (6, "4_6"), (12, "7_12"))
 
 
@@ -138,6 +141,11 @@ def whole_ms(milliseconds: "float | None") -> float | None:
 def count_bucket(count: int) -> str:
     """Return the bucket of a number of turns or tools."""
     return next((bucket for upper, bucket in _COUNT_BUCKETS if count <= upper), "13_plus")
+
+
+def server_bucket(count: int) -> str:
+    """Return the bucket of a number of MCP servers."""
+    return next((bucket for upper, bucket in _SERVER_BUCKETS if count <= upper), "4_plus")
 
 
 def engine_of(mode: object, layers: "Iterable[object]" = ()) -> "dict[str, object]":

@@ -13,9 +13,16 @@ from getpatter.telemetry.delivery import Answer
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
     from getpatter.telemetry.delivery import Batch
-    from getpatter.telemetry.outbox import Transport
+
+    class Transport(Protocol):
+        """What carries a batch away."""
+
+        def send(self, batch: Batch, now: float, timeout: float = ...) -> Answer: ...
+        def close(self) -> None: ...
+
 
 __all__ = ["Courier"]
 

@@ -64,11 +64,11 @@ class Batch:
     `closed_at` and `store_at` are seconds of the monotonic clock: when the batch was closed, and
     when it must be stored if it has not been delivered. `rate` and `version` are those of the run
     that closed it. `place` is where it is stored; None while it is in memory only. `is_done`: it
-    has been answered, and is not to be sent again.
+    has been answered, and is not to be sent again. `body` is what carried it, once it was sent.
     """
 
     __slots__ = (
-        *("closed_at", "events", "is_done", "key", "place", "rate"),
+        *("body", "closed_at", "events", "is_done", "key", "place", "rate"),
         *("report", "store_at", "tries", "version"),
     )
 
@@ -91,6 +91,7 @@ class Batch:
         self.rate = rate
         self.version = version
         self.place: str | None = None
+        self.body: bytes | None = None
         self.is_done = False
         self.tries = 0
 

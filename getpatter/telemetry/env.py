@@ -23,6 +23,7 @@ __all__ = [
     "read_dotenv",
     "sample_rate",
     "test_variable",
+    "unknown_variables",
 ]
 
 _FALSE = frozenset({"", "0", "false", "no", "off"})
@@ -56,6 +57,14 @@ DOTENV_VARIABLES = (
     "PATTER_TELEMETRY_DEBUG",
 )
 
+# What the telemetry reads by a name of its own.
+_OWN_VARIABLES = frozenset(
+    {*DOTENV_VARIABLES, "PATTER_TELEMETRY_ENDPOINT", "PATTER_TELEMETRY_STATE_DIR"}
+    | {"PATTER_TELEMETRY_EXIT"}
+)
+# What nobody else's variables begin with, in whatever case.
+_OWN_PREFIX = "patter_tel"
+
 # Larger than any `.env` a person writes; a larger one is not read at all.
 _DOTENV_BYTES = 65_536
 
@@ -87,6 +96,15 @@ def test_variable(environ: "Mapping[str, str]") -> str | None:
         if environ.get(name, "").strip().lower() == "test":
             return name
     return None
+
+
+def unknown_variables(environ: "Mapping[str, str]") -> list[str]:
+    """Return the variables that look like ours and are none: most likely a slip of the pen."""
+    return sorted(
+        name
+        for name in environ
+        if name.lower().startswith(_OWN_PREFIX) and name not in _OWN_VARIABLES
+    )
 
 
 def is_ci() -> bool:

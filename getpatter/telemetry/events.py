@@ -8,7 +8,7 @@ import json
 import os
 import sys
 
-from getpatter.telemetry import env, schema, stack
+from getpatter.telemetry import disclosure, env, schema, stack
 from getpatter.telemetry._tables import DIMENSIONS, ENUMS, EVENT_NAMES, SCHEMA_VERSION
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import age_bucket, install_id, run_id
@@ -32,9 +32,11 @@ __all__ = [
     "EVENT_SDK_INITIALIZED",
     "SCHEMA_VERSION",
     "Builder",
+    "arch_of",
     "build_event",
     "common_fields",
     "encode",
+    "os_of",
 ]
 
 EVENT_AGENT_CONFIGURED = "agent_configured"
@@ -75,10 +77,6 @@ def common_fields(
 ) -> "dict[str, object]":
     """Return the fields that every event of this process has, but its name."""
     version = schema.coerce("sdk_version", sdk_version)
-    if sys.platform.startswith("freebsd"):
-        system = "freebsd"
-    else:
-        system = _OS.get(sys.platform, "other")
     runtime = sys.implementation.name
     return {
         "schema_version": SCHEMA_VERSION,
@@ -86,12 +84,23 @@ def common_fields(
         "install_id": install,
         "sdk": "python",
         "sdk_version": "0" if version is schema.REFUSED else version,
-        "os": system,
-        "arch": _ARCH.get(_machine(environ).lower(), "other"),
+        "os": os_of(sys.platform),
+        "arch": arch_of(_machine(environ)),
         "runtime": runtime if runtime in _RUNTIMES else "other",
         "runtime_version": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "ci": env.ci_variable(environ) is not None,
     }
+
+
+def os_of(platform: str) -> str:
+    """Return the family of the system that calls itself `platform`."""
+    # With its major version behind it.
+    return "freebsd" if platform.startswith("freebsd") else _OS.get(platform, "other")
+
+
+def arch_of(machine: str) -> str:
+    """Return the architecture of the processor that calls itself `machine`, whatever its case."""
+    return _ARCH.get(machine.lower(), "other")
 
 
 def _machine(environ: "Mapping[str, str]") -> str:
@@ -147,9 +156,11 @@ class Builder:
     """Turns records into events of this run: common fields, call age, sampling, and the check.
 
     `age` is how old the install was at `asked`, in seconds of the monotonic clock; None if unknown.
+    `shown` is the schema version whose notice was shown: what came later is withheld. Whoever may
+    send asks for that before it builds.
     """
 
-    __slots__ = ("_age", "_asked", "_common", "_gate", "_losses")
+    __slots__ = ("_age", "_asked", "_common", "_gate", "_losses", "shown")
 
     def __init__(
         self,
@@ -165,6 +176,7 @@ class Builder:
         self._losses = losses
         self._age = age
         self._asked = asked
+        self.shown = SCHEMA_VERSION
 
     def build(
         self, name: object, dimensions: "Mapping[str, object]", at: float
@@ -185,6 +197,12 @@ class Builder:
             return None
         if rate < 1:
             event["sample_rate"] = rate
+        if self.shown < SCHEMA_VERSION:
+            reason = disclosure.withhold(event, self.shown)
+            if reason is not None:
+                # The report does not name an event that is withheld: that would tell of it.
+                self._losses.count("" if reason == "unknown_event" else name, reason)
+                return None
         # The last word before an event may leave; nothing above should ever make it say no.
         if schema.check(event) is not None:
             self._losses.count(name, "internal_error")

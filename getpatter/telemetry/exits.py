@@ -8,7 +8,7 @@ next start. `none`: nothing is done. Loaded only by a program that ends with som
 import os
 import sys
 
-from getpatter.telemetry import environment
+from getpatter.telemetry import _claim, environment, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,9 +113,13 @@ def _is_program() -> bool:
 def start_sender(directory: str, environ: "Mapping[str, str]") -> bool:
     """Start a process that sends what is in the spool of `directory`; answer whether it did.
 
-    In a session of its own, with an absolute file, isolated, without descriptors of ours. Never
-    raises.
+    In a session of its own, with an absolute file, isolated, without descriptors of ours. Where
+    one is at work already, it looks again before it ends: nothing is started then. Never raises.
     """
+    free = _claim.Claim.take(os.path.join(directory, state.SPOOL, state.SENDER))
+    if free is None:
+        return False
+    free.end()
     null = [
         (os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0o600) for descriptor in (0, 1, 2)
     ]

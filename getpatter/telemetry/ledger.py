@@ -23,8 +23,8 @@ __all__ = ["LIMIT", "Ledger", "NoLedger", "read"]
 
 #: No ledger is longer, in bytes: some weeks of an ordinary program.
 LIMIT = 262_144
-# What is kept when the oldest go: a quarter is freed, so that not every line rewrites the file.
-_KEPT = LIMIT * 3 // 4
+# What is kept when the oldest go: half is freed, so that few lines rewrite the file.
+_KEPT = LIMIT // 2
 
 
 class NoLedger:

@@ -1,17 +1,47 @@
-"""The notice: three lines on stderr, once per install, before anything leaves."""
+"""The notice: three lines on stderr, once per install, before anything leaves.
+
+After an upgrade that collects more, once more: with a line for each thing that is new.
+"""
 
 import sys
 
-__all__ = ["TEXT", "show"]
+from getpatter.telemetry import disclosure
+from getpatter.telemetry._changes import OLDEST
+
+__all__ = ["TEXT", "compose", "show"]
 
 TEXT = """\
 getpatter sends anonymous usage telemetry: does it start, do calls connect, why do they fail.
 Nothing personal can be expressed in it. Off: `getpatter telemetry disable` or DO_NOT_TRACK=1.
 See everything first: PATTER_TELEMETRY_DEBUG=1 or https://docs.getpatter.com/telemetry
 """
+_UPDATE = """\
+getpatter was updated, and its anonymous usage telemetry now also says:
+{lines}
+Off: `getpatter telemetry disable` or DO_NOT_TRACK=1. See everything: PATTER_TELEMETRY_DEBUG=1
+"""
+_SINCE = """\
+Since the version that ran here before it also says:
+{lines}
+"""
 
 
-def show() -> bool:
+def compose(shown: int | None, *, is_upgrade: bool) -> str:
+    """Return what to show where the notice of schema version `shown` was the last.
+
+    None: none was, or it is not known. `is_upgrade`: an earlier version ran here nevertheless;
+    which one it does not say, so that the text names all that is new since the oldest.
+    """
+    if shown is not None:
+        return _UPDATE.format(lines=_lines(shown))
+    return TEXT + _SINCE.format(lines=_lines(OLDEST)) if is_upgrade else TEXT
+
+
+def _lines(shown: int) -> str:
+    return "\n".join(f"- {line}" for line in disclosure.words(shown))
+
+
+def show(text: str = TEXT) -> bool:
     """Write the notice and return whether that succeeded; never on stdout, never raises.
 
     A stderr that is None, closed or broken shows nothing.
@@ -20,7 +50,7 @@ def show() -> bool:
     if stream is None:
         return False
     try:
-        stream.write(TEXT)
+        stream.write(text)
         stream.flush()
     except Exception:  # the host may have put any object there
         return False

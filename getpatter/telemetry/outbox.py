@@ -26,15 +26,10 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from getpatter.telemetry.buffer import Buffer
+    from getpatter.telemetry.courier import Transport
     from getpatter.telemetry.delivery import Drop, Report
     from getpatter.telemetry.losses import Losses
     from getpatter.telemetry.spool import Spool
-
-    class Transport(Protocol):
-        """What carries a batch away."""
-
-        def send(self, batch: Batch, now: float, timeout: float = ...) -> Answer: ...
-        def close(self) -> None: ...
 
     class Route(Protocol):
         """What a run needs to send: made on the worker, because making it reads the disk."""

@@ -6,6 +6,7 @@ Making a route reads the disk and may write the install id, so nobody but the wo
 import time
 
 from getpatter.telemetry import consent, events, notice
+from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry.env import Settings
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import new_id, open_state, run_id
@@ -23,9 +24,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from getpatter.telemetry.courier import Transport
     from getpatter.telemetry.delivery import Answer, Batch
     from getpatter.telemetry.losses import Losses
-    from getpatter.telemetry.outbox import Transport
 
 __all__ = ["Route", "Run"]
 
@@ -63,18 +64,21 @@ class Route:
         # An opt-out since the client was made has erased the identity: no new one is made then.
         has_consent = consent.resolve(run.environ, run.flag) is not None
         self._state = open_state(run.environ, writable=has_consent and not run.is_debug)
+        # Asked before this version leaves its own traces.
+        self._is_upgrade = self._state.has_earlier_version()
         self.rate = Settings.load(run.environ).sample_rate
         common = events.common_fields(
             run.sdk_version, self._state.install_id(new_id()), run.environ
         )
         self.version = str(common["sdk_version"])
-        self.build = events.Builder(
+        self._builder = events.Builder(
             common,
             Gate(run_id(), self.rate),
             losses,
             age=self._state.age_seconds(),
             asked=time.monotonic(),
-        ).build
+        )
+        self.build = self._builder.build
         self._url = None if run.is_debug else usable_endpoint(run.endpoint)
         self.problem = None if run.is_debug or self._url is not None else "endpoint_invalid"
         self._ledger: Ledger | NoLedger = NoLedger()
@@ -85,7 +89,9 @@ class Route:
             self._ledger = Ledger(directory, where, losses, run.environ)
             if self._url is not None:
                 self.spool = Spool(directory, self._url, losses)
-        self._has_notice = run.is_debug or self._state.is_notice_shown()
+        # The schema version whose notice was shown; None: none yet. Debug shows none, and all.
+        self._shown = SCHEMA_VERSION if run.is_debug else self._state.notice_version()
+        self._builder.shown = self._shown or 0
 
     @property
     def is_local(self) -> bool:
@@ -108,19 +114,24 @@ class Route:
         if batch is None or answer is None:
             self._ledger.note()
         else:
-            body = events.encode(batch.events).decode("ascii")
-            self._ledger.note(body, batch.key, answer.status)
+            body = batch.body or events.encode(batch.events)
+            self._ledger.note(body.decode("ascii"), batch.key, answer.status)
 
     def has_consent(self) -> bool:
         """Return whether consent still stands."""
         return consent.resolve(self._run.environ, self._run.flag) is not None
 
     def may_send(self) -> bool:
-        """Return whether events may leave now: consent still stands and the notice was shown."""
+        """Return whether events may leave now: consent still stands and a notice was shown.
+
+        If that is the notice of an earlier version, they leave without what came later.
+        """
         if not self.has_consent():
             return False
-        if not self._has_notice:
-            self._has_notice = notice.show()
-            if self._has_notice:
-                self._state.set_notice_shown()
-        return self._has_notice
+        if self._shown is None or self._shown < SCHEMA_VERSION:
+            self._shown = self._state.show_notice_once(self._show)
+            self._builder.shown = self._shown or 0
+        return self._shown is not None
+
+    def _show(self, last: int | None) -> bool:
+        return notice.show(notice.compose(last, is_upgrade=self._is_upgrade))

@@ -72,7 +72,7 @@ def check(event: object) -> tuple[str, str] | None:  # noqa: PLR0911 - one for e
     name = event["event"]
     if type(name) is not str or name not in DIMENSIONS:
         return "/event", "enum"
-    if any(field not in event for field in COMMON_FIELDS):
+    if not event.keys() >= _REQUIRED:
         return "", "required"
     # In the order of the event: whether it is valid does not depend on it.
     rules = _FIELDS[name]
@@ -143,9 +143,13 @@ def _string_rule(
             return "type"
         if not shortest <= len(value) <= longest:
             return "minLength" if len(value) < shortest else "maxLength"
-        if not all(search(value) for search in wanted):
-            return "pattern"
-        return "not" if any(search(value) for search in refused) else None
+        for search in wanted:
+            if search(value) is None:
+                return "pattern"
+        for search in refused:
+            if search(value) is not None:
+                return "not"
+        return None
 
     return rule
 
@@ -180,6 +184,7 @@ _RULES: dict[str, _Rule] = {
         for field, bounds in INTEGERS.items()
     },
 }
+_REQUIRED = frozenset(COMMON_FIELDS)
 # Event → its fields in the order of the schema, each with its rule.
 _FIELDS: dict[str, dict[str, _Rule]] = {
     name: {field: _RULES[field] for field in (*COMMON_FIELDS, *dimensions)}

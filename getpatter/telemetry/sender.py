@@ -33,7 +33,7 @@ def send_all(directory: str, environ: "Mapping[str, str]", seconds: float = SECO
     """Deliver what is in the spool of the state directory `directory`, for at most so long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        held = Claim.take(os.path.join(directory, state.SPOOL, "sender.lock"))
+        held = Claim.take(os.path.join(directory, state.SPOOL, state.SENDER))
         if held is None:
             return  # another one is at work, and will look again before it ends
         sender = _Sender(directory, environ, until)
@@ -140,7 +140,8 @@ class _Line:
         chance = int.from_bytes(os.urandom(4), "big") / 2**32
         for drop in self._delivery.answered(answer, time.monotonic(), chance):
             self._count(drop)
-        self._ledger.note(encode(batch.events).decode("ascii"), batch.key, answer.status)
+        body = batch.body or encode(batch.events)
+        self._ledger.note(body.decode("ascii"), batch.key, answer.status)
 
     def _count(self, drop: Drop) -> None:
         for event in drop.events:

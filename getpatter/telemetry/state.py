@@ -12,10 +12,12 @@ import sys
 import time
 
 from getpatter.telemetry import _files
+from getpatter.telemetry._changes import OLDEST
+from getpatter.telemetry._tables import SCHEMA_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Places", "State", "opt_out_place", "set_opt_out"]
 
@@ -27,12 +29,17 @@ VERSION = "version"
 NOTICE = "notice"
 LEDGER = "ledger"
 SPOOL = "spool"
+#: What the sender at work holds a lock on, in the spool.
+SENDER = "sender.lock"
 #: What a file of the spool that cannot be used is called from then on.
 ASIDE = ".aside"
 
 # What `disable` erases. `first-run` and `notice` are no identity: both stay, so that enabling
 # again neither counts the install a second time nor repeats the notice.
 _IDENTITY = (INSTALL_ID, INSTALL_DATE, VERSION)
+
+# What `first-run` and `notice` hold: the schema version of whoever wrote them.
+_VERSION_CONTENT = b"%d" % SCHEMA_VERSION
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -320,17 +327,58 @@ class State:
         """
         if self.directory is None or self._exists_anywhere(FIRST_RUN):
             return False
-        return self._create(FIRST_RUN, b"") if self.writable else True
+        # Earlier versions left it empty: so they can be told from this one.
+        return self._create(FIRST_RUN, _VERSION_CONTENT) if self.writable else True
+
+    def has_earlier_version(self) -> bool:
+        """Return whether a version ran here that did not keep which notice it had shown."""
+        for place in (self.directory, *self._earlier):
+            if place is None:
+                continue
+            first_run = _files.read(os.path.join(place, FIRST_RUN))
+            is_theirs = first_run is not None and not first_run.isdigit()
+            # This version stores a date with each id, and keeps both in one place only.
+            has_only_id = _stored_id(place) is not None and self._stored_date(place) is None
+            if is_theirs or has_only_id:
+                return True
+        return False
 
     def is_notice_shown(self) -> bool:
         """Return whether the notice is known to have been shown to this install."""
         # Unlike `_exists`, what cannot be looked at is no: showing it twice is the lesser evil.
         return self.directory is not None and os.path.lexists(self._path(NOTICE))
 
+    def notice_version(self) -> int | None:
+        """Return the schema version whose notice was shown; None if none is known to have been.
+
+        A marker that does not say counts as the oldest: showing it twice is the lesser evil.
+        """
+        if not self.is_notice_shown():
+            return None
+        content = _files.read(self._path(NOTICE)) or b""
+        # Three digits are more versions than there will be; a longer number is damage.
+        is_version = content.isdigit() and len(content) <= 3
+        return max(int(content), OLDEST) if is_version else OLDEST
+
     def set_notice_shown(self) -> None:
-        """Remember that the notice was shown."""
+        """Remember that the notice of this version was shown."""
         if self.directory is not None and self.writable:
-            self._create(NOTICE, b"")
+            self._replace(NOTICE, _VERSION_CONTENT)
+
+    def show_notice_once(self, show: "Callable[[int | None], bool]") -> int | None:
+        """Have the notice shown unless this version's has been; return the version shown last.
+
+        `show` gets the version whose notice was the last, and answers whether it could show this
+        one's. However many ask at once, one shows it, as far as there are file locks.
+        """
+        with _files.Lock(self._path("lock")):
+            last = self.notice_version()
+            if last is not None and last >= SCHEMA_VERSION:
+                return last
+            if not show(last):
+                return last
+            self.set_notice_shown()
+            return SCHEMA_VERSION
 
     def swap_version(self, current: str) -> str:
         """Return the version that ran last, "" if none is known, and store `current`."""

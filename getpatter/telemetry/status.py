@@ -3,7 +3,8 @@
 The one place that puts the facts together for a person; the same rows serve `--json`.
 """
 
-from getpatter.telemetry import consent, env, exits, ledger, spool, state
+from getpatter.telemetry import consent, disclosure, env, exits, ledger, spool, state
+from getpatter.telemetry._changes import OLDEST
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
 from getpatter.telemetry.install_id import open_state
 from getpatter.telemetry.transport import usable_endpoint
@@ -36,11 +37,21 @@ def collect() -> "dict[str, object]":
         "state_directory": install.directory,
         "state_problem": install.problem,
         "notice_shown": install.is_notice_shown(),
+        "withheld": _withheld(install),
         "exit": {"mode": exit_choice.mode, "why": exit_choice.why},
         "exit_understood": exits.is_understood(environ),
         "spooled": 0 if install.directory is None else spool.waiting(install.directory),
         "lost": _lost(install.directory),
+        "unknown_variables": env.unknown_variables(environ),
     }
+
+
+def _withheld(install: state.State) -> "list[str]":
+    """Return what waits for the notice that names it; nothing for an install that is new."""
+    shown = install.notice_version()
+    if shown is None:
+        return disclosure.names(OLDEST) if install.has_earlier_version() else []
+    return disclosure.names(shown)
 
 
 def _lost(directory: "str | None") -> "dict[str, dict[str, int]]":
@@ -95,6 +106,12 @@ def _settings(found: "dict[str, object]") -> "list[str]":
         lines.append(f"State: in memory only, because {found['state_problem']}")
     else:
         lines.append(f"State: {found['state_directory']}")
+    withheld = found["withheld"]
+    assert isinstance(withheld, list)  # noqa: S101 - as above
+    if withheld:
+        lines.append(
+            "Withheld until the notice that names them was shown: " + ", ".join(withheld) + "."
+        )
     if found["debug"]:
         lines.append("Debug: events are printed, nothing is sent.")
     return lines + _delivery(found)
@@ -108,6 +125,10 @@ def _delivery(found: "dict[str, object]") -> "list[str]":
     if not found["exit_understood"]:
         modes = ", ".join(exits.MODES)
         lines[-1] += f"; {exits.SETTING} is none of {modes}, so it does not count"
+    lines += [
+        f"{name} is set, but no variable of that name is known, so it does not count"
+        for name in found["unknown_variables"]  # type: ignore[attr-defined] # a list
+    ]
     lines.append(f"Waiting on disk: {found['spooled']} events")
     told = [
         f"{times} {event} ({reason})"

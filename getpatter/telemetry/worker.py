@@ -18,7 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from getpatter.telemetry.outbox import Outbox, Route, Transport
+    from getpatter.telemetry.courier import Transport
+    from getpatter.telemetry.outbox import Outbox, Route
 
 __all__ = ["EXIT_SECONDS", "Worker"]
 
@@ -159,8 +160,9 @@ class Worker:
         until = time.monotonic() + min(max(0.0, timeout), threading.TIMEOUT_MAX)
         with self._idle:
             while not self._is_done():
-                self._is_flushing = True
-                self.wake()
+                if not self._is_flushing or not self._running.locked():
+                    self._is_flushing = True
+                    self.wake()
                 now = time.monotonic()
                 if now >= until:
                     return False
@@ -275,15 +277,15 @@ class Worker:
             if self._outbox is None and not len(self.buffer):
                 return None
             outbox = self._opened()
-            urgent, flushing = self._is_urgent, self._is_flushing
-            if len(self.buffer) <= _BATCH_EVENTS:
-                # Cleared before the records are taken: who asks meanwhile, asks for the next batch.
-                self._is_urgent = self._is_flushing = False
+            # Cleared before the records are taken: who asks meanwhile, asks for the next batch.
+            urgent, self._is_urgent = self._is_urgent, False
+            flushing, self._is_flushing = self._is_flushing, False
             before = len(self.buffer)
             pause = outbox.step(now, urgent=urgent, flushing=flushing, here=here)
-            if urgent and before and len(self.buffer) >= before:
+            after = len(self.buffer)
+            if urgent and after and after >= before:
                 self._is_urgent = True  # they have not been taken yet
-            if flushing and not outbox.is_empty:
+            if flushing and (after or not outbox.is_empty):
                 self._is_flushing = True
             if outbox.stopped is not None:
                 self._stopped, self._is_ending = outbox.stopped, True

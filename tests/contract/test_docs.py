@@ -80,7 +80,9 @@ def words_in_code(path: Path) -> set[str]:
 
 # In capitals and no variable of the environment: argument names of the command line, HTTP
 # methods, attributes of `os`.
-NO_VARIABLES = {"ACTION", "COMMAND", "EVENT", "FILE", "DELETE", "HEAD", "POST"}
+NO_VARIABLES = {"ACTION", "COMMAND", "EVENT", "FILE", "VERSION", "DELETE", "HEAD", "POST"}
+# And of call diagnostics: how events are delivered, OpenTelemetry's severities.
+NO_VARIABLES |= {"ID", "N", "OUT", "BATCH", "IN_PLACE", "INFO", "WARN"}
 NO_VARIABLES |= {name for name in dir(os) if name.startswith("O_")}
 # Set for the child processes of a test, and documented with the fixture's `environment`.
 SET_ONLY = {"LOCALAPPDATA", "NO_PROXY", "PYTHONUSERBASE", "USERPROFILE"}
@@ -217,8 +219,9 @@ def actions(*command: str) -> dict[str, str]:
 
 def test_every_command_is_documented() -> None:
     assert {"status", "disable", "enable"} <= set(actions("telemetry"))
-    commands = [f"telemetry {name}" for name in actions("telemetry")]
-    commands += [name for name in actions() if name != "telemetry"]
+    groups = ("telemetry", "calls")
+    commands = [f"{group} {name}" for group in groups for name in actions(group)]
+    commands += [name for name in actions() if name not in groups]
     for path in (PAGE, FEATURES):
         missing = [name for name in commands if f"getpatter {name}" not in read(path)]
         assert missing == [], name_of(path)
@@ -253,9 +256,9 @@ def test_every_documented_command_exists() -> None:
         first, *rest = command.split()
         assert first in top, f"getpatter {command} in {where}"
         text = top[first]
-        if rest and first == "telemetry" and not rest[0].startswith("-"):
-            assert rest[0] in actions("telemetry"), f"getpatter {command} in {where}"
-            text = actions("telemetry")[rest[0]]
+        if rest and first in {"telemetry", "calls"} and not rest[0].startswith("-"):
+            assert rest[0] in actions(first), f"getpatter {command} in {where}"
+            text = actions(first)[rest[0]]
         for word in rest:
             if word.startswith("--"):
                 assert word in text, f"getpatter {command} in {where}"
@@ -424,7 +427,11 @@ def test_the_example_of_the_readme_says_what_the_text_promises(
     (first,) = [block for block in PYTHON if 'phone.agent(engine="realtime")' in block.text]
     environ["PATTER_TELEMETRY_ENDPOINT"] = receiver.endpoint
     subprocess.run(
-        [sys.executable, "-c", first.text], check=True, env=environ, cwd=tmp_path, timeout=30
+        [sys.executable, "-c", f"import requests\n{first.text}"],
+        check=True,
+        env=environ,
+        cwd=tmp_path,
+        timeout=30,
     )
     completed = [event for event in receiver.events if event["event"] == "call_completed"]
     assert len(completed) == 1

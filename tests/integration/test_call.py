@@ -596,8 +596,9 @@ def test_a_latency_that_is_none_does_not_hide_the_others(recorder: Recorder, cal
 
 # the end of the program, for real
 
+# `requests`: on a busy machine half a second may be too short to load it at the end.
 HOST = """
-import os, sys
+import os, requests, sys
 from getpatter import Patter
 patter = Patter(carrier="none")
 call = patter.call(direction="inbound")

@@ -82,7 +82,7 @@ def test_a_batch_leaves_by_itself_before_anybody_asks(
     client: TelemetryClient, receiver: Receiver
 ) -> None:
     client.record("agent_configured", builtin_tool_count=1)
-    assert [event["event"] for event in receiver.wait_for(1)] == ["agent_configured"]
+    assert [event["event"] for event in receiver.wait_for(1, timeout=60)] == ["agent_configured"]
 
 
 def test_a_burst_beyond_every_bound_loses_the_oldest_and_accounts_for_all(

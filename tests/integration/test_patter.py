@@ -16,6 +16,11 @@ TWILIO = {
 }
 
 
+@pytest.fixture
+def run(run_loaded: Run) -> Run:
+    return run_loaded
+
+
 def names(receiver: Receiver) -> list[str]:
     return [event["event"] for event in receiver.events]
 

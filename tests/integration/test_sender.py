@@ -243,19 +243,24 @@ def test_the_sender_is_on_its_own(program: Program, receiver: Receiver, state: P
 
 def test_one_sender_a_directory(program: Program, receiver: Receiver, state: Path) -> None:
     """Several programs end while a sender is at work: it sends what they leave, too."""
-    most: list[int] = []
+    is_at_work, let_go = threading.Event(), threading.Event()
 
-    def look(_: object) -> Answer:
-        most.append(len(senders(state)))
-        return Answer(delay=1.5)
+    def hold(_: object) -> int | None:
+        is_at_work.set()
+        return None if let_go.wait(20) else 500
 
-    receiver.answer(look)
-    for _ in range(4):
+    receiver.answer(hold)
+    program(events=1)
+    assert is_at_work.wait(20)
+    (first,) = senders(state)
+    for _ in range(3):
         program(events=1)
+    assert senders(state) == [first]
+    let_go.set()
     receiver.wait_for(4, 20)
     assert gone(state)
     assert waiting(str(state)) == 0
-    assert most == [1]
+    assert [request.status for request in receiver.requests] == [200] * 4
 
 
 def test_it_gives_up_in_time(program: Program, state: Path) -> None:

@@ -128,7 +128,7 @@ install_id.previous_version("0.8.0")
                 assert {
                     "install-id": len(content) == 32,
                     "install-date": content.isdigit(),
-                    "first-run": content == b"",
+                    "first-run": content == b"8",
                     "version": content == b"0.8.0",
                 }[name]
         if result.returncode == 0:
@@ -172,7 +172,7 @@ except OSError as error:
             "True",
             "there is no home directory",
         ]
-        (event,) = receiver.wait_for(1)
+        (event,) = receiver.wait_for(1, timeout=60)
         assert event["time_to_first_call_bucket"] == "unknown"
     assert "Traceback" not in result.stderr
     assert tree(tmp_path) == before
@@ -213,7 +213,7 @@ except OSError as error:
     assert "Traceback" not in result.stderr
     if os.geteuid() == 0:
         assert result.stdout.splitlines() == ["True False", "True", "PermissionError"]
-        receiver.wait_for(1)
+        receiver.wait_for(1, timeout=60)
         assert tree(home) == before
 
 

@@ -1,6 +1,7 @@
 """What a user's type checker must accept, and refuse; checked by mypy, never run."""
 
 from getpatter import Call, Patter
+from getpatter.calls import Event, Hub, JsonLinesSink, Result, UserAction
 from getpatter.telemetry import TelemetryClient, build_event, is_enabled
 from getpatter.telemetry.testing import Receiver
 
@@ -13,6 +14,24 @@ with phone.call(direction="inbound", agent=phone.agent()) as call:
     call.hangup("remote")
     call.hangup("both")  # type: ignore[arg-type]
     call.stage("thinking")  # type: ignore[arg-type]
+
+    answer: Result = call.leave(UserAction("HANGUP"))
+    call.leave("a reason of ours")
+    call.leave(7)  # type: ignore[arg-type]
+    stage_id: str = call.reporter.begin("ws_join")
+    call.reporter.begin("thinking")  # type: ignore[arg-type]
+    done: bool = bool(call.reporter.complete(stage_id, "SFU_ERROR", reason="503"))
+    taken: bool = call.emitter("tool").emit("looked.up", {"what": "weather"}, turn_id="1")
+
+
+def seen(event: Event) -> None:
+    """Be a callback."""
+
+
+hub = Hub(JsonLinesSink("calls.jsonl"), seen)
+hub.attach(3)  # type: ignore[arg-type]
+Patter(carrier="none", diagnostics=hub)
+Patter(carrier="none", diagnostics=True)  # type: ignore[arg-type]
 
 client = TelemetryClient(sdk_version="1.0", flag=None)
 client.record("call_completed", outcome="completed", cost_usd=0.1)

@@ -55,6 +55,8 @@ def test_facts_of_a_fresh_install(run: Run, home: Path) -> None:
         "exit_understood": True,
         "spooled": 0,
         "lost": {},
+        "withheld": [],
+        "unknown_variables": [],
     }
     assert isinstance(rules, list)
     assert [rule["rule"] for rule in rules] == RULES
@@ -207,6 +209,13 @@ def test_a_typo_in_the_way_to_exit_is_said(run: Run) -> None:
     assert facts(run, PATTER_TELEMETRY_EXIT="deatch")["exit_understood"] is False
     text = lines(run, PATTER_TELEMETRY_EXIT="deatch")
     assert "PATTER_TELEMETRY_EXIT is none of detach, wait, spool, none" in text
+
+
+def test_a_typo_in_the_name_of_a_variable_is_said(run: Run) -> None:
+    assert facts(run, PATTER_TELEMETY="0")["unknown_variables"] == ["PATTER_TELEMETY"]
+    text = lines(run, PATTER_TELEMETY="0")
+    assert "PATTER_TELEMETY is set, but no variable of that name is known" in text
+    assert text.startswith("Telemetry is on")
 
 
 def test_what_waits_on_disk_and_what_was_lost_is_said(run: Run, receiver: Receiver) -> None:

@@ -45,8 +45,8 @@ _ACTIONS = {
     ),
     "schema": (
         "schema",
-        "the JSON Schema of an event, or the list of events",
-        ("schema", "schema call_completed", "schema --json"),
+        "the JSON Schema of an event, the list of events, or `diff`: what a version changes",
+        ("schema", "schema call_completed", "schema --json", "schema diff 7 8"),
     ),
     "inventory": (
         "inventory",
@@ -96,8 +96,13 @@ def describe(telemetry: argparse.ArgumentParser, sdk_version: str) -> None:
 
 
 def _add_arguments(name: str, action: argparse.ArgumentParser) -> None:
-    if name in {"explain", "schema"}:
+    if name == "explain":
         action.add_argument("event", metavar="EVENT", nargs="?", choices=EVENT_NAMES, help=_EVENTS)
+    elif name == "schema":
+        words = (*EVENT_NAMES, "diff")
+        action.add_argument("event", metavar="EVENT", nargs="?", choices=words, help=_EVENTS)
+        text = "after `diff`: OLD NEW, two versions or folders of *.schema.json"
+        action.add_argument("versions", metavar="VERSION", nargs="*", help=text)
     elif name == "check":
         text = "an event, an array of events, or one of either a line; - is standard input"
         action.add_argument("file", metavar="FILE", help=text)

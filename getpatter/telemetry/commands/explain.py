@@ -62,12 +62,25 @@ def collect(event: "str | None", sdk_version: str) -> "dict[str, object]":
         for name in COMMON_FIELDS
         if name != "event"
     ]
+    events = [_event(name, found[name], known, obstacle, example) for name in names]
+    _say_withheld(events, facts["withheld"])
     return {
         "enabled": facts["enabled"],
         "decided_by": facts["decided_by"],
         "every_event": every,
-        "events": [_event(name, found[name], known, obstacle, example) for name in names],
+        "events": events,
     }
+
+
+def _say_withheld(events: "list[Row]", withheld: object) -> None:
+    """Say of what is new since the last notice that it waits for the one that names it."""
+    assert isinstance(withheld, list)  # noqa: S101 - what `status` made
+    for event in events:
+        fields = event["fields"]
+        assert isinstance(fields, list)  # noqa: S101 - what `_event` made
+        for row, name in ((event, event["event"]), *((field, field["field"]) for field in fields)):
+            if row["sent"] and (name in withheld or event["event"] in withheld):
+                row["why"] = "once the notice that names it was shown"
 
 
 def _obstacle(facts: "dict[str, object]") -> "str | None":

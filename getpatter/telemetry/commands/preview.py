@@ -28,6 +28,7 @@ def collect(sdk_version: str) -> "dict[str, object]":
         "endpoint": facts["endpoint"],
         "sample_rate": example.rate,
         "notice_shown": facts["notice_shown"],
+        "withheld": facts["withheld"],
         "new_install": example.is_new_install,
         "body": example.body,
         "events": example.events,
@@ -69,7 +70,11 @@ def _whether(found: "dict[str, object]") -> str:
         return "PATTER_TELEMETRY_DEBUG is set, so a program prints it and sends nothing."
     if found["endpoint"] is None:
         return "PATTER_TELEMETRY_ENDPOINT cannot be used, so nothing leaves."
-    first = "" if found["notice_shown"] else ", once the notice was shown"
+    first = ""
+    if not found["notice_shown"]:
+        first = ", once the notice was shown"
+    elif found["withheld"]:
+        first = "; what status lists as withheld, once the notice was shown that names it"
     return f"It would go to {found['endpoint']}{first}."
 
 

@@ -3,6 +3,8 @@
 import json
 
 from getpatter.telemetry._schema_documents import TEXTS, documents
+from getpatter.telemetry.commands import schema_diff
+from getpatter.telemetry.commands._failure import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +28,12 @@ def render(found: "dict[str, dict[str, Any]]") -> str:
 
 
 def run(options: "Namespace") -> int:
-    """Print one schema, all of them as JSON, or the list."""
+    """Print one schema, all of them as JSON, the list, or what a version changes."""
+    if options.event == "diff":
+        return schema_diff.run(options)
+    if options.versions:
+        message = "schema takes one event; two versions only after `diff`"
+        raise Failure(message, 2)
     if options.event:
         print(TEXTS[options.event], end="")
     else:

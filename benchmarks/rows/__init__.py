@@ -1,0 +1,1 @@
+"""The rows of the benchmark: one subject a file, each with `measure(bench)`."""

@@ -1,0 +1,178 @@
+"""The hub: where emitters and sinks meet. Nothing attached: nothing kept but a small ring a call.
+
+It has no thread until a sink is attached. It belongs to the process that made it: in a `fork` child
+the sinks stay, the sessions of the parent are closed. A hub that nobody holds any more still
+delivers what it was told.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from typing import TYPE_CHECKING
+
+from getpatter.calls.clock import monotonic
+from getpatter.calls.core import HEALTH_SECONDS, HEALTH_TYPE, Core, cut_id
+from getpatter.calls.emitter import Emitter, NullEmitter
+from getpatter.calls.lane import Lane, Sink
+from getpatter.calls.pump import QUEUE_EVENTS, Pump
+from getpatter.calls.ratelimit import PER_SECOND
+from getpatter.calls.redaction import Redaction
+from getpatter.calls.session import RING_EVENTS, Session
+from getpatter.calls.sinks.callback import CallbackSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from getpatter.calls.event import Event
+    from getpatter.calls.session import Record
+
+__all__ = ["HEALTH_SECONDS", "HEALTH_TYPE", "NULL_HUB", "Hub", "NullHub"]
+
+
+class Hub:
+    """Takes events from emitters to sinks: `Hub(JsonLinesSink("calls.jsonl"))`.
+
+    A sink is an object with `write` and `close`, or a callable that is given each event.
+    `redaction` is applied before any of them; `per_second` is the rate limit of an emitter for each
+    event type; `ring_events` how many events of a session a late subscriber gets.
+    """
+
+    def __init__(
+        self,
+        *sinks: Sink | Callable[[Event], object],
+        redaction: Redaction | None = None,
+        per_second: int = PER_SECOND,
+        ring_events: int = RING_EVENTS,
+        queue_events: int = QUEUE_EVENTS,
+    ) -> None:
+        self._core = Core(redaction or Redaction())
+        self._pump = Pump(self._core, queue_events)
+        self._per_second = per_second
+        self._ring_events = ring_events
+        self._is_closed = False
+        weakref.finalize(self, self._pump.retire).atexit = False
+        # Hooks cannot be taken back, so they must not keep a forgotten pump alive.
+        pump = weakref.ref(self._pump)
+        atexit.register(_at_exit, pump)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=lambda: _after_fork_in_child(pump))
+        for sink in sinks:
+            self.attach(sink)
+
+    @property
+    def on_failure(self) -> Callable[[str, str], object] | None:
+        """Called on the hub's thread as `on_failure(sink, message)` when a sink begins to fail."""
+        return self._core.on_failure
+
+    @on_failure.setter
+    def on_failure(self, callback: Callable[[str, str], object] | None) -> None:
+        self._core.on_failure = callback
+
+    def session(self, session_id: str | None = None, *, ring_events: int | None = None) -> Session:
+        """Return a new session, with a random id unless told; `ring_events=0` keeps no ring."""
+        kept = self._ring_events if ring_events is None else ring_events
+        session = self._core.session(session_id, kept)
+        session.is_closed = self._is_closed
+        return session
+
+    def emitter(self, node: str, session: Session, *, per_second: int | None = None) -> Emitter:
+        """Return an emitter of `node` in `session`."""
+        limit = self._per_second if per_second is None else per_second
+        name = cut_id(node) or f"[{type(node).__name__}]"
+        return Emitter(self, session, name, per_second=limit)
+
+    def attach(self, sink: Sink | Callable[[Event], object], name: str | None = None) -> str:
+        """Attach a sink; return its name. It first gets what the rings of open sessions hold.
+
+        Raises TypeError at once for what is neither a sink nor callable.
+        """
+        chosen = sink if isinstance(sink, Sink) else CallbackSink(sink)
+        base = name or type(chosen).__name__.removesuffix("Sink").lower() or "sink"
+        taken = {lane.name for lane in self._pump.lanes}
+        unique = base if base not in taken else f"{base}-{len(taken) + 1}"
+        if not self._is_closed:
+            self._pump.attach(Lane(chosen, unique, self._core.sink_failed))
+        return unique
+
+    def flush(self, timeout: float = 2.0) -> bool:
+        """Wait at most `timeout` seconds until the sinks have everything; return whether so."""
+        return self._pump.flush(timeout)
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """`flush`, close the sinks, and take no more; what is left is lost, counted as `closed`."""
+        until = monotonic() + timeout
+        is_done = self._pump.flush(timeout)
+        if self._is_closed:
+            return is_done
+        self._is_closed = True
+        self._core.close()
+        self._core.report_now()
+        is_done = self._pump.flush(until - monotonic()) and is_done
+        self._pump.stop()
+        return is_done
+
+    def stats(self) -> dict[str, object]:
+        """Return `waiting`, `lost` by reason, and of each sink `delivered`, `waiting`, `lost`."""
+        return {
+            "waiting": self._pump.waiting(),
+            "lost": self._core.losses.totals().get("", {}),
+            "sinks": {lane.name: lane.stats() for lane in self._pump.lanes},
+        }
+
+    def put(self, records: list[Record]) -> bool:
+        """Take records for the sinks; return whether they were taken. Never waits."""
+        return self._pump.put(records)
+
+    def lose(self, session: Session, node: str, reason: str, times: int = 1) -> None:
+        """Count losses, and see to it that they are reported."""
+        if self._core.lose(session, node, reason, times):
+            self._pump.wake()
+
+
+class NullHub:
+    """Diagnostics that are off: the same calls, and nothing behind them."""
+
+    on_failure: Callable[[str, str], object] | None = None
+
+    def session(self, session_id: str | None = None, *, ring_events: int | None = None) -> Session:  # noqa: ARG002
+        """Return a session that keeps nothing."""
+        return Session(cut_id(session_id) or "", 0)
+
+    def emitter(self, node: str, session: Session, *, per_second: int | None = None) -> NullEmitter:  # noqa: ARG002
+        """Return an emitter that takes nothing."""
+        return _NULL_EMITTER
+
+    def attach(self, sink: Sink | Callable[[Event], object], name: str | None = None) -> str:  # noqa: ARG002
+        """Attach nothing: off wins."""
+        return ""
+
+    def flush(self, timeout: float = 2.0) -> bool:  # noqa: ARG002
+        """There is nothing to wait for."""
+        return True
+
+    def close(self, timeout: float = 2.0) -> bool:  # noqa: ARG002
+        """There is nothing to close."""
+        return True
+
+    def stats(self) -> dict[str, object]:
+        """Return what `Hub.stats` does, of nothing."""
+        return {"waiting": 0, "lost": {}, "sinks": {}}
+
+
+_NULL_EMITTER = NullEmitter()
+#: Diagnostics that are off, for whoever has no hub.
+NULL_HUB = NullHub()
+
+
+def _at_exit(pump: weakref.ref[Pump]) -> None:
+    alive = pump()
+    if alive is not None:
+        alive.end()
+
+
+def _after_fork_in_child(pump: weakref.ref[Pump]) -> None:
+    alive = pump()
+    if alive is not None:
+        alive.after_fork_in_child()

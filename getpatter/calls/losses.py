@@ -1,0 +1,83 @@
+"""Losses of diagnostics: how often, where and why; each is reported once. Counting takes no lock.
+
+Who reads (one thread, the hub's) subtracts what it has reported, so that what is counted meanwhile
+is said by the next report.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["REASONS", "Losses"]
+
+#: Why an event did not get to a sink: the first five on its way in, the others at one sink.
+REASONS = (
+    "queue_full",
+    "rate_limit",
+    "type_limit",
+    "bad_type",
+    "closed",
+    "sink_full",
+    "sink_failed",
+    "internal_error",
+)
+
+
+class _Counter:
+    """A number that many may raise at once and one reads: reading takes a step too."""
+
+    __slots__ = ("_reads", "add")
+
+    def __init__(self) -> None:
+        self.add: Callable[[], int] = itertools.count().__next__
+        self._reads = 0
+
+    def value(self) -> int:
+        self._reads += 1
+        return self.add() - self._reads + 1
+
+
+class Losses:
+    """Counts losses by (where, reason). `count` may run anywhere, also within itself."""
+
+    __slots__ = ("_counters", "_reading", "_reported")
+
+    def __init__(self) -> None:
+        self._reading = threading.RLock()
+        self._counters: dict[tuple[str, str], _Counter] = {}
+        self._reported: dict[tuple[str, str], int] = {}
+
+    def count(self, where: str, reason: str, times: int = 1) -> None:
+        """Count `times` losses; 0 leaves no trace."""
+        if times < 1:
+            return
+        counter = self._counters.get((where, reason))
+        if counter is None:
+            counter = self._counters.setdefault((where, reason), _Counter())
+        for _ in range(times):
+            counter.add()
+
+    def totals(self) -> dict[str, dict[str, int]]:
+        """Return where → reason → how often, since the start."""
+        told: dict[str, dict[str, int]] = {}
+        with self._reading:
+            for (where, reason), counter in sorted(self._counters.copy().items()):
+                told.setdefault(where, {})[reason] = counter.value()
+        return told
+
+    def take_unreported(self) -> dict[str, dict[str, int]]:
+        """Return what no report has said yet; from now on it counts as said."""
+        fresh: dict[str, dict[str, int]] = {}
+        with self._reading:
+            for where, reasons in self.totals().items():
+                for reason, total in reasons.items():
+                    times = total - self._reported.get((where, reason), 0)
+                    if times > 0:
+                        self._reported[where, reason] = total
+                        fresh.setdefault(where, {})[reason] = times
+        return fresh
