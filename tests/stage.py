@@ -152,7 +152,8 @@ class Stage:
             phase, pid, uid = line.decode().split()
             self.told.append(Told(phase, int(pid), uid))
 
-    def _read_the_rest(self) -> None:
+    def catch_up(self) -> None:
+        """Read what was told so far."""
         while select.select([self._journal], [], [], 0)[0]:
             self._read()
 
@@ -171,7 +172,7 @@ class Stage:
 
     def arrive(self, wanted: set[str] | None = None, *, patience: float = PATIENCE) -> bool:
         """Wait until these, or everything that was told, arrived; return whether it did."""
-        self._read_the_rest()
+        self.catch_up()
         wanted = self.uids() if wanted is None else wanted
         end = time.monotonic() + patience
         while True:
