@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity mutants demo dropin silence processes matrix wheel bench bench-short generate refresh-models clean
+.PHONY: help setup test lint parity mutants demo dropin silence processes matrix faults wheel bench bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -35,6 +35,15 @@ processes: $(VENV)/.ready ## run programs under fork, gunicorn, Celery … (need
 
 matrix: $(VENV)/.ready ## write the documents' table of process models, by running them
 	WRITE_MATRIX=1 PATTER_PROCESSES_CACHE=$(VENV)-processes $(BIN)/python -m pytest tests/processes
+
+# libfaketime is no Python package, so only root on a Debian gets it by itself.
+faults: $(VENV)/.ready ## a misbehaving collector, disk and clock, and sudden ends (needs libfaketime)
+	@echo "==> faults"
+	@if ! ls /usr/lib/*/faketime /usr/lib/faketime >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "    installing libfaketime"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y faketime >/dev/null; \
+	fi
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/faults
 
 lint: $(VENV)/.ready ## style, types and import rules
 	@echo "==> ruff"

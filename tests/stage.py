@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ PATIENCE = 90.0
 # What is left to be waited for when the last program has ended: nothing, or a sender of 10 s.
 AFTERWARDS = 30.0
 
+
+NEXT = "import sys\nfrom tell import tell\ntell('next')\nsys.stdin.read()\n"
 
 # Stands for the uid in a line of the journal that tells no event.
 NO_EVENT = "-"
@@ -98,6 +101,15 @@ class Stage:
             program.stdin.close()
         return program.wait(PATIENCE)
 
+    def looks(self) -> Iterator[None]:
+        """Look again and again, for as long as there is patience: for what says nothing itself."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            yield
+            os.sched_yield()
+        message = f"it did not come to pass\n{self.output}"
+        raise AssertionError(message)
+
     @property
     def output(self) -> str:
         """What all programs printed."""
@@ -140,7 +152,8 @@ class Stage:
             phase, pid, uid = line.decode().split()
             self.told.append(Told(phase, int(pid), uid))
 
-    def _read_the_rest(self) -> None:
+    def catch_up(self) -> None:
+        """Read what was told so far."""
         while select.select([self._journal], [], [], 0)[0]:
             self._read()
 
@@ -157,13 +170,14 @@ class Stage:
             event["call_uid"] for event in self.receiver.events if event["event"] == "call_started"
         )
 
-    def arrive(self, patience: float = PATIENCE) -> bool:
-        """Wait until everything arrived that was told; return whether it did."""
-        self._read_the_rest()
+    def arrive(self, wanted: set[str] | None = None, *, patience: float = PATIENCE) -> bool:
+        """Wait until these, or everything that was told, arrived; return whether it did."""
+        self.catch_up()
+        wanted = self.uids() if wanted is None else wanted
         end = time.monotonic() + patience
         while True:
             seen = len(self.receiver.events)
-            if self.arrived().keys() >= self.uids():
+            if self.arrived().keys() >= wanted:
                 return True
             try:
                 self.receiver.wait_for(seen + 1, max(0.0, end - time.monotonic()))
@@ -184,11 +198,21 @@ class Stage:
 
         What an ending program leaves behind on a busy machine, the next start delivers.
         """
-        last = self.script("from tell import client, tell\ntell('next')\nclient.flush(60)")
-        assert self.finish(last) == 0, self.output
-        self.arrive(AFTERWARDS)
+        self.start_next(patience=AFTERWARDS)
         self.check()
         return tuple(self._cell(phase) for phase in PHASES)
+
+    def start_next(self, wanted: set[str] | None = None, **more: Any) -> bool:
+        """Start a program that has nothing to do but to deliver what was left behind, and lives
+        until that has arrived; return whether it has. `more` as in `arrive`, and `variables`.
+        """
+        variables = more.pop("variables", {})
+        program = self.start(self.write("next.py", NEXT), variables=variables)
+        self.until(next=self.count("next") + 1)
+        own = {self.told[-1].uid} if self.told[-1].phase == "next" else set()
+        has_arrived = self.arrive(None if wanted is None else wanted | own, **more)
+        assert self.finish(program) == 0, self.output
+        return has_arrived
 
     def check(self) -> None:
         """Nothing arrived twice, nothing was refused, and a key stands for one batch: what is sent

@@ -144,16 +144,24 @@ def taking_and_dripping(connection: Connection) -> None:
         connection.send(b" ")
 
 
+def _answer(code: int, *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {code} So", "Content-Length: 0", *headers, "", ""]
+    return "\r\n".join(lines).encode()
+
+
 def status(code: int, *headers: str) -> Behaviour:
-    """An orderly answer, on a connection that stays open."""
-    lines = [f"HTTP/1.1 {code} So", "Content-Length: 0", *headers]
-    answer = "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
+    """An orderly answer to every request, on a connection that stays open."""
 
     def say(connection: Connection) -> None:
         while connection.read_request():
-            connection.send(answer)
+            connection.send(_answer(code, *headers))
 
     return say
+
+
+def status_once(code: int, *headers: str) -> Behaviour:
+    """An orderly answer to one request, and the end of the connection."""
+    return saying(_answer(code, "Connection: close", *headers))
 
 
 def _named(behaviours: Iterable[Behaviour]) -> dict[str, Behaviour]:
@@ -186,11 +194,11 @@ AGAIN: dict[str, Behaviour] = {
     "an error of a gigabyte": flooding(
         b"HTTP/1.1 503 So\r\nContent-Length: %d\r\n\r\n" % GIGABYTE, CHUNK
     ),
-    "408": status(408),
-    "429": status(429, "Retry-After: 1"),
-    "500": status(500),
-    "503": status(503, "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT"),
-    "599": status(599),
+    "408": status_once(408),
+    "429": status_once(429, "Retry-After: 1"),
+    "500": status_once(500),
+    "503": status_once(503, "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT"),
+    "599": status_once(599),
 }
 
 #: With these the batch was taken: it is not lost, and sent again at most under its key.
@@ -241,5 +249,5 @@ TAKEN: dict[str, Behaviour] = {
 #: With these the collector refuses for good: it is left alone, and a later start asks again.
 CLOSED: dict[str, Behaviour] = {str(code): status(code) for code in (401, 403, 404, 410, 300, 304)}
 
-#: With these it refuses the batch: that one is given up, and counted.
-REFUSED: dict[str, Behaviour] = {str(code): status(code) for code in (400, 413, 418, 422)}
+#: With these it refuses a batch, once: that one is given up and counted, or sent in parts.
+REFUSED: dict[str, Behaviour] = {str(code): status_once(code) for code in (400, 413, 418, 422)}

@@ -16,6 +16,7 @@ STATUS = 7
 EXIT_SECONDS = 20.0
 
 PROGRAM = """
+BEFORE
 import hashlib, logging, os, sys, threading
 
 class Loud(logging.Handler):
@@ -41,9 +42,10 @@ sys.exit(7)
 """
 
 
-def text(steps: int = 20, after: str = "") -> str:
+def text(steps: int = 20, before: str = "", after: str = "") -> str:
     """Return a host that takes so many steps of a twentieth of a second."""
-    return PROGRAM.replace("STEPS", str(steps)).replace("AFTER", after)
+    program = PROGRAM.replace("STEPS", str(steps)).replace("AFTER", after)
+    return program.replace("BEFORE", before)
 
 
 def printed(steps: int = 20) -> bytes:
@@ -64,22 +66,15 @@ class Host:
         self.stage = stage
         self._hosts = 0
 
-    def start(self, steps: int = 20, after: str = "", **variables: str) -> "Run":
-        """Start it; `after` is code that stands behind its work."""
+    def start(self, steps: int = 20, before: str = "", after: str = "", **variables: str) -> "Run":
+        """Start it; `before` and `after` are code that stands around its work."""
         self._hosts += 1
-        program = self.stage.write(f"host{self._hosts}.py", text(steps, after))
+        program = self.stage.write(f"host{self._hosts}.py", text(steps, before, after))
         return Run(self.stage, self.stage.start(program, variables=variables), steps)
 
-    def run(self, steps: int = 20, after: str = "", **variables: str) -> None:
+    def run(self, steps: int = 20, before: str = "", **variables: str) -> None:
         """Start it and wait for its end."""
-        self.start(steps, after, **variables).end()
-
-    def deliver(self, **variables: str) -> None:
-        """Start a program that has nothing to do but to deliver what is left behind."""
-        code = "from tell import client, tell\ntell('next')\nclient.flush(60)\n"
-        program = self.stage.write("next.py", code)
-        status = self.stage.finish(self.stage.start(program, variables=variables))
-        assert status == 0, self.stage.output
+        self.start(steps, before, **variables).end()
 
 
 class Run:
