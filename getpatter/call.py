@@ -11,6 +11,7 @@ import math
 import os
 import threading
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 from getpatter.calls.blame import ERROR_CODES, comes_from, error_code, failure_code
@@ -18,9 +19,12 @@ from getpatter.calls.clock import monotonic
 from getpatter.calls.hub import NULL_HUB
 from getpatter.calls.leave import Leaving, leaving, reduce
 from getpatter.calls.measures import Measures
+from getpatter.calls.owners import Owners
 from getpatter.calls.reporter import Reporter
 from getpatter.calls.result import OK, Result
+from getpatter.calls.room import NULL_ROOM
 from getpatter.calls.words import Delivery, FailureCode, Word
+from getpatter.telemetry.call_metrics import STAGE_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
     from getpatter.calls.emitter import Emitter, NullEmitter
     from getpatter.calls.hub import Hub, NullHub
     from getpatter.calls.leave import LeaveReason
+    from getpatter.calls.room import NullRoom, Room
+    from getpatter.calls.session import Session
+    from getpatter.calls.switchboard import Switchboard
     from getpatter.telemetry.call_metrics import Recorder
 
     Side = Literal["local", "remote"]
@@ -100,6 +107,11 @@ class Call:
 
     However it ends, an exception, a cancelled task, a closed generator and being forgotten
     included, it records exactly one `call_completed`. Every method is safe from any thread.
+
+    Participants and tracks are told with three methods of the room, which answer a `Result`:
+    `event(kind, participant, fields, notify=True)` of the vocabulary, `sample(participant, sample)`
+    of a track, and `connection(participant, connection_state=…, fabric_state=…)`. While nobody
+    listens each is a look-up and a call.
     """
 
     def __init__(
@@ -112,14 +124,25 @@ class Call:
         ring_events: int | None = None,
         delivery: Delivery | Literal["IN_PLACE", "BATCH"] = Delivery.IN_PLACE,
         details: Mapping[str, object] | None = None,
+        board: Switchboard | None = None,
+        ends_with: str | None = None,
     ) -> None:
         self._failed: tuple[BaseException, str] | None = None
         self._hub = hub
         self._session = hub.session(session, ring_events=ring_events)
         #: Tells stages, attempts and connections by hand: `begin`, `complete`, `join`, `ice`.
         self.reporter = Reporter(hub.emitter("call", self._session), delivery=delivery)
-        self._record = _Record(telemetry, dict(facts), self.reporter, self._session.close)
+        self._board = board
+        self._room = NULL_ROOM if board is None else board.room(self._session)
+        self._record = _Record(telemetry, dict(facts), self.reporter, self._session, self._room)
+        self._owners: Owners | None = None
+        if ends_with is not None:
+            self._owners = Owners(ends_with, NULL_ROOM.event, self._record.gone)
+        self._take_methods(NULL_ROOM)
         self.reporter.tell("call.started", _present(details or {}))
+        if board is not None:
+            self.reporter.on_failure = partial(_tell_failure, board, self._room)
+            board.connect(self)
         # Without `end` nobody ever says how this call ended: a defect, told as one.
         finalizer = weakref.finalize(self, self._record.forget)
         finalizer.atexit = False
@@ -147,10 +170,41 @@ class Call:
             code = error_code(error) or "internal"
             self._record.end(error=(code, None), abort=failure_code(error))
 
+    def _take_methods(self, room: Room | NullRoom) -> None:
+        # Taken over, not called through: with nobody listening that would double what it costs.
+        self.event = room.event
+        if self._owners is not None:
+            self._owners.tell = room.event
+            self.event = self._owners.event
+        self.sample = room.sample
+        self.connection = room.connection
+
+    def enter(self) -> None:
+        """Somebody listens: from now on, what is told of participants is. The host calls this."""
+        self._take_methods(self._room)
+
     @property
     def session(self) -> str:
         """The id under which the events of this call are told to sinks."""
         return self._session.id
+
+    @property
+    def id(self) -> str:
+        """The id by which callbacks and statistics name this call: that of the session.
+
+        It has a number behind it if another call of that id was there less than three minutes ago.
+        """
+        return self._room.id or self._session.id
+
+    def on(self, name: str, callback: Callable[..., object]) -> Result:
+        """Attach a callback for this call; see `Patter.on`."""
+        if self._board is None:
+            return Result("off", "on: this call belongs to no host object")
+        return self._board.on(name, callback, self._room)
+
+    def set_stats_interval(self, seconds: float) -> Result:
+        """Set the time between two stats records of this call, in seconds; 0 is never."""
+        return self._room.set_stats_interval(seconds)
 
     def emitter(self, node: str) -> Emitter | NullEmitter:
         """Return an emitter for events of your own in this call; `node` says who tells them."""
@@ -224,7 +278,8 @@ class _Record:
         telemetry: Recorder,
         facts: dict[str, object],
         reporter: Reporter,
-        close_session: Callable[[], None],
+        session: Session,
+        room: Room | NullRoom,
     ) -> None:
         self.hung_up: str | None = None
         self.unanswered: str | None = None
@@ -233,7 +288,8 @@ class _Record:
         self._telemetry = telemetry
         self._facts = facts
         self._reporter = reporter
-        self._close_session = close_session
+        self._session = session
+        self._room = room
         self._measures = Measures()
         self._error: tuple[str, str | None] | None = None
         self._answered_at: float | None = None
@@ -262,6 +318,17 @@ class _Record:
     def fail(self, code: str, stage: str | None) -> None:
         if self._error is None:
             self._error = (code, stage)
+
+    def gone(self, kind: str) -> None:
+        """End the call because the participant that it ends with has: however that was.
+
+        One that never was connected says that the connection failed, unless the host knows better.
+        """
+        is_known = self.hung_up or self.unanswered or self._error
+        if kind == "connection_aborted" and not is_known:
+            self.end(error=("connection", "peer_connection"), abort=FailureCode.NETWORK_ERROR)
+        else:
+            self.end()
 
     def forget(self) -> None:
         """End a call that nobody refers to any more."""
@@ -300,8 +367,9 @@ class _Record:
             "turns": self._measures.turns,
             "cost_usd": _finite(self.cost),
         }
-        self._reporter.close(_present({**known, **own, "duration_ms": round(seconds * 1_000, 3)}))
-        self._close_session()
+        facts = _present({**known, **own, "duration_ms": round(seconds * 1_000, 3)})
+        self._session.end()
+        self._room.finish(partial(_close, self._reporter, facts, self._session))
         self._telemetry.record(
             "call_completed",
             **self._facts,
@@ -312,6 +380,17 @@ class _Record:
             **measured,
         )
         return True
+
+
+def _close(reporter: Reporter, facts: dict[str, object], session: Session) -> None:
+    """Tell the end of a call as the last of it."""
+    reporter.close(facts)
+    session.close()
+
+
+def _tell_failure(board: Switchboard, room: Room | NullRoom, data: Mapping[str, object]) -> None:
+    layer = STAGE_LAYERS.get(str(data.get("stage")), "other")
+    board.stage_failed(room, data, layer)
 
 
 def _present(fields: Mapping[str, object]) -> dict[str, object]:

@@ -1,14 +1,16 @@
 """The host object: configuration check, then telemetry's startup, then agents and calls."""
 
-import atexit
-import weakref
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakMethod
 
 from getpatter import config
 from getpatter._version import __version__
 from getpatter.call import Call
 from getpatter.calls.hub import NULL_HUB, Hub, NullHub
+from getpatter.calls.notices import Notices
+from getpatter.calls.switchboard import Switchboard
 from getpatter.calls.words import Word
 from getpatter.errors import ConfigurationError
 from getpatter.telemetry import env
@@ -20,8 +22,12 @@ from getpatter.telemetry.stack import stack_dimensions
 from getpatter.telemetry.startup import record_startup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Literal
+
+    from getpatter.calls.null_service import NullService
+    from getpatter.calls.result import Result
+    from getpatter.calls.service import Service
 
 __all__ = ["Agent", "Patter"]
 
@@ -49,7 +55,10 @@ class Patter:
     is missing. `telemetry=False` turns the anonymous telemetry off; True overrides no opt-out.
 
     `diagnostics` is the hub that calls tell their events to, for you alone; by default one with no
-    sink, False for none at all. It has nothing to do with telemetry.
+    sink, False for none at all. It has nothing to do with telemetry. `stats_interval` is the time
+    between two stats records, in seconds (10 unless given; 0 is never). With `apply_recommended`
+    the host says that what the collector recommends is applied: it can only reduce what telemetry
+    collects.
     """
 
     def __init__(
@@ -63,14 +72,32 @@ class Patter:
         tunnel: object = None,
         telemetry: bool | None = None,
         diagnostics: "Hub | NullHub | Literal[False] | None" = None,
+        stats_interval: float | None = None,
+        apply_recommended: bool = False,
     ) -> None:
         environ = env.process_environment()
         self._diagnostics = _hub(diagnostics)
-        self._telemetry = TelemetryClient(sdk_version=__version__, flag=telemetry)
+        given = {
+            "carrier": carrier,
+            "engine": engine,
+            "telemetry": telemetry,
+            "diagnostics": diagnostics,
+            "stats_interval": stats_interval,
+            "apply_recommended": apply_recommended,
+        }
+        dotenv = env.read_dotenv(".env")
+        self._notices = Notices(apply_recommended=apply_recommended)
+        self._telemetry = TelemetryClient(
+            sdk_version=__version__, flag=telemetry, observer=_weakly(self._notices)
+        )
+        self._notices.about(self._telemetry)
+        self._board = Switchboard(self._diagnostics, self._notices)
+        if stats_interval is not None and not self._board.set_stats_interval(stats_interval):
+            message = "stats_interval is 0, or 1 to 86,400 seconds"
+            raise ValueError(message)
         self._is_incomplete = False
         self._shapes: set[str] = set()
-        self._open_calls: weakref.WeakSet[Call] = weakref.WeakSet()
-        values = {**env.read_dotenv(".env"), **environ, **(credentials or {})}
+        values = {**dotenv, **environ, **(credentials or {})}
         try:
             self.config = config.resolve(
                 carrier=carrier,
@@ -82,6 +109,10 @@ class Patter:
         except ConfigurationError as error:
             self._say_incomplete(error)
             raise
+        chosen = {"carrier": self.config.carrier, "engine": self.config.engine}
+        self._notices.settings = partial(
+            _settings, environ, dotenv, given, chosen, self._diagnostics
+        )
         record_startup(
             self._telemetry,
             environ,
@@ -90,7 +121,7 @@ class Patter:
             tunnel=_tunnel_kind(tunnel),
         )
         # After the client's own hook, so that it runs before: what it records is still sent.
-        atexit.register(_end_open_calls, self._open_calls)
+        self._board.hook()
 
     @property
     def telemetry(self) -> TelemetryClient:
@@ -101,6 +132,47 @@ class Patter:
     def diagnostics(self) -> "Hub | NullHub":
         """The hub of this object's calls: `attach()`, `flush()`, `close()`, `stats()`."""
         return self._diagnostics
+
+    @property
+    def service(self) -> "Service | NullService":
+        """The statistics of this object's calls: `counts()`, `flush()`; null while nobody listens.
+
+        It is there from the first sink or the first callback for `stats` or `error`.
+        """
+        return self._board.service
+
+    def on(self, name: str, callback: "Callable[..., object]") -> "Result":
+        """Attach a callback, plain or async, for all calls: `stats`, `error`, `init`,
+        `default_config`, `recommended_config` or `precall_test`.
+
+        Answers `unknown_callback` for another name. Raises TypeError for what cannot be called.
+        """
+        return self._board.on(name, callback)
+
+    def set_stats_interval(self, seconds: float) -> "Result":
+        """Set the time between two stats records of all calls that have none of their own; 0 is
+        never. Answers `refused_interval` for what is not 0 and not 1 to 86,400.
+        """
+        return self._board.set_stats_interval(seconds)
+
+    def event(
+        self, kind: str, fields: "Mapping[str, object] | None" = None, *, notify: bool = True
+    ) -> "Result":
+        """Tell an event of the vocabulary that belongs to no call, as of egress or a webhook."""
+        return self._board.event(kind, {} if fields is None else fields, notify=notify)
+
+    def precall_test(
+        self,
+        endpoints: "Sequence[str | tuple[str, int]]",
+        *,
+        probes: int = 5,
+        timeout: float = 10.0,
+    ) -> "Result":
+        """Begin to probe endpoints and return at once; callbacks of `precall_test` are told.
+
+        Takes at most `timeout` seconds. Answers `refused_endpoint` for what is no endpoint.
+        """
+        return self._board.precall_test(endpoints, probes, timeout)
 
     def agent(
         self,
@@ -157,12 +229,14 @@ class Patter:
         session: str | None = None,
         ring_events: int | None = None,
         delivery: 'Literal["IN_PLACE", "BATCH"]' = "IN_PLACE",
+        ends_with: str | None = None,
     ) -> Call:
         """Begin a call: `with patter.call(direction="inbound", agent=agent) as call:`.
 
         `direction` is `inbound` or `outbound`. For diagnostics alone: `session` is an id of yours
         (otherwise the call's own random one), `ring_events` how many of its last events a late
         subscriber gets (0: none), `delivery` whether events are handed on at once or in batches.
+        `ends_with` names a participant: when every owner has said that it left, the call ends.
         """
         engine = self.config.engine if agent is None else agent.engine
         stack = {} if agent is None else stack_dimensions(agent.stt, agent.tts, agent.llm)
@@ -172,7 +246,7 @@ class Patter:
             "direction": direction if direction in ("inbound", "outbound") else None,
             "call_uid": call_uid,
         }
-        call = Call(
+        return Call(
             self._telemetry,
             facts,
             hub=self._diagnostics,
@@ -180,9 +254,9 @@ class Patter:
             ring_events=ring_events,
             delivery=delivery,
             details=_words({**facts, **stack}),
+            board=self._board,
+            ends_with=ends_with,
         )
-        self._open_calls.add(call)
-        return call
 
     def _say_incomplete(self, error: ConfigurationError) -> None:
         if not self._is_incomplete:
@@ -204,11 +278,28 @@ class Patter:
         return {"engine": engine, "provider": provider, "carrier": self.config.carrier}
 
 
-def _end_open_calls(calls: "weakref.WeakSet[Call]") -> None:
-    """The program ends: so do its calls, from this side."""
-    for call in list(calls):
-        call.hangup("local")
-        call.end()
+def _settings(
+    environ: "Mapping[str, str]",
+    dotenv: "Mapping[str, str]",
+    given: "Mapping[str, object]",
+    chosen: "Mapping[str, object]",
+    hub: "Hub | NullHub",
+) -> "dict[str, tuple[object, str]]":
+    from getpatter.settings import effective  # only who asks needs it
+
+    return effective(environ, dotenv, given=given, chosen=chosen, hub=hub)
+
+
+def _weakly(notices: Notices) -> "Callable[[str, object], None]":
+    """Return an observer for telemetry: a client outlives its host object and must not keep it."""
+    method = WeakMethod(notices.observe)
+
+    def observe(status: str, said: object) -> None:
+        alive = method()
+        if alive is not None:
+            alive(status, said)
+
+    return observe
 
 
 def _words(facts: "Mapping[str, object]") -> "dict[str, object]":

@@ -16,10 +16,19 @@ from getpatter.calls.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Protocol
 
     from getpatter.calls.lane import Lane
     from getpatter.calls.redaction import Redaction
     from getpatter.calls.session import Record
+
+    class Watcher(Protocol):
+        """Who wants to know of a hub's sinks. No method may wait longer than it is told."""
+
+        def attached(self) -> None: ...
+        def sink_failed(self, sink: str, message: str) -> None: ...
+        def flush(self, timeout: float) -> bool: ...
+
 
 __all__ = ["HEALTH_SECONDS", "HEALTH_TYPE", "Core", "cut_id"]
 
@@ -41,6 +50,8 @@ class Core:
         self._redaction = redaction
         #: Called on the pump's thread as `on_failure(sink, message)` when a sink begins to fail.
         self.on_failure: Callable[[str, str], object] | None = None
+        #: Who wants to know, by identity: they are not kept alive.
+        self.watchers: weakref.WeakValueDictionary[int, Watcher] = weakref.WeakValueDictionary()
         self._sessions: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
         self._forget_losses()
 
@@ -60,6 +71,10 @@ class Core:
         """Return the sessions that somebody holds."""
         # `values()` would fail if a call began meanwhile; the references come in one step.
         return [s for ref in self._sessions.valuerefs() if (s := ref()) is not None]
+
+    def watching(self) -> list[Watcher]:
+        """Return who watches."""
+        return [w for ref in self.watchers.valuerefs() if (w := ref()) is not None]
 
     def lose(self, session: Session, node: str, reason: str, times: int) -> bool:
         """Count losses; return whether they are the first that this session has to report."""
@@ -120,7 +135,9 @@ class Core:
             try:
                 self.on_failure(sink, message)
             except Exception:  # whoever listens is the developer's
-                return
+                self.broken()
+        for watcher in self.watching():
+            watcher.sink_failed(sink, message)
 
     def close(self) -> None:
         """Close every session."""

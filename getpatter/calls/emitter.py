@@ -137,7 +137,7 @@ class Emitter:
 
     def _offer(self, event_type: str, data: object, correlation_id: object, turn_id: object) -> str:
         session = self._session
-        if session.is_closed:
+        if session.is_ended:
             return self._refuse("closed")
         if type(event_type) is not str or not 0 < len(event_type) <= _TYPE_CHARS:
             return self._refuse("bad_type")

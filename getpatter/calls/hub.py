@@ -25,6 +25,7 @@ from getpatter.calls.sinks.callback import CallbackSink
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from getpatter.calls.core import Watcher
     from getpatter.calls.event import Event
     from getpatter.calls.session import Record
 
@@ -56,9 +57,15 @@ class Hub:
             _check_count(name, value)
         self._core = Core(redaction or Redaction())
         self._pump = Pump(self._core, queue_events)
+        self._settings = {
+            "per_second": (per_second, PER_SECOND),
+            "ring_events": (ring_events, RING_EVENTS),
+            "queue_events": (queue_events, QUEUE_EVENTS),
+        }
         self._per_second = per_second
         self._ring_events = ring_events
         self._is_closed = False
+        self._has_sinks = False
         weakref.finalize(self, self._pump.retire).atexit = False
         # Hooks cannot be taken back, so they must not keep a forgotten pump alive.
         pump = weakref.ref(self._pump)
@@ -82,7 +89,8 @@ class Hub:
         kept = self._ring_events if ring_events is None else ring_events
         _check_count("ring_events", kept)
         session = self._core.session(session_id, kept)
-        session.is_closed = self._is_closed
+        if self._is_closed:
+            session.close()
         return session
 
     def emitter(self, node: str, session: Session, *, per_second: int | None = None) -> Emitter:
@@ -103,16 +111,30 @@ class Hub:
         unique = base if base not in taken else f"{base}-{len(taken) + 1}"
         if not self._is_closed:
             self._pump.attach(Lane(chosen, unique, self._core.sink_failed))
+            self._has_sinks = True
+            for watcher in self._core.watching():
+                watcher.attached()
         return unique
+
+    def watch(self, watcher: Watcher) -> None:
+        """Let somebody know when there is a sink, and when one fails, as long as they live.
+
+        What they have to tell first is told before a `flush` waits for the sinks.
+        """
+        self._core.watchers[id(watcher)] = watcher
+        if self._has_sinks:
+            watcher.attached()
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait at most `timeout` seconds until the sinks have everything; return whether so."""
-        return self._pump.flush(timeout)
+        until = monotonic() + timeout
+        is_done = [watcher.flush(until - monotonic()) for watcher in self._core.watching()]
+        return self._pump.flush(until - monotonic()) and all(is_done)
 
     def close(self, timeout: float = 2.0) -> bool:
         """`flush`, close the sinks, and take no more; what is left is lost, counted as `closed`."""
         until = monotonic() + timeout
-        is_done = self._pump.flush(timeout)
+        is_done = self.flush(timeout)
         if self._is_closed:
             return is_done
         self._is_closed = True
@@ -128,6 +150,13 @@ class Hub:
             "waiting": self._pump.waiting(),
             "lost": self._core.losses.totals().get("", {}),
             "sinks": {lane.name: lane.stats() for lane in self._pump.lanes},
+        }
+
+    def settings(self) -> dict[str, tuple[object, str]]:
+        """Return the numbers it was set up with: name → value, and `code` or `default`."""
+        return {
+            name: (value, "default" if value == default else "code")
+            for name, (value, default) in self._settings.items()
         }
 
     def put(self, records: list[Record]) -> bool:
@@ -156,6 +185,9 @@ class NullHub:
     def attach(self, sink: Sink | Callable[[Event], object], name: str | None = None) -> str:  # noqa: ARG002
         """Attach nothing: off wins."""
         return ""
+
+    def watch(self, watcher: Watcher) -> None:
+        """There will never be anything to let anybody know."""
 
     def flush(self, timeout: float = 2.0) -> bool:  # noqa: ARG002
         """There is nothing to wait for."""

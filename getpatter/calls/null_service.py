@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from getpatter.calls.result import OK, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["NullService"]
 
@@ -52,6 +52,11 @@ class NullService:
 
     def set_stats_interval(self, seconds: float, call: str | None = None) -> Result:
         """Do nothing."""
+        return OK
+
+    def later(self, call: str, job: Callable[[], object]) -> Result:
+        """Do it now: nothing was said before."""
+        job()
         return OK
 
     def error(self, code: str, layer: str, message: str, call: str | None = None) -> None:

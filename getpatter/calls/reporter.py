@@ -27,6 +27,7 @@ from getpatter.calls.words import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Literal
 
     from getpatter.calls.emitter import Emitter, NullEmitter
@@ -73,6 +74,8 @@ class Reporter:
         self._ending = threading.Lock()
         self.turn_id: str | None = None
         self.left: Leaving | None = None
+        #: Called with the data of each stage that failed; must return at once.
+        self.on_failure: Callable[[Mapping[str, object]], object] | None = None
 
     @property
     def attempt_id(self) -> str:
@@ -164,6 +167,9 @@ class Reporter:
 
     def tell(self, event_type: str, data: dict[str, object], *, is_exempt: bool = False) -> bool:
         """Tell an event of the call itself, by the way that this reporter delivers."""
+        if self.has_ended and not is_exempt:
+            self._emitter.lose("closed")
+            return False
         record = self._emitter.record(event_type, data, turn_id=self.turn_id, is_exempt=is_exempt)
         if record is None:
             return False
@@ -218,6 +224,8 @@ class Reporter:
         return os.getpid() == self._process
 
     def _say(self, event_type: str, data: dict[str, object], is_end: bool) -> bool:  # noqa: FBT001
+        if event_type == COMPLETED and "failure_code" in data and self.on_failure is not None:
+            self.on_failure(data)
         if event_type == COMPLETED and not is_end:
             # Its `initiated` did not pass the limit.
             self._emitter.lose("rate_limit")

@@ -7,7 +7,6 @@ is refused or lost is counted by its reason.
 from __future__ import annotations
 
 import atexit
-import math
 import os
 import threading
 import time
@@ -15,8 +14,8 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
+from getpatter.calls import interval, vocabulary, words
 from getpatter.calls import sample as samples
-from getpatter.calls import vocabulary
 from getpatter.calls.jobs import ENDINGS, JOBS, Jobs
 from getpatter.calls.result import OK, Result
 from getpatter.calls.teller import Teller
@@ -33,9 +32,6 @@ __all__ = ["EXIT_SECONDS", "Service"]
 
 #: What an ending program waits for at most, in seconds.
 EXIT_SECONDS = 0.5
-# Records more often than once a second would have no sample to be made of; a day is longer than
-# calls are.
-_SECONDS = (1.0, 86_400.0)
 _STATES = {
     "connection_state": ("online", "offline"),
     "fabric_state": ("initialising", "established", "disrupted"),
@@ -47,8 +43,9 @@ class Service:
     """Takes what is known of calls, participants and tracks; tells it to publisher and callbacks.
 
     `publisher(call)` is where the events of a call go (of none: ""). `on_closed(call, participant,
-    kind)` is called once for each end of a participant, on the service's thread. Every method is
-    safe from any thread; no method but `flush` and `stop` waits, and none raises.
+    kind)` is called once for each end of a participant, and `on_forgotten(call)` when nothing is
+    kept of a call any more, both on the service's thread. Every method is safe from any thread; no
+    method but `flush` and `stop` waits, and none raises.
     """
 
     def __init__(
@@ -57,11 +54,12 @@ class Service:
         callbacks: Callbacks,
         *,
         on_closed: Callable[[str, str, str], object] | None = None,
+        on_forgotten: Callable[[str], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._callbacks = callbacks
         self._clock = clock
-        self._teller = Teller(publisher, callbacks, on_closed, clock)
+        self._teller = Teller(publisher, callbacks, on_closed, on_forgotten, clock)
         self._jobs = Jobs(self._teller, clock)
         # Hooks must not keep a forgotten service alive.
         me = weakref.ref(self)
@@ -137,6 +135,11 @@ class Service:
         """
         return self._answer("interval", call, lambda: self._leave_interval(seconds, call))
 
+    def later(self, call: str, job: Callable[[], object]) -> Result:
+        """Have something done on the service's thread, after all that was said before."""
+        reason = self._jobs.put(partial(self._teller.do, "later", call, job), ENDINGS)
+        return _not_taken("later", call, reason) if reason else OK
+
     def error(self, code: str, layer: str, message: str, call: str | None = None) -> None:
         """Tell the `error` callbacks of a failure, off the caller's thread."""
         # The characters alone, past whatever a subclass overrides.
@@ -206,7 +209,7 @@ class Service:
         if not answer:
             return answer
         said = Said(kind, call, participant, own, bool(notify), self._clock())
-        limit = ENDINGS if kind in vocabulary.ENDINGS else JOBS
+        limit = ENDINGS if kind in words.ENDINGS else JOBS
         return self._put("event", call, partial(self._teller.event, said), limit)
 
     def _leave_states(self, call: str, participant: str, given: Mapping[str, str | None]) -> Result:
@@ -220,11 +223,9 @@ class Service:
         return self._put("connection", call, job)
 
     def _leave_interval(self, seconds: float, call: str | None) -> Result:
-        is_number = isinstance(seconds, (int, float)) and math.isfinite(seconds)
-        is_call = call is None or isinstance(call, str)
-        if not (is_number and is_call and _is_interval(seconds)):
-            message = f"call {call!r:.80}: the interval of stats is 0, or 1 to 86,400 seconds"
-            return Result("refused_interval", message)
+        answer = interval.refusal(seconds, call)
+        if not answer:
+            return answer
         job = partial(self._teller.registry.set_record_seconds, float(seconds), call, self._clock())
         return self._put("interval", call, job)
 
@@ -237,10 +238,6 @@ class Service:
         self._teller.tally.count(what, answer.status)
         self.error(answer.status, "internal", answer.message, call)  # type: ignore[arg-type] # looked at there
         return answer
-
-
-def _is_interval(seconds: float) -> bool:
-    return seconds == 0 or _SECONDS[0] <= seconds <= _SECONDS[1]
 
 
 def _not_taken(what: str, call: object, reason: str) -> Result:

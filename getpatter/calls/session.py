@@ -30,10 +30,15 @@ class Session:
     `ring` keeps its last `ring_events` events for whoever subscribes later; 0 keeps none.
     """
 
-    __slots__ = ("__weakref__", "health_at", "id", "is_closed", "losses", "next_sequence", "ring")
+    __slots__ = (
+        *("__weakref__", "health_at", "id", "is_closed", "is_ended", "losses"),
+        *("next_sequence", "ring"),
+    )
 
     def __init__(self, session_id: str, ring_events: int = RING_EVENTS) -> None:
         self.id = session_id
+        #: Whether the emitters of the host are refused, and whether the library's own are, too.
+        self.is_ended = False
         self.is_closed = False
         self.losses = Losses()
         # When it last reported losses; the hub's thread alone reads and sets it.
@@ -41,6 +46,10 @@ class Session:
         self.next_sequence: Callable[[], int] = itertools.count().__next__
         self.ring: deque[Record] = deque(maxlen=ring_events)
 
+    def end(self) -> None:
+        """Take no more events of the host: what comes now is lost and counted as `closed`."""
+        self.is_ended = True
+
     def close(self) -> None:
-        """Take no more events: what comes now is lost and counted as `closed`."""
-        self.is_closed = True
+        """Take no more events at all."""
+        self.is_ended = self.is_closed = True

@@ -72,11 +72,13 @@ class Teller:
         publisher: Callable[[str], Publisher],
         callbacks: Callbacks,
         on_closed: Callable[[str, str, str], object] | None,
+        on_forgotten: Callable[[str], object] | None,
         clock: Callable[[], float],
     ) -> None:
         self._publisher = publisher
         self._callbacks = callbacks
         self._on_closed = on_closed
+        self._on_forgotten = on_forgotten
         self._clock = clock
         self.reset()
 
@@ -155,6 +157,8 @@ class Teller:
                 self._callbacks.dispatch("stats", tell.data, call=tell.call)
         elif tell.kind == "forgotten":
             self._callbacks.forget(tell.call)
+            if self._on_forgotten is not None:
+                self._on_forgotten(tell.call)
         else:
             was_taken = self._publisher(tell.call).emit(tell.kind, tell.data)
             self.tally.count("told", "taken" if was_taken else "not_published")

@@ -15,7 +15,7 @@ from getpatter.calls.result import OK, Result
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["ENDINGS", "NAMED", "TYPES", "VOCABULARY", "Field", "Kind", "check"]
+__all__ = ["NAMED", "TYPES", "VOCABULARY", "Field", "Kind", "check"]
 
 #: Text of a field is local, but an event must stay small: no id or reason needs more.
 LONGEST_TEXT = 1_000
@@ -257,9 +257,6 @@ VOCABULARY: dict[str, Kind] = {
         "none",
     ),
 }
-
-#: The kinds that end something. They free what it holds, so they are refused last.
-ENDINGS = frozenset({"room_ended", "participant_left", "connection_aborted"})
 
 #: What `about` asks for.
 NAMED = {"none": (), "call": ("call",), "participant": ("call", "participant")}

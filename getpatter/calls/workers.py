@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from getpatter.calls.coalesce import Window, in_order, streams
+from getpatter.calls.owners import HOST, Guards
 from getpatter.calls.stats import Interval, Meter
 
 if TYPE_CHECKING:
@@ -17,15 +18,13 @@ if TYPE_CHECKING:
 
     from getpatter.calls.coalesce import Key
 
-__all__ = ["REAP_SECONDS", "Guards", "Said", "Tell", "Worker"]
+__all__ = ["REAP_SECONDS", "Said", "Tell", "Worker"]
 
 #: A closed worker stays for samples that come late: three minutes, as media servers allow.
 REAP_SECONDS = 180.0
 # Tracks and data channels of one participant. More than any client has: ids that are new with
 # every sample must not fill the memory.
 _TRACKS = 256
-# Who says something, where nobody is named.
-_HOST = "host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Said(NamedTuple):
     def owner(self) -> str:
         """Who says so."""
         owner = self.fields.get("owner")
-        return owner if isinstance(owner, str) and owner else _HOST
+        return owner if isinstance(owner, str) and owner else HOST
 
     def tell(self) -> Tell:
         """Return it as it is told: with its subjects, without what is absent."""
@@ -64,27 +63,6 @@ class Said(NamedTuple):
         if not self.notify:
             data["notify"] = False
         return Tell(self.kind, self.call, self.participant, data)
-
-
-class Guards:
-    """Who owns a worker. Each owner activates once and releases once, in whichever order."""
-
-    __slots__ = ("_active", "_spent")
-
-    def __init__(self) -> None:
-        self._active: set[str] = set()
-        self._spent: set[str] = set()
-
-    def activate(self, owner: str) -> None:
-        """Hold the worker open. Who has released it before does not get it back."""
-        if owner not in self._spent:
-            self._active.add(owner)
-
-    def release(self, owner: str) -> bool:
-        """Let go; answer whether nobody holds the worker now."""
-        self._spent.add(owner)
-        self._active.discard(owner)
-        return not self._active
 
 
 class Worker:

@@ -7,9 +7,10 @@ from getpatter.telemetry import consent, env
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Protocol
 
+    from getpatter.telemetry._observer import Observer
     from getpatter.telemetry.losses import Losses
     from getpatter.telemetry.route import Route
 
@@ -19,10 +20,15 @@ if TYPE_CHECKING:
         def flush(self, timeout: float) -> bool: ...
         def close(self, timeout: float) -> bool: ...
         def stats(self) -> dict[str, object]: ...
+        def collects(self) -> tuple[float, frozenset[str]]: ...
+        def reduce(
+            self, sample_rate: float | None, without: Collection[str], *, off: bool
+        ) -> None: ...
 
 
 __all__ = ["DEFAULT_ENDPOINT", "TelemetryClient"]
 
+_OFF_SAYS = "telemetry is off; `getpatter telemetry status` says which rule decided"
 DEFAULT_ENDPOINT = "https://telemetry.getpatter.com/v1/ingest"
 
 
@@ -44,6 +50,12 @@ class _Off:
     def stats(self) -> "dict[str, object]":
         return {"delivered": 0, "waiting": 0, "spooled": 0, "lost": {}}
 
+    def collects(self) -> "tuple[float, frozenset[str]]":
+        return 0.0, frozenset()
+
+    def reduce(self, sample_rate: float | None, without: "Collection[str]", *, off: bool) -> None:
+        """Nothing is less than nothing."""
+
 
 class TelemetryClient:
     """Records anonymous events and sends them in the background, with consent.
@@ -51,8 +63,10 @@ class TelemetryClient:
     `sdk_version` is the host library's; `flag` what the program passed as `telemetry=`; `endpoint`
     wins over `PATTER_TELEMETRY_ENDPOINT`, which wins over `DEFAULT_ENDPOINT`. `environ` replaces
     the environment of the process, for tests. `rate_limit` is how many events of one name may be
-    recorded at once, and how many a second from then on (2,000 and 100 unless given). Constructing
-    never raises on account of telemetry.
+    recorded at once, and how many a second from then on (2,000 and 100 unless given). `observer` is
+    called with a status and what it says, once set-up went well or not, if the collector fails for
+    good, and whenever it recommends something; it must return at once. Constructing never raises on
+    account of telemetry.
 
     A client that nobody refers to any more still delivers what it recorded, and an ending program
     waits for it at most half a second.
@@ -66,6 +80,7 @@ class TelemetryClient:
         endpoint: str | None = None,
         environ: "Mapping[str, str] | None" = None,
         rate_limit: "tuple[int, float] | None" = None,
+        observer: "Observer | None" = None,
     ) -> None:
         self._pipeline: _Pipeline = _Off()
         self._is_enabled = False
@@ -73,6 +88,7 @@ class TelemetryClient:
             chosen = env.process_environment() if environ is None else environ
             settings = consent.resolve(chosen, flag)
             if settings is None:
+                _tell(observer, "disabled", _OFF_SAYS)
                 return
             self._pipeline = _start(
                 chosen,
@@ -81,10 +97,11 @@ class TelemetryClient:
                 flag=flag,
                 endpoint=endpoint or settings.endpoint or DEFAULT_ENDPOINT,
                 limit=rate_limit or (),
+                observer=observer,
             )
             self._is_enabled = True
-        except Exception:  # the host's start matters more than any event
-            return
+        except Exception as error:  # the host's start matters more than any event
+            _tell(observer, "state_error", f"telemetry cannot start: {type(error).__name__}")
 
     @property
     def enabled(self) -> bool:
@@ -130,6 +147,24 @@ class TelemetryClient:
         """
         return self._pipeline.stats()
 
+    def collects(self) -> "tuple[float, frozenset[str]]":
+        """Return the sample rate in force, and the events that are recorded; off: 0 and none."""
+        return self._pipeline.collects()
+
+    def reduce(
+        self,
+        *,
+        sample_rate: float | None = None,
+        without: "Collection[str]" = (),
+        off: bool = False,
+    ) -> None:
+        """Collect less for the rest of the run: at a lower rate, without some events, or nothing.
+
+        Can only reduce: a higher rate changes nothing, and nothing comes back. What is no longer
+        recorded is counted as `opted_out`, what is no longer kept as `sampled_out`.
+        """
+        self._pipeline.reduce(sample_rate, without, off=off)
+
 
 def _start(
     environ: "Mapping[str, str]",
@@ -139,6 +174,7 @@ def _start(
     flag: bool | None,
     endpoint: str,
     limit: "tuple[int, float] | tuple[()]",
+    observer: "Observer | None",
 ) -> "_Pipeline":
     """Start the pipeline of a run with consent. Its modules are loaded here, not by who is off."""
     from getpatter.telemetry.install_id import run_id
@@ -159,7 +195,14 @@ def _start(
         )
         return Route(run, losses)
 
-    return Worker(open_route, environ, *limit)
+    return Worker(open_route, environ, *limit, observer=observer)
+
+
+def _tell(observer: "Observer | None", status: str, said: str) -> None:
+    if observer is not None:
+        from getpatter.telemetry._observer import Observed
+
+        Observed(observer).tell(status, said)
 
 
 async def _off_the_loop(flush: "Callable[[float], bool]", timeout: float) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "Send",
     "Store",
     "Wait",
+    "is_final",
     "part_key",
     "retry_after",
 ]
@@ -111,17 +112,19 @@ class Batch:
 class Answer:
     """What came back: the status (None: nothing did), and what the collector said with it."""
 
-    __slots__ = ("refused", "retry_after", "status")
+    __slots__ = ("recommended", "refused", "retry_after", "status")
 
     def __init__(
         self,
         status: int | None,
         refused: "Sequence[int]" = (),
         retry_after: float | None = None,
+        recommended: "Mapping[str, object] | None" = None,
     ) -> None:
         self.status = status
         self.refused = refused
         self.retry_after = retry_after
+        self.recommended = recommended
 
 
 class Drop:
@@ -160,6 +163,11 @@ class Wait:
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
+
+
+def is_final(status: int | None) -> bool:
+    """Return whether the collector has said so for good: no repetition will change it soon."""
+    return status is not None and (status in _CLOSED or 300 <= status < 400)
 
 
 def part_key(key: str, part: int) -> str:
@@ -292,7 +300,7 @@ class Delivery:
             return self._halve(batch)
         if status in _REFUSED:
             return self._reduce(batch, answer)
-        if status in _CLOSED or 300 <= status < 400:
+        if is_final(status):
             self._not_before = now + self._breaker
             self._breaker = min(2 * self._breaker, _BREAKER_LONGEST)
             return self._again(batch, "rejected")

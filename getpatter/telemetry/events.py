@@ -156,11 +156,11 @@ class Builder:
     """Turns records into events of this run: common fields, call age, sampling, and the check.
 
     `age` is how old the install was at `asked`, in seconds of the monotonic clock; None if unknown.
-    `shown` is the schema version whose notice was shown: what came later is withheld. Whoever may
-    send asks for that before it builds.
+    `gate` may be replaced by that of a lower rate. `shown` is the schema version whose notice was
+    shown: what came later is withheld. Whoever may send asks for that before it builds.
     """
 
-    __slots__ = ("_age", "_asked", "_common", "_gate", "_losses", "shown")
+    __slots__ = ("_age", "_asked", "_common", "_losses", "gate", "shown")
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class Builder:
         asked: float,
     ) -> None:
         self._common = common
-        self._gate = gate
+        self.gate = gate
         self._losses = losses
         self._age = age
         self._asked = asked
@@ -191,7 +191,7 @@ class Builder:
             self._losses.count(name, "bad_dimension", refused)
         if name in _CALLS and "time_to_first_call_bucket" not in event:
             event["time_to_first_call_bucket"] = self._age_at_start(event, at)
-        rate = self._gate.decide(name, event)
+        rate = self.gate.decide(name, event)
         if rate is None:
             self._losses.count(name, "sampled_out")
             return None

@@ -8,6 +8,7 @@ worker's.
 import os
 from collections import deque
 
+from getpatter.telemetry._observer import Observed
 from getpatter.telemetry.courier import Courier
 from getpatter.telemetry.delivery import (
     BATCH_EVENTS,
@@ -17,6 +18,7 @@ from getpatter.telemetry.delivery import (
     Delivery,
     Send,
     Store,
+    is_final,
     part_key,
 )
 
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
         @property
         def is_local(self) -> bool: ...
         @property
+        def standing(self) -> tuple[str, str]: ...
+        @property
         def needs_name(self) -> bool: ...
         def open_transport(self) -> Transport: ...
         def build(
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
         def has_consent(self) -> bool: ...
         def may_send(self) -> bool: ...
         def note(self, batch: Batch | None = None, answer: Answer | None = None) -> None: ...
+        def lower_rate(self, rate: float) -> None: ...
 
 
 __all__ = ["Outbox"]
@@ -78,8 +83,10 @@ class Outbox:
         *,
         open_transport: "Callable[[], Transport]",
         ring: "Callable[[], None]",
+        observed: Observed | None = None,
     ) -> None:
         self.delivery = Delivery()
+        self._observed = observed or Observed()
         #: Why this run may send no more; None while it may.
         self.stopped: str | None = None
         self._route = route
@@ -103,6 +110,15 @@ class Outbox:
     def is_empty(self) -> bool:
         """Whether nothing of this run is left to deliver, on disk included."""
         return self.delivery.is_empty and not self._own
+
+    @property
+    def rate(self) -> float:
+        """The rate at which the run keeps its sampleable events."""
+        return self._route.rate
+
+    def lower_rate(self, rate: float) -> None:
+        """Keep fewer of them from now on; a rate that is not lower changes nothing."""
+        self._route.lower_rate(rate)
 
     @property
     def spooled(self) -> int:
@@ -320,6 +336,9 @@ class Outbox:
                 self._for_others += self.delivery.delivered - before
             self._settle(batch, batch.place, now)
         self._route.note(batch, answer)
+        self._observed.answered(
+            answer.status, is_final=is_final(answer.status), recommended=answer.recommended
+        )
         if answer.status is not None and answer.status < 300:
             self._look_for_others()
 

@@ -105,6 +105,25 @@ class Route:
         """
         return self._url is not None and not is_loopback(self._url)
 
+    @property
+    def standing(self) -> "tuple[str, str]":
+        """How the set-up went, as an observer is told: a status, and why."""
+        if not self.has_consent():
+            return "disabled", "an opt-out came before anything was sent"
+        if self._run.is_debug:
+            return "success", "debug: what would be sent is printed, and nothing is sent"
+        if self.problem is not None:
+            return "http_error", "the endpoint cannot be used, so nothing is sent"
+        if self.spool is None:
+            return "state_error", f"no state can be kept: {self._state.problem or 'it cannot be'}"
+        return "success", "consent, identity and state are there"
+
+    def lower_rate(self, rate: float) -> None:
+        """Keep fewer of the sampleable events from now on; never more."""
+        if rate < self.rate:
+            self.rate = rate
+            self._builder.gate = Gate(run_id(), rate)
+
     def open_transport(self) -> "Transport":
         """Return what carries batches away; loads what that needs."""
         return StderrTransport() if self._url is None else HttpTransport(self._url)

@@ -138,6 +138,7 @@ class HttpTransport:
                     response.status_code,
                     _refused(content),
                     retry_after(response.headers.get("Retry-After"), response.headers.get("Date")),
+                    _recommended(content),
                 )
         except Exception:
             # What requests, urllib3 and http.client raise has no base in common, and in the
@@ -280,6 +281,15 @@ def _pieces(response: "requests.Response") -> "Iterator[bytes]":
         return
     while piece := read(_ANSWER_BYTES):
         yield piece
+
+
+def _recommended(content: bytes) -> dict[str, object] | None:
+    """Return what the answer recommends to collect; None if it says nothing of the kind."""
+    try:
+        recommended = json.loads(content)["recommended"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return recommended if isinstance(recommended, dict) else None
 
 
 def _refused(content: bytes) -> list[int]:

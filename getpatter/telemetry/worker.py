@@ -9,6 +9,7 @@ import threading
 import time
 
 from getpatter.telemetry import _hooks
+from getpatter.telemetry._observer import Observed
 from getpatter.telemetry._tables import EVENT_NAMES
 from getpatter.telemetry.buffer import Buffer
 from getpatter.telemetry.losses import Losses
@@ -16,8 +17,9 @@ from getpatter.telemetry.rate_limit import BURST, PER_SECOND, RateLimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
+    from getpatter.telemetry._observer import Observer
     from getpatter.telemetry.courier import Transport
     from getpatter.telemetry.outbox import Outbox, Route
 
@@ -58,7 +60,7 @@ class Worker:
 
     `open_route` is called once, on the worker, before the first send. `_io` is held by whoever
     does a step: the thread, or a `flush` where no thread can run. `environ` says how to exit;
-    `burst` and `per_second` are the rate limit.
+    `burst` and `per_second` are the rate limit; `observer` is told how it fares, see `Observed`.
     """
 
     def __init__(
@@ -67,7 +69,13 @@ class Worker:
         environ: "Mapping[str, str]",
         burst: int = BURST,
         per_second: float = PER_SECOND,
+        *,
+        observer: "Observer | None" = None,
     ) -> None:
+        self._observed = Observed(observer)
+        # What was asked for not to be collected any more, also by the children of a fork.
+        self._without: frozenset[str] = frozenset()
+        self._lower_rate: float | None = None
         self._open_route = open_route
         self._environ = environ
         self._limits = (burst, per_second)
@@ -110,6 +118,9 @@ class Worker:
         if self._stopped is not None:
             self.losses.count(name, self._stopped)
             return
+        if self._without and type(name) is str and name in self._without:
+            self.losses.count(name, "opted_out")
+            return
         now = time.monotonic()
         if not self._limit.take(name, now):
             self.losses.count(name, "rate_limit")
@@ -123,6 +134,24 @@ class Worker:
             self.wake()
         if self._is_ending:
             self._take_along()
+
+    def reduce(self, sample_rate: float | None, without: "Collection[str]", *, off: bool) -> None:
+        """Collect less from now on, never more."""
+        self._without |= frozenset(without)
+        if sample_rate is not None:
+            rates = (sample_rate, self._lower_rate)
+            self._lower_rate = min(rate for rate in rates if rate is not None)
+            if self._outbox is not None:
+                self._outbox.lower_rate(self._lower_rate)
+        if off and self._stopped is None:
+            self._stopped = "opted_out"
+            self.wake()  # what waits is given up, by whoever owns it
+
+    def collects(self) -> "tuple[float, frozenset[str]]":
+        """Return the rate in force, and the events that are recorded."""
+        outbox = self._outbox
+        rate = 1.0 if outbox is None else outbox.rate
+        return rate, frozenset() if self._stopped else frozenset(EVENT_NAMES) - self._without
 
     def wake(self) -> None:
         """Ring for the thread; start it if there is none. Never waits for it."""
@@ -277,6 +306,8 @@ class Worker:
             if self._outbox is None and not len(self.buffer):
                 return None
             outbox = self._opened()
+            if self._stopped == "opted_out" and outbox.stopped is None:
+                outbox.stop("opted_out")
             # Cleared before the records are taken: who asks meanwhile, asks for the next batch.
             urgent, self._is_urgent = self._is_urgent, False
             flushing, self._is_flushing = self._is_flushing, False
@@ -312,7 +343,12 @@ class Worker:
                     self.losses,
                     open_transport=lambda: self._load_transport(route),
                     ring=self._ring,
+                    observed=self._observed,
                 )
+                if self._lower_rate is not None:
+                    route.lower_rate(self._lower_rate)
+            if self._observed.is_asked:
+                self._observed.tell(*route.standing)
         return self._outbox
 
     def _load_transport(self, route: "Route") -> "Transport":

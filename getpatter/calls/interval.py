@@ -1,0 +1,23 @@
+"""The time between two stats records: which ones are taken. Does no I/O and owns no state."""
+
+from __future__ import annotations
+
+import math
+
+from getpatter.calls.result import OK, Result
+
+__all__ = ["refusal"]
+
+# Records more often than once a second would have no sample to be made of; a day is longer than
+# calls are.
+_SECONDS = (1.0, 86_400.0)
+
+
+def refusal(seconds: object, call: object) -> Result:
+    """Answer whether this is an interval: 0 for never, or 1 to 86,400 seconds."""
+    is_number = isinstance(seconds, (int, float)) and math.isfinite(seconds)
+    is_one = is_number and (seconds == 0 or _SECONDS[0] <= seconds <= _SECONDS[1])  # type: ignore[operator] # just looked at
+    if is_one and (call is None or isinstance(call, str)):
+        return OK
+    message = f"call {call!r:.80}: the interval of stats is 0, or 1 to 86,400 seconds"
+    return Result("refused_interval", message)

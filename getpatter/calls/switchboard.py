@@ -1,0 +1,229 @@
+"""The switchboard: who listens to the calls of one host object, and the service between them.
+
+With nobody to tell there is a null service, no thread, and the service is not even loaded. The
+first sink or callback puts it there, also for the calls that are under way.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import threading
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING
+
+from getpatter.calls import interval
+from getpatter.calls.hub import NullHub
+from getpatter.calls.null_service import NullService
+from getpatter.calls.result import Result
+from getpatter.calls.room import NULL_ROOM, Room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Literal, Protocol
+
+    from getpatter.calls.hub import Hub
+    from getpatter.calls.notices import Notices
+    from getpatter.calls.room import NullRoom
+    from getpatter.calls.service import Service
+    from getpatter.calls.session import Session
+    from getpatter.calls.teller import Publisher
+
+    class Caller(Protocol):
+        """A call, as the switchboard sees it."""
+
+        def enter(self) -> None: ...
+        def hangup(self, side: Literal["local"], /) -> None: ...
+        def end(self) -> None: ...
+
+
+__all__ = ["NODE", "Switchboard"]
+
+#: Who tells of participants and tracks, in the envelope of an event.
+NODE = "participants"
+# The session of what belongs to no call: egress, ingress, requests, webhooks.
+_HOST = "host"
+# What only calls tell is told to nobody where diagnostics are off.
+_OF_CALLS = frozenset({"stats", "error"})
+_OFF = Result("off", "diagnostics are off: there are no statistics and no errors to tell of")
+_OVER = Result("already_ended", "the call has ended: nothing more will be told of it")
+
+
+class Switchboard:
+    """Connects the calls, the hub, the callbacks and the service of one host object.
+
+    Every method is safe from any thread, and none but `flush` waits.
+    """
+
+    def __init__(self, hub: Hub | NullHub, notices: Notices) -> None:
+        #: Where everything is told; null while nobody listens.
+        self.service: Service | NullService = NullService()
+        self._hub = hub
+        self._notices = notices
+        self._stats_interval: float | None = None
+        self._calls: weakref.WeakValueDictionary[int, Caller] = weakref.WeakValueDictionary()
+        self._rooms: dict[str, Room] = {}
+        self._numbers = itertools.count(2)
+        self._reset()
+        self._exit = partial(_end_calls, self._calls)
+        if hasattr(os, "register_at_fork"):
+            me = weakref.ref(self)
+            os.register_at_fork(after_in_child=lambda: _after_fork_in_child(me))
+        hub.watch(self)
+
+    def _reset(self) -> None:
+        # Held while the service is put in its place. Re-entrant: a finaliser may attach a sink.
+        self._lock = threading.RLock()
+        self._host: tuple[Session, Publisher] | None = None
+
+    def hook(self) -> None:
+        """Let calls end before anything else does when the program ends: hooks run last first."""
+        atexit.unregister(self._exit)
+        atexit.register(self._exit)
+
+    # calls
+
+    def room(self, session: Session) -> Room | NullRoom:
+        """Return the room of a call that begins.
+
+        Its id is that of the session, with a number if another call has it already.
+        """
+        if isinstance(self._hub, NullHub):
+            return NULL_ROOM
+        room = Room(session.id, self, self._hub.emitter(NODE, session))
+        while self._rooms.setdefault(room.id, room) is not room:
+            room.id = f"{session.id}#{next(self._numbers)}"
+        return room
+
+    def connect(self, call: Caller) -> None:
+        """Take in a call that has its room."""
+        self._calls[id(call)] = call
+        # Asked after it was taken in: who wakes the service meanwhile, finds it there.
+        if not isinstance(self.service, NullService):
+            call.enter()
+
+    def forget(self, call: str) -> None:
+        """Let go of a call of which nothing more will be told."""
+        self._notices.forget(call)
+        self._rooms.pop(call, None)
+
+    # who listens
+
+    def on(
+        self, name: str, callback: Callable[..., object], room: Room | NullRoom | None = None
+    ) -> Result:
+        """Attach a callback, for all calls or for one."""
+        if isinstance(self._hub, NullHub) and callable(callback) and name in _OF_CALLS:
+            return _OFF
+        if room is not None and room.is_over:
+            return _OVER
+        answer = self._notices.on(name, callback, None if room is None else room.id)
+        if answer and name in _OF_CALLS:
+            self.attached()
+        return answer
+
+    def attached(self) -> None:
+        """Somebody listens: put the service in its place, once."""
+        with self._lock:
+            if not isinstance(self.service, NullService):
+                return
+            from getpatter.calls.service import Service  # only who listens needs it
+
+            # Made after the hub, so that it is stopped, and has told everything, before.
+            service = Service(
+                self._publisher,
+                self._notices.callbacks,
+                on_forgotten=self._forgotten,
+            )
+            if self._stats_interval is not None:
+                service.set_stats_interval(self._stats_interval)
+            self.service = service
+            self.hook()
+        for reference in self._calls.valuerefs():
+            call = reference()
+            if call is not None:
+                call.enter()
+
+    def sink_failed(self, sink: str, message: str) -> None:
+        """Tell that a sink begins to fail."""
+        self.service.error("sink_failed", "sink", f"sink {sink}: {message}")
+
+    def stage_failed(self, room: Room | NullRoom, data: Mapping[str, object], layer: str) -> None:
+        """Tell that a stage of a call failed."""
+        stage, code, reason = (data.get(name) for name in ("stage", "failure_code", "reason"))
+        why = "" if reason is None else f": {reason}"
+        message = f"call {room.id!r:.80}: stage {stage} failed{why}"
+        self.service.error(str(code), layer, message, room.id)
+
+    def set_stats_interval(self, seconds: float) -> Result:
+        """Set the time between two stats records of all calls that have none of their own."""
+        answer = interval.refusal(seconds, None)
+        if not answer:
+            return answer
+        self._stats_interval = seconds
+        return self.service.set_stats_interval(seconds)
+
+    def event(self, kind: str, fields: Mapping[str, object], *, notify: bool) -> Result:
+        """Tell an event that belongs to no call."""
+        return self.service.event(kind, "", "", fields, notify=notify)
+
+    def precall_test(
+        self, endpoints: Sequence[str | tuple[str, int]], probes: int, timeout: float
+    ) -> Result:
+        """Begin a pre-call test."""
+        from getpatter.calls.precall import start  # loads the sockets that only a test needs
+
+        return start(self._notices.callbacks, endpoints, probes=probes, timeout=timeout)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds until everything is told; return whether so."""
+        return self.service.flush(max(0.0, timeout))
+
+    # the service's side: its thread
+
+    def _publisher(self, call: str) -> Publisher:
+        if call:
+            return self._rooms.get(call, _NOWHERE)
+        host = self._host
+        if host is None:
+            session = self._hub.session(_HOST)
+            emitter = self._hub.emitter(NODE, session)
+            host = self._host = (session, Room("", self, emitter))
+        return host[1]
+
+    def _forgotten(self, call: str) -> None:
+        self._rooms.pop(call, None)
+
+
+class _Nowhere:
+    """Where events of a call go that nobody knows: nowhere, which is counted."""
+
+    def emit(
+        self,
+        event_type: str,  # noqa: ARG002 - the interface of emitters
+        data: object,  # noqa: ARG002
+        *,
+        correlation_id: str | None = None,  # noqa: ARG002
+        turn_id: str | None = None,  # noqa: ARG002
+    ) -> bool:
+        return False
+
+
+_NOWHERE = _Nowhere()
+
+
+def _end_calls(calls: weakref.WeakValueDictionary[int, Caller]) -> None:
+    """The program ends: so do its calls, from this side."""
+    for reference in calls.valuerefs():
+        call = reference()
+        if call is not None:
+            call.hangup("local")
+            call.end()
+
+
+def _after_fork_in_child(me: weakref.ref[Switchboard]) -> None:
+    board = me()
+    if board is not None:
+        board._reset()  # noqa: SLF001 - one subject

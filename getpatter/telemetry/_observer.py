@@ -1,0 +1,68 @@
+"""Tells whoever made the client how its telemetry fares. Never raises, and never waits by itself.
+
+An observer is called with a status and what it says: one of `success`, `disabled`, `http_error`,
+`auth_error` and `state_error` with a text for a person, or `recommended` with what the collector
+recommends. Mostly on the worker; it must return at once.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Observer = Callable[[str, object], object]
+
+__all__ = ["Observed"]
+
+# So often an answer must fail to come before it counts as never coming: with the pauses in between
+# that is half a minute, longer than a collector takes to be replaced.
+_FAILURES = 6
+_NO_ACCESS = frozenset({401, 403})
+
+
+class Observed:
+    """Tells an observer, if there is one, what changes; owned by the worker."""
+
+    __slots__ = ("_failures", "_is_failing", "_observer")
+
+    def __init__(self, observer: "Observer | None" = None) -> None:
+        self._observer = observer
+        self._failures = 0
+        self._is_failing = False
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anybody observes, so that nothing need be found out for nobody."""
+        return self._observer is not None
+
+    def tell(self, status: str, said: object) -> None:
+        """Tell the observer; what it raises is nobody's error."""
+        if self._observer is not None:
+            try:
+                self._observer(status, said)
+            except Exception:  # whoever observes must not harm whoever is observed
+                return
+
+    def answered(self, status: int | None, *, is_final: bool, recommended: object) -> None:
+        """Take in what the collector answered; `is_final`: no repetition will change it.
+
+        That the connection has failed for good is told once, and so is that it works again.
+        """
+        if status is not None and 200 <= status < 300:
+            self._failures = 0
+            if self._is_failing:
+                self._is_failing = False
+                self.tell("success", "the collector answers again")
+            if isinstance(recommended, dict):
+                self.tell("recommended", recommended)
+            return
+        is_away = status is None or status >= 500
+        self._failures += is_away
+        if self._is_failing or not (is_final or self._failures >= _FAILURES):
+            return
+        self._is_failing = True
+        if status in _NO_ACCESS:
+            self.tell("auth_error", f"the collector lets nobody in: HTTP {status}")
+        elif is_final:
+            self.tell("http_error", f"the collector refuses for good: HTTP {status}")
+        else:
+            self.tell("http_error", f"the collector has not answered {self._failures} times")
