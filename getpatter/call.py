@@ -389,7 +389,10 @@ def _close(reporter: Reporter, facts: dict[str, object], session: Session) -> No
 
 
 def _tell_failure(board: Switchboard, room: Room | NullRoom, data: Mapping[str, object]) -> None:
-    layer = STAGE_LAYERS.get(str(data.get("stage")), "other")
+    stage = data.get("stage")
+    # By its characters: a member of an enumeration is found by its name.
+    name = str.__str__(stage) if isinstance(stage, str) else ""
+    layer = STAGE_LAYERS.get(name, "other")
     board.stage_failed(room, data, layer)
 
 

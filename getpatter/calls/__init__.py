@@ -5,6 +5,7 @@ Nothing here leaves the machine by itself. Importing has no effect; the names lo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from getpatter.calls.callbacks import Callbacks
     from getpatter.calls.emitter import Emitter, Span
     from getpatter.calls.event import Event
     from getpatter.calls.hub import Hub, NullHub
@@ -19,19 +20,26 @@ if TYPE_CHECKING:
         UserAction,
         UserCause,
     )
+    from getpatter.calls.null_service import NullService
+    from getpatter.calls.precall import precall_test
+    from getpatter.calls.recommendation import Recommendation, reduction
     from getpatter.calls.redaction import Redaction
     from getpatter.calls.reporter import Reporter
     from getpatter.calls.result import Result
+    from getpatter.calls.service import Service
     from getpatter.calls.sinks.callback import CallbackSink
     from getpatter.calls.sinks.jsonl import JsonLinesSink
     from getpatter.calls.sinks.otel import OpenTelemetrySink
     from getpatter.calls.sinks.webhook import WebhookSink
+    from getpatter.calls.vocabulary import VOCABULARY
     from getpatter.calls.words import Delivery, FailureCode, JoinReason, Role, StageName
 
 __all__ = [
+    "VOCABULARY",
     "Backend",
     "BackendCause",
     "CallbackSink",
+    "Callbacks",
     "Custom",
     "Delivery",
     "Emitter",
@@ -42,7 +50,9 @@ __all__ = [
     "JoinReason",
     "JsonLinesSink",
     "NullHub",
+    "NullService",
     "OpenTelemetrySink",
+    "Recommendation",
     "Redaction",
     "Reporter",
     "Result",
@@ -50,15 +60,19 @@ __all__ = [
     "Role",
     "SdkCause",
     "SdkDriven",
+    "Service",
     "Sink",
     "Span",
     "StageName",
     "UserAction",
     "UserCause",
     "WebhookSink",
+    "precall_test",
+    "reduction",
 ]
 
 _HOMES = {
+    "callbacks": ("Callbacks",),
     "emitter": ("Emitter", "Span"),
     "event": ("Event",),
     "hub": ("Hub", "NullHub"),
@@ -67,13 +81,18 @@ _HOMES = {
         *("Backend", "BackendCause", "Custom", "RetryExhausted"),
         *("SdkCause", "SdkDriven", "UserAction", "UserCause"),
     ),
+    "null_service": ("NullService",),
+    "precall": ("precall_test",),
+    "recommendation": ("Recommendation", "reduction"),
     "redaction": ("Redaction",),
     "reporter": ("Reporter",),
     "result": ("Result",),
+    "service": ("Service",),
     "sinks.callback": ("CallbackSink",),
     "sinks.jsonl": ("JsonLinesSink",),
     "sinks.otel": ("OpenTelemetrySink",),
     "sinks.webhook": ("WebhookSink",),
+    "vocabulary": ("VOCABULARY",),
     "words": ("Delivery", "FailureCode", "JoinReason", "Role", "StageName"),
 }
 

@@ -152,10 +152,10 @@ class Switchboard:
 
     def stage_failed(self, room: Room | NullRoom, data: Mapping[str, object], layer: str) -> None:
         """Tell that a stage of a call failed."""
-        stage, code, reason = (data.get(name) for name in ("stage", "failure_code", "reason"))
-        why = "" if reason is None else f": {reason}"
+        stage, code, reason = (_text(data.get(n)) for n in ("stage", "failure_code", "reason"))
+        why = f": {reason}" if reason else ""
         message = f"call {room.id!r:.80}: stage {stage} failed{why}"
-        self.service.error(str(code), layer, message, room.id)
+        self.service.error(code, layer, message, room.id)
 
     def set_stats_interval(self, seconds: float) -> Result:
         """Set the time between two stats records of all calls that have none of their own."""
@@ -195,6 +195,11 @@ class Switchboard:
 
     def _forgotten(self, call: str) -> None:
         self._rooms.pop(call, None)
+
+
+def _text(value: object) -> str:
+    # The characters alone: a word of a table would name its member.
+    return str.__str__(value) if isinstance(value, str) else ""
 
 
 class _Nowhere:

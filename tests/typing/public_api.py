@@ -21,12 +21,23 @@ with phone.call(direction="inbound", agent=phone.agent()) as call:
     stage_id: str = call.reporter.begin("ws_join")
     call.reporter.begin("thinking")  # type: ignore[arg-type]
     done: bool = bool(call.reporter.complete(stage_id, "SFU_ERROR", reason="503"))
+    answered: Result = call.event("participant_active", "alice", {"owner": "media"}, notify=False)
+    call.event("participant_active", 5)  # type: ignore[arg-type]
+    call.sample("alice", {"track": "mic", "direction": "up", "packets": 50})
+    call.connection("alice", fabric_state="disrupted")
+    call.on("stats", print)
+    call.on("stats", 5)  # type: ignore[arg-type]
     taken: bool = call.emitter("tool").emit("looked.up", {"what": "weather"}, turn_id="1")
 
 
 def seen(event: Event) -> None:
     """Be a callback."""
 
+
+phone.on("init", print)
+phone.precall_test(["localhost:9"], probes=1)
+phone.set_stats_interval(5)
+phone.event("webhook", {"event": "delivered"})
 
 hub = Hub(JsonLinesSink("calls.jsonl"), seen)
 hub.attach(3)  # type: ignore[arg-type]
