@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity mutants demo dropin silence processes matrix faults wheel bench bench-short generate refresh-models clean
+.PHONY: help setup test lint parity mutants demo dropin silence processes matrix faults wheel bench bench-calls bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -91,6 +91,10 @@ wheel: ## build it, install it into a clean environment and use it there (needs 
 
 bench: $(VENV)/.ready ## measure beside other clients; nothing else should run meanwhile
 	$(BIN)/python benchmarks $(BENCH_FLAGS)
+
+bench-calls: $(VENV)/.ready ## measure call diagnostics; BENCH_FLAGS=--long for three minutes of load each way
+	$(BIN)/python benchmarks/calls.py $(BENCH_FLAGS)
+	$(BIN)/python benchmarks/stats.py $(BENCH_FLAGS)
 
 bench-short: $(VENV)/.ready ## the benchmark at its shortest: only shows that it works
 	$(BIN)/python benchmarks --short

@@ -1,4 +1,4 @@
-"""What one `emit` costs the caller: with sinks, without any, and with diagnostics off.
+"""What one `emit` in a call costs the caller: with sinks, without any, and with diagnostics off.
 
 Prints the median, p99 and p99.9 of single calls, in microseconds, less the cost of the clock. The
 bars are 3 us at the median, and 0.1 us where it is off. For "off" single calls are too short for
@@ -10,7 +10,8 @@ import sys
 import tempfile
 import time
 
-from getpatter.calls import Emitter, Event, Hub, JsonLinesSink, NullHub
+from getpatter import Patter
+from getpatter.calls import Emitter, Event, Hub, JsonLinesSink
 from getpatter.calls.emitter import NullEmitter
 
 CALLS = 200_000
@@ -19,11 +20,10 @@ BURST = 200
 DATA = {"model": "a model", "tokens": 512, "cached": True}
 
 
-def measure(name: str, hub: Hub | NullHub) -> None:
-    """Measure `emit` on a hub and print a row."""
-    emitter = hub.emitter("llm", hub.session())
-    if isinstance(hub, Hub):
-        emitter = hub.emitter("llm", hub.session(), per_second=sys.maxsize)
+def measure(name: str, hub: Hub) -> None:
+    """Measure `emit` in a call of a host object with this hub, and print a row."""
+    call = Patter(carrier="none", telemetry=False, diagnostics=hub).call(direction="inbound")
+    emitter = call.emitter("llm")
     clock = time.perf_counter_ns
     empty = statistics.median(-(clock() - clock()) for _ in range(10_000))
     taken = []
@@ -33,6 +33,7 @@ def measure(name: str, hub: Hub | NullHub) -> None:
         taken.append(clock() - begin - empty)
         if number % BURST == 0:
             time.sleep(0.002)
+    call.end()
     hub.close(30)
     taken.sort()
     figures = [f"{taken[int(share * (CALLS - 1))] / 1e3:8.2f}" for share in (0.5, 0.99, 0.999)]
@@ -63,10 +64,12 @@ def main() -> None:
     """Measure and print each row."""
     print(f"emit, us, {CALLS} calls (Python {sys.version[:6]}): median, p99, p99.9")
     with tempfile.TemporaryDirectory() as directory:
-        measure("no sink: the ring only", Hub())
-        measure("a callback", Hub(ignore))
-        measure("a file", Hub(JsonLinesSink(f"{directory}/calls.jsonl")))
-    off = NullHub().emitter("llm", NullHub().session())
+        measure("no sink: the ring only", Hub(per_second=sys.maxsize))
+        measure("a callback", Hub(ignore, per_second=sys.maxsize))
+        file = JsonLinesSink(f"{directory}/calls.jsonl")
+        measure("a file", Hub(file, per_second=sys.maxsize))
+    patter = Patter(carrier="none", telemetry=False, diagnostics=False)
+    off = patter.call(direction="inbound").emitter("llm")
     both = [(loop(off, 500_000), loop(Empty(), 500_000)) for _ in range(9)]
     names = ("off", "an empty method, to compare")
     for name, values in zip(names, zip(*both, strict=True), strict=True):

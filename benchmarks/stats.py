@@ -4,8 +4,8 @@
     python benchmarks/stats.py --long    three minutes of load each way
 
 Nothing else should run meanwhile. The load is a sample a second of each of two tracks of three
-participants of a thousand calls, from threads and from asyncio, with a stats callback attached;
-the same samples given to the null service tell what giving them costs by itself.
+participants of a thousand calls of a host object, from threads and from asyncio, with a callback
+for stats attached; the same samples with nobody listening tell what giving them costs by itself.
 """
 
 import asyncio
@@ -15,11 +15,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
-from getpatter.calls.callbacks import Callbacks
-from getpatter.calls.null_service import NullService
-from getpatter.calls.result import Result
-from getpatter.calls.service import Service
+from getpatter import Call, Patter
+from getpatter.calls import Callbacks, Result, Service
 
 CALLS, PARTICIPANTS, TRACKS = 1_000, ("agent", "caller", "observer"), ("up", "down")
 THREADS = 4
@@ -28,7 +27,7 @@ STEPS = 50
 COME_AND_GO = 10_000
 TIMED = 100_000
 
-Sampled = Callable[[str, str, dict[str, object]], Result]
+Calls = list[Call]
 
 
 class Emitter:
@@ -89,46 +88,67 @@ def resident() -> float:
         return 0.0
 
 
-def open_calls(service: Service, calls: range) -> None:
-    """Begin calls with their participants, no faster than they are taken."""
-    for number in calls:
-        while not service.event("room_started", f"call-{number}"):
-            time.sleep(0.001)
+def open_calls(patter: Patter) -> Calls:
+    """Begin the calls with their participants, no faster than they are taken."""
+    calls = [patter.call(direction="inbound", session=f"call-{n}") for n in range(CALLS)]
+    for call in calls:
         for participant in PARTICIPANTS:
-            while not service.event("participant_active", f"call-{number}", participant):
-                time.sleep(0.001)
+            patiently(partial(call.event, "participant_active", participant))
+    return calls
+
+
+def patiently(tell: Callable[[], Result]) -> None:
+    """Tell something until it is taken."""
+    while not tell():
+        time.sleep(0.001)
+
+
+def host() -> Patter:
+    """Return a host object without telemetry, whose calls nobody listens to."""
+    return Patter(carrier="none", telemetry=False)
 
 
 def time_one() -> None:
-    """Print what one sample costs its caller, and what it costs with everything off."""
-    service = Service(lambda _: Emitter(), Callbacks())
-    open_calls(service, range(1))
-    service.flush()
+    """Print what one sample costs its caller, and what it costs with nobody listening."""
+    patter = host()
+    call = patter.call(direction="inbound")
+    samples = [sample_of("up", number) for number in range(TIMED)]
+    print("nobody listens, us, median of 100 x 10,000 calls")
+    ways: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        "sample": (lambda: call.sample("agent", samples[1]), lambda: empty("agent", samples[1])),
+        "event": (
+            lambda: call.event("participant_joined", "agent"),
+            lambda: empty("participant_joined", "agent"),
+        ),
+    }
+    for name, (way, bare) in ways.items():
+        print(f"  {_per_call(way):8.3f}  {name}, of which {_per_call(bare):.3f} an empty function")
+    patter.on("stats", ignore)
+    call.event("participant_active", "agent")
+    patter.service.flush()
     clock = time.perf_counter_ns
-    empty = statistics.median(-(clock() - clock()) for _ in range(10_000))
+    nothing = statistics.median(-(clock() - clock()) for _ in range(10_000))
     taken = []
-    for number in range(TIMED):
-        given = sample_of("up", number)
+    for number, given in enumerate(samples):
         begin = clock()
-        service.sample("call-0", "agent", given)
-        taken.append(clock() - begin - empty)
+        call.sample("agent", given)
+        taken.append(clock() - begin - nothing)
         if number % 500 == 0:
             time.sleep(0.001)  # let the service have its turn, as a host's own work would
-    service.stop()
+    call.end()
+    patter.service.stop()
     taken.sort()
     print(f"sample, us, {TIMED} of 13 fields (Python {sys.version[:6]})")
     for name, share in (("median", 0.5), ("p99", 0.99), ("p99.9", 0.999)):
         print(f"  {taken[int(share * (TIMED - 1))] / 1e3:8.2f}  {name}")
-    null = NullService()
-    given = sample_of("up", 1)
-    print("null service, us, median of 100 x 10,000 calls")
-    calls: dict[str, Callable[[], object]] = {
-        "sample": lambda: null.sample("c", "p", given),
-        "event": lambda: null.event("participant_joined", "c", "p", given),
-    }
-    for name, call in calls.items():
-        bare = _per_call(lambda: None)
-        print(f"  {_per_call(call) - bare:8.3f}  {name}, less an empty function")
+
+
+def empty(_: str, __: object) -> None:
+    """Be what any function costs."""
+
+
+def ignore(_: object) -> None:
+    """Be a callback that does nothing."""
 
 
 def _per_call(call: Callable[[], object]) -> float:
@@ -141,16 +161,15 @@ def _per_call(call: Callable[[], object]) -> float:
     return statistics.median(runs)
 
 
-def give(sampled: Sampled, share: range, second: int) -> None:
+def give(calls: Calls, second: int) -> None:
     """Give the samples of these calls in one second."""
-    for number in share:
-        call = f"call-{number}"
+    for call in calls:
         for participant in PARTICIPANTS:
             for track in TRACKS:
-                sampled(call, participant, sample_of(track, second))
+                call.sample(participant, sample_of(track, second))
 
 
-def from_threads(sampled: Sampled, seconds: int) -> None:
+def from_threads(calls: Calls, seconds: int) -> None:
     """Give the samples of all calls every second, from some threads."""
 
     def run(index: int) -> None:
@@ -160,7 +179,7 @@ def from_threads(sampled: Sampled, seconds: int) -> None:
                 wait = begin + second + step / STEPS - time.monotonic()
                 if wait > 0:
                     time.sleep(wait)
-                give(sampled, range(index + step * THREADS, CALLS, THREADS * STEPS), second)
+                give(calls[index + step * THREADS :: THREADS * STEPS], second)
 
     threads = [threading.Thread(target=run, args=(index,)) for index in range(THREADS)]
     for thread in threads:
@@ -169,7 +188,7 @@ def from_threads(sampled: Sampled, seconds: int) -> None:
         thread.join()
 
 
-def from_tasks(sampled: Sampled, seconds: int) -> None:
+def from_tasks(calls: Calls, seconds: int) -> None:
     """Give the samples of all calls every second, from tasks of one event loop."""
 
     async def run(step: int) -> None:
@@ -177,7 +196,7 @@ def from_tasks(sampled: Sampled, seconds: int) -> None:
         for second in range(seconds):
             wait = begin + second + step / STEPS - time.monotonic()
             await asyncio.sleep(max(0.0, wait))
-            give(sampled, range(step, CALLS, STEPS), second)
+            give(calls[step::STEPS], second)
 
     async def run_all() -> None:
         await asyncio.gather(*(run(step) for step in range(STEPS)))
@@ -185,21 +204,22 @@ def from_tasks(sampled: Sampled, seconds: int) -> None:
     asyncio.run(run_all())
 
 
-def load(name: str, way: Callable[[Sampled, int], None], seconds: int) -> None:
+def load(name: str, way: Callable[[Calls, int], None], seconds: int) -> None:
     """Print what a thousand calls cost, and what their memory does."""
+    alone = min(seconds, 10)
+    quiet = host()
+    calls = open_calls(quiet)
     begin = time.process_time()
-    way(NullService().sample, min(seconds, 10))
-    giving = (time.process_time() - begin) / min(seconds, 10)
-    callbacks, emitter = Callbacks(), Emitter()
-    records: list[int] = [0]
+    way(calls, alone)
+    giving = (time.process_time() - begin) / alone
+    records, patter = [0], host()
 
     def count(_: object) -> None:
         records[0] += 1
 
-    callbacks.on("stats", count)
-    service = Service(lambda _: emitter, callbacks)
-    open_calls(service, range(CALLS))
-    service.flush()
+    patter.on("stats", count)
+    calls = open_calls(patter)
+    patter.service.flush()
     gc.collect()
     memory: list[float] = []
     is_over = threading.Event()
@@ -211,12 +231,13 @@ def load(name: str, way: Callable[[Sampled, int], None], seconds: int) -> None:
     watching = threading.Thread(target=watch)
     watching.start()
     begin, wall = time.process_time(), time.monotonic()
-    way(service.sample, seconds)
+    way(calls, seconds)
     used, wall = time.process_time() - begin, time.monotonic() - wall
     is_over.set()
     watching.join()
-    service.stop(60)
-    told = service.counts()
+    for call in calls:
+        call.end()
+    patter.service.stop(60)
     share = used / wall
     tracks = len(PARTICIPANTS) * len(TRACKS)
     print(
@@ -225,22 +246,28 @@ def load(name: str, way: Callable[[Sampled, int], None], seconds: int) -> None:
     print(
         f"  {100 * share:8.1f}  % of one core in all, {100 * giving:.1f} % of it giving the samples"
     )
-    print(f"  {records[0]:8}  stats records, {emitter.taken} events")
-    print(f"  samples {told['sample']}, callbacks {callbacks.counts()}")
+    print(f"  {records[0]:8}  stats records")
+    print(f"  {patter.service.counts()}, hub {patter.diagnostics.stats()}")
     print(f"  MiB, eight times: {' '.join(f'{one:.0f}' for one in memory)}")
 
 
 def come_and_go() -> None:
-    """Print what calls that ended leave behind."""
+    """Print what calls that ended leave behind, once the three minutes of late samples are over.
+
+    With the service itself, whose clock can be put forward.
+    """
     clock = Clock()
     service = Service(lambda _: Emitter(), Callbacks(), clock=clock)
 
     def batch(calls: range) -> None:
         for number in calls:
-            open_calls(service, range(number, number + 1))
-            give(service.sample, range(number, number + 1), 1)
-            while not service.event("room_ended", f"call-{number}"):
-                time.sleep(0.001)
+            name = f"call-{number}"
+            patiently(partial(service.event, "room_started", name))
+            for participant in PARTICIPANTS:
+                patiently(partial(service.event, "participant_active", name, participant))
+                for track in TRACKS:
+                    service.sample(name, participant, sample_of(track, 1))
+            patiently(partial(service.event, "room_ended", name))
         service.flush(60)
         clock.ahead += 200
         service.flush(60)
@@ -259,6 +286,24 @@ def come_and_go() -> None:
     print(f"  samples {told['sample']}")
 
 
+def leave_nothing() -> None:
+    """Print what calls of a host object that tell nothing of participants leave behind."""
+    patter = host()
+    patter.on("stats", ignore)
+
+    def batch(count: int) -> None:
+        for _ in range(count):
+            with patter.call(direction="inbound") as call:
+                call.turn()
+        gc.collect()
+
+    batch(1_000)
+    objects, memory = len(gc.get_objects()), resident()
+    batch(COME_AND_GO)
+    print(f"{COME_AND_GO} calls of a host object, no participants")
+    print(f"  {len(gc.get_objects()) - objects:+} objects, {resident() - memory:+.1f} MiB held")
+
+
 def main() -> None:
     """Measure and print."""
     seconds = 180 if "--long" in sys.argv[1:] else 30
@@ -266,6 +311,7 @@ def main() -> None:
     load("threads", from_threads, seconds)
     load("asyncio", from_tasks, seconds)
     come_and_go()
+    leave_nothing()
 
 
 if __name__ == "__main__":

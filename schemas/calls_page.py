@@ -1,4 +1,5 @@
-"""Writes the tables of `docs/calls.mdx` from the schemas of call diagnostics; part of `generate`.
+"""Writes the tables of `docs/calls.mdx` from the schemas of call diagnostics, and from the tables
+that its code works by; part of `generate`.
 
 One section a file of `schemas/diagnostics/v1`: the envelope first, then what has a type of event in
 the order of their types, then the rest. A nested field is written `tracks[].bitrate`.
@@ -9,30 +10,52 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from getpatter.calls import descriptions
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 __all__ = ["BEGIN", "EMPTY", "END", "render"]
 
 BEGIN, END = "{/* generated: diagnostics */}", "{/* end generated */}"
-EMPTY = f"# Calls\n\n{BEGIN}\n{END}\n"
+# Table → its heads, and its rows.
+_TABLES: dict[str, tuple[tuple[str, ...], Callable[[], Iterable[tuple[str, ...]]]]] = {
+    "vocabulary": (("kind", "about", "fields", "what it says"), descriptions.vocabulary_rows),
+    "callbacks": (("callback", "when", "what it is given"), descriptions.callback_rows),
+}
+_BEGINS = {name: f"{{/* generated: {name} */}}" for name in _TABLES}
+EMPTY = "# Calls\n" + "".join(f"\n{begin}\n{END}\n" for begin in (*_BEGINS.values(), BEGIN))
 
 Schema = dict[str, Any]
 
 
 def render(current: str, sources: Path) -> str:
     """Return `current` with the tables between its markers written anew."""
-    before, found_begin, rest = current.partition(BEGIN)
-    _, found_end, after = rest.partition(END)
-    if not (found_begin and found_end):
-        message = f"calls.mdx has no {BEGIN} … {END}"
-        raise ValueError(message)
+    for name, (heads, rows) in _TABLES.items():
+        current = _put(current, _BEGINS[name], _table(heads, rows()))
     files = sorted(sources.glob("*.schema.json"))
     schemas = [(path.name, json.loads(path.read_text("utf-8"))) for path in files]
     schemas.sort(key=lambda item: _order(*item))
     parts = [_section(name, schema) for name, schema in schemas]
-    return before + BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + END + after
+    return _put(current, BEGIN, "\n\n".join(parts))
+
+
+def _put(current: str, begin: str, text: str) -> str:
+    before, found_begin, rest = current.partition(begin)
+    _, found_end, after = rest.partition(END)
+    if not (found_begin and found_end):
+        message = f"calls.mdx has no {begin} … {END}"
+        raise ValueError(message)
+    return f"{before}{begin}\n\n{text}\n\n{END}{after}"
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table; what stands first names something in the code."""
+    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+    for name, *cells in rows:
+        lines.append(f"| `{name}` | {' | '.join(_plain(name, cell) for cell in cells)} |")
+    return "\n".join(lines)
 
 
 def _order(name: str, schema: Schema) -> tuple[bool, bool, str]:

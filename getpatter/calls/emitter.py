@@ -123,9 +123,13 @@ class Emitter:
             *({FIELDS.get(name, name): value for name, value in data.items()}, None, turn_id),
         )
 
-    def put(self, records: list[Record]) -> bool:
-        """Hand on, in one go, what `record` returned; return whether it was taken."""
-        self._session.ring.extend(records)
+    def put(self, records: list[Record], *, is_kept: bool = True) -> bool:
+        """Hand on, in one go, what `record` returned; return whether it was taken.
+
+        What is not `is_kept` is not for who subscribes later.
+        """
+        if is_kept:
+            self._session.ring.extend(records)
         if self._hub.put(records):
             return True
         self.lose("queue_full", len(records))
@@ -214,7 +218,7 @@ class NullEmitter:
         """Return nothing to hand on."""
         return None
 
-    def put(self, records: list[Record]) -> bool:  # noqa: ARG002
+    def put(self, records: list[Record], *, is_kept: bool = True) -> bool:  # noqa: ARG002
         """Take nothing."""
         return False
 

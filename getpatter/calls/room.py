@@ -36,7 +36,8 @@ __all__ = ["NULL_ROOM", "NullRoom", "Room"]
 _NOTHING: Mapping[str, object] = {}
 _OVER = "the call has ended, and had told nothing of participants before"
 # What no limit holds up: ends, and the sums of which there is one a participant and half minute.
-_PASSES = frozenset({*ENDINGS, "participant_stats"})
+_SUMS = "participant_stats"
+_PASSES = frozenset({*ENDINGS, _SUMS})
 # Fields whose values are closed words, if they are.
 _WORDED = frozenset({"direction", "media_type"})
 _CLOSED_WORDS = frozenset({"up", "down", "audio", "video", "data"})
@@ -160,7 +161,8 @@ class Room:
             return False
         is_exempt = event_type in _PASSES
         record = emitter.record(event_type, _words(data), is_exempt=is_exempt)
-        return record is not None and emitter.put([record])
+        # The sums of half a minute are no news later, and would fill the ring of every call.
+        return record is not None and emitter.put([record], is_kept=event_type != _SUMS)
 
     def _close(self, close: Callable[[], object]) -> None:
         close()

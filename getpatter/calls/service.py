@@ -36,6 +36,8 @@ _STATES = {
     "connection_state": ("online", "offline"),
     "fabric_state": ("initialising", "established", "disrupted"),
 }
+# A call whose beginning was refused would be told without one.
+_LAST_REFUSED = words.ENDINGS | {"room_started"}
 _NOTHING: Mapping[str, object] = {}
 
 
@@ -209,7 +211,7 @@ class Service:
         if not answer:
             return answer
         said = Said(kind, call, participant, own, bool(notify), self._clock())
-        limit = ENDINGS if kind in words.ENDINGS else JOBS
+        limit = ENDINGS if kind in _LAST_REFUSED else JOBS
         return self._put("event", call, partial(self._teller.event, said), limit)
 
     def _leave_states(self, call: str, participant: str, given: Mapping[str, str | None]) -> Result:

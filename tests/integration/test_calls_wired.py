@@ -390,3 +390,20 @@ call.sample("alice", {"track": "t", "direction": "up", "packets": 3})
         *("participant_active", "participant_stats", "participant_left"),
         *("room_ended", "call.ended"),
     ]
+
+
+def test_sums_are_no_news_for_who_listens_later(events: list[Event]) -> None:
+    patter = make()
+    assert patter.on("stats", Seen())
+    call = patter.call(direction="inbound")
+    assert call.event("participant_active", "alice")
+    for number in range(300):
+        assert call.sample("alice", sample(packets=number))
+        if number % 3 == 0:
+            assert patter.service.flush(LONG)
+    patter.diagnostics.attach(events.append)
+    assert patter.diagnostics.flush(LONG)
+    assert types(events) == ["call.started", "room_started", "participant_active"]
+    assert call.sample("alice", sample(packets=999))
+    assert patter.diagnostics.flush(LONG)
+    assert types(events)[3:] == ["participant_stats"]
