@@ -397,7 +397,7 @@ def test_sums_are_no_news_for_who_listens_later(events: list[Event]) -> None:
     assert patter.on("stats", Seen())
     call = patter.call(direction="inbound")
     assert call.event("participant_active", "alice")
-    for number in range(300):
+    for number in range(301):
         assert call.sample("alice", sample(packets=number))
         if number % 3 == 0:
             assert patter.service.flush(LONG)
@@ -407,3 +407,39 @@ def test_sums_are_no_news_for_who_listens_later(events: list[Event]) -> None:
     assert call.sample("alice", sample(packets=999))
     assert patter.diagnostics.flush(LONG)
     assert types(events)[3:] == ["participant_stats"]
+
+
+FORKED = """
+import os, json
+from getpatter import Patter
+patter = Patter(carrier="none", telemetry=False)
+heard = []
+patter.on("stats", heard.append)
+def make(name):
+    call = patter.call(direction="inbound", session=name)
+    call.on("stats", lambda one: heard.append({"call": "own " + one["call"]}))
+    call.event("participant_active", "alice")
+    call.sample("alice", {"track": "t", "direction": "up", "packets": 3})
+    return call
+before = make("before")
+child = os.fork()
+make("child" if not child else "parent").end()
+if not child:
+    before.end()  # it is the parent's
+else:
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    before.end()
+assert patter.diagnostics.flush(60)
+told = sorted(one["call"] for one in heard)
+names = ["child"] if not child else ["before", "parent"]
+assert told == sorted(names + ["own " + name for name in names]), told
+assert patter.service.counts()["kept"] == 2 * len(names)
+if not child:
+    os._exit(0)
+print("done")
+"""
+
+
+def test_after_a_fork_each_process_tells_of_its_own_calls(run: Run) -> None:
+    done = run(FORKED)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
