@@ -74,8 +74,10 @@ class Room:
         notify: bool = True,
     ) -> Result:
         """Tell an event of the vocabulary."""
-        if not self._is_open and not self._open(kind):
-            return self._refused("event")
+        if kind == "room_started":
+            return self._start(participant, fields, notify=notify)
+        if not self._is_open and not (answer := self._open()):
+            return answer
         answer = self._board.service.event(kind, self.id, participant, fields, notify=notify)
         if answer and kind == "room_ended":
             self._is_said_ended = True
@@ -83,8 +85,8 @@ class Room:
 
     def sample(self, participant: str, sample: Mapping[str, object], /) -> Result:
         """Tell what was measured of a track."""
-        if not self._is_open and not self._open(""):
-            return self._refused("sample")
+        if not self._is_open and not (answer := self._open()):
+            return answer
         return self._board.service.sample(self.id, participant, sample)
 
     def connection(
@@ -96,8 +98,8 @@ class Room:
         fabric_state: str | None = None,
     ) -> Result:
         """Say how the connection of a participant is."""
-        if not self._is_open and not self._open(""):
-            return self._refused("connection")
+        if not self._is_open and not (answer := self._open()):
+            return answer
         return self._board.service.connection(
             self.id, participant, connection_state=connection_state, fabric_state=fabric_state
         )
@@ -111,36 +113,39 @@ class Room:
             self._interval = seconds
         return answer
 
-    def _open(self, kind: object) -> bool:
-        """Say that there is a room, once, unless that is what the host says; False if it is too
-        late for that.
-        """
-        if self.is_over:
-            return self._is_open
-        if self._opening.acquire(blocking=False):
-            service = self._board.service
-            if kind != "room_started":
-                service.event("room_started", self.id)
-            self._is_open = True
+    def _open(self) -> Result:
+        """Say that there is a room, once; answer why not, if it is too late or cannot be told."""
+        # Whoever has it is about to say so.
+        if self._opening.locked():
+            return OK
+        return self._start("", _NOTHING, notify=True)
+
+    def _start(self, participant: str, fields: Mapping[str, object], *, notify: bool) -> Result:
+        service = self._board.service
+        if self.is_over and not self._is_open:
+            message = f"call {self.id!r:.80}: event refused: {_OVER}"
+            service.error("already_ended", "internal", message, self.id)
+            return Result("already_ended", message)
+        is_mine = self._opening.acquire(blocking=False)
+        answer = service.event("room_started", self.id, participant, fields, notify=notify)
+        if answer:
+            self._is_open, self._is_said_ended = True, False
+        elif is_mine:
+            self._opening.release()
+        if answer and is_mine:
             if self._interval is not None:
                 service.set_stats_interval(self._interval, self.id)
             if self.is_over:  # it ended meanwhile
-                service.event("room_ended", self.id)  # type: ignore[unreachable] # set by another thread
-        return True
-
-    def _refused(self, what: str) -> Result:
-        message = f"call {self.id!r:.80}: {what} refused: {_OVER}"
-        self._board.service.error("already_ended", "internal", message, self.id)
-        return Result("already_ended", message)
+                service.event("room_ended", self.id)
+        return answer
 
     def finish(self, close: Callable[[], object]) -> None:
         """The call has ended: have that told, and then `close` called. Does not wait for it."""
         self.is_over = True
         if self._opening.locked():
             service = self._board.service
-            if not self._is_said_ended:
-                service.event("room_ended", self.id)
-            if service.later(self.id, partial(self._close, close)):
+            is_told = self._is_said_ended or bool(service.event("room_ended", self.id))
+            if is_told and service.later(self.id, partial(self._close, close)):
                 return
         self._close(close)
         self._board.forget(self.id)

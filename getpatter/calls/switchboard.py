@@ -120,6 +120,8 @@ class Switchboard:
         if room is not None and room.is_over:
             return _OVER
         answer = self._notices.on(name, callback, None if room is None else room.id)
+        if room is not None and room.is_over:  # it ended meanwhile
+            self._notices.forget(room.id)
         if answer and name in _OF_CALLS:
             self.attached()
         return answer
