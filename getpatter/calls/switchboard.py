@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["NODE", "Switchboard"]
 
 #: Who tells of participants and tracks, in the envelope of an event.
-NODE = "participants"
+NODE = "room"
 # The session of what belongs to no call: egress, ingress, requests, webhooks.
 _HOST = "host"
 # What only calls tell is told to nobody where diagnostics are off.
