@@ -5,6 +5,7 @@ are not followed. Whatever goes wrong is an answer, not an exception. Owned by t
 """
 
 import gzip
+import ipaddress
 import json
 import sys
 import time
@@ -96,8 +97,6 @@ def is_loopback(url: str) -> bool:
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
-    import ipaddress  # only plain http asks
-
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -253,6 +252,9 @@ def _session() -> "tuple[requests.Session, BoundedAdapter]":
     # On the courier's thread, when it first sends. Half of the wait that this costs the host's
     # other threads is waiting for their turn.
     with _short_turns():
+        # Loads what a look-up of the collector's name would load while it is under way, outside of
+        # the lock that keeps forks from the middle of loading.
+        "localhost".encode("idna")
         from http.cookiejar import DefaultCookiePolicy
 
         import requests

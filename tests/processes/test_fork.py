@@ -79,6 +79,38 @@ print(len(children))
     check("`os.fork` while the thread imports", stage.settle())
 
 
+def test_no_lock_is_held_in_a_child(stage: Stage) -> None:
+    """Whatever other threads were doing to the client when the process forked."""
+    program = stage.script("""
+import os, sys, threading
+from tell import client, tell
+sys.setswitchinterval(1e-5)
+ended = threading.Event()
+def busy():
+    while not ended.is_set():
+        client.record("cli_command", cli_command="other")
+        client.flush_pending()
+        client.stats()
+        client.flush(0.001)
+threads = [threading.Thread(target=busy) for _ in range(4)]
+for thread in threads: thread.start()
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        tell("running")
+        client.stats()
+        client.flush(0)
+        sys.exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+ended.set()
+for thread in threads: thread.join()
+""")
+    assert stage.finish(program) == 0, stage.output
+    stage.until(running=20)
+    assert stage.settle() == ("-", "all", "-")
+    assert stage.runs() == 2
+
+
 MULTIPROCESSING = """
 import multiprocessing, os, sys
 from tell import tell
