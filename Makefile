@@ -107,4 +107,5 @@ refresh-models: $(VENV)/.ready ## fetch the public model names anew (needs PyPI)
 	$(BIN)/python .ci/refresh_models.py
 
 clean: ## remove what the other targets made
-	rm -rf .venv* benchmarks/.venvs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf .venv* benchmarks/.venvs schemas/node/node_modules .pytest_cache .mypy_cache .ruff_cache \
+	  .import_linter_cache .hypothesis .coverage*

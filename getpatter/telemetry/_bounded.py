@@ -7,7 +7,11 @@ request. Loaded with `requests`; knows nothing of batches.
 
 import http.client
 import io
+import os
+import queue
+import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
@@ -60,6 +64,28 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
+class _Connections(queue.LifoQueue[Any]):
+    """The connections of a pool. A `fork` child has none of them, and no lock that anyone held:
+    urllib3 empties every pool when the process ends, and would wait for that lock for ever.
+    """
+
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        me = weakref.ref(self)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=lambda: _begin_anew(me))
+
+
+def _begin_anew(connections: "weakref.ref[_Connections]") -> None:
+    alive = connections()
+    if alive is not None:
+        alive.mutex = threading.Lock()
+        alive.not_empty = threading.Condition(alive.mutex)
+        alive.not_full = threading.Condition(alive.mutex)
+        alive.all_tasks_done = threading.Condition(alive.mutex)
+        alive.queue = []
+
+
 class BoundedAdapter(HTTPAdapter):
     """An adapter whose answers end; `give` says when."""
 
@@ -86,9 +112,11 @@ class BoundedAdapter(HTTPAdapter):
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain
+            QueueCls = _Connections
 
         class SecurePool(HTTPSConnectionPool):
             ConnectionCls = Secure
+            QueueCls = _Connections
 
         self._pools = {"http": PlainPool, "https": SecurePool}
         super().__init__()

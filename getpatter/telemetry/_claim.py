@@ -8,6 +8,15 @@ import os
 
 from getpatter.telemetry import _files
 
+try:
+    # Now, with all that the worker loads: a fork in the middle of loading it later would leave the
+    # child waiting for it.
+    import fcntl
+except ImportError:  # Windows
+    _HAS_LOCKS = False
+else:
+    _HAS_LOCKS = True
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,9 +42,7 @@ class Claim:
 
         `wait` waits, without an end, for whoever has it.
         """
-        try:
-            import fcntl  # not on Windows
-        except ImportError:
+        if not _HAS_LOCKS:
             return None
         how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
         for _ in range(_ATTEMPTS):
@@ -60,11 +67,9 @@ class Claim:
         try:
             if remove and _is_at(self._path, self._descriptor):
                 os.unlink(self._path)
-            import fcntl
-
             # Not left to the closing: a child forked meanwhile may have the file open, too.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        except (ImportError, OSError):
+        except OSError:
             pass
         self.close()
 

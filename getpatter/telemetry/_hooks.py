@@ -62,13 +62,13 @@ def install_in_child(worker: "Hooked") -> None:
         if current is None or finalize is None or register is None:
             continue
 
-        def install(hooked: "Hooked", finalize: "Callable[..., object]" = finalize) -> None:
+        def hook(hooked: "Hooked", finalize: "Callable[..., object]" = finalize) -> None:
             finalize(None, _weakly(hooked, "end"), exitpriority=_PRIORITY)
 
-        register(worker, install)  # it holds the worker weakly, too
+        register(worker, hook)  # it holds the worker weakly, too
         # The main process of either has no parent that it knows of.
         if getattr(current(), "_parent_pid", None) is not None:
-            install(worker)
+            hook(worker)
 
 
 def _weakly(worker: "Hooked", name: str) -> "Callable[[], None]":

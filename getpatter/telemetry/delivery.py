@@ -5,7 +5,10 @@ or wait; what came of it is told with `answered` and `stored`. One request is in
 Every event that is given up is named with its reason.
 """
 
+import hashlib
 import math
+import re
+from datetime import datetime, timezone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,8 +175,6 @@ def is_final(status: int | None) -> bool:
 
 def part_key(key: str, part: int) -> str:
     """Return the key of part `part` (from 0) of the batch `key`: 32 hex of SHA-256."""
-    import hashlib  # a batch is rarely split, and the host pays for what this module loads
-
     return hashlib.sha256(f"{key}:{part}".encode()).hexdigest()[:32]
 
 
@@ -195,9 +196,6 @@ def retry_after(value: str | None, date: str | None = None) -> float | None:
 
 def _http_date(text: str) -> float | None:
     """Return the seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`, None for anything else."""
-    import re  # both: only a collector that names a date pays for reading it
-    from datetime import datetime, timezone
-
     found = re.fullmatch(_HTTP_DATE, text)
     if found is None or found["month"] not in _MONTHS:
         return None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from getpatter.calls import leave
 from getpatter.telemetry import (
     call_metrics,
     consent,
@@ -29,6 +30,26 @@ def rows(name: str) -> list[dict[str, Any]]:
     assert len(found) > 10
     assert [row for row in found if found.count(row) > 1] == []
     return found
+
+
+def test_leave_reasons() -> None:
+    found = rows("leave_reasons")
+    for row in found:
+        if row["leave_reason"] == "RetryExhausted":
+            reason: object = leave.RetryExhausted(3, "SFU_ERROR")
+        elif row["leave_reason"] == "Custom":
+            reason = leave.Custom("a reason of the program's own")
+        else:
+            reason = getattr(leave, row["leave_reason"])(row["cause"])
+        left = leave.leaving(reason)
+        assert left is not None, row
+        assert left.reason == row["leave_reason"]
+        assert left.cause == row["cause"]
+        assert left.abort_code.value == row["abort_code"], row
+        assert left.disconnect_reason == row["disconnect_reason"], row
+    causes = {row["cause"] for row in found} - {None}
+    kinds = (leave.UserCause, leave.BackendCause, leave.SdkCause)
+    assert causes == {cause.value for kind in kinds for cause in kind}
 
 
 def test_sampling() -> None:

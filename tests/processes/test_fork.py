@@ -94,7 +94,7 @@ def busy():
         client.flush(0.001)
 threads = [threading.Thread(target=busy) for _ in range(4)]
 for thread in threads: thread.start()
-for _ in range(30):
+for _ in range(20):
     child = os.fork()
     if child == 0:
         tell("running")
@@ -106,7 +106,7 @@ ended.set()
 for thread in threads: thread.join()
 """)
     assert stage.finish(program) == 0, stage.output
-    stage.until(running=30)
+    stage.until(running=20)
     assert stage.settle() == ("-", "all", "-")
     assert stage.runs() == 2
 
