@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import site
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from getpatter.telemetry import client, consent, env, state
+from getpatter.telemetry import client, consent, env, sender, spool, state
 from getpatter.telemetry.install_id import open_state
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Capture"]
 
+# How often it is looked for what a process has left that ended meanwhile.
+_LOOK_SECONDS = 0.2
 # Losses that say that something invalid was recorded, or that we failed; the others have reasons
 # outside the program.
 _INVALID = ("bad_dimension", "unknown_event", "rejected", "too_large", "internal_error")
@@ -97,15 +100,29 @@ class Capture:
     def wait_for(self, count: int, timeout: float = 5.0) -> list[dict[str, Any]]:
         """Return the events once there are `count`, also from other processes.
 
-        AssertionError after `timeout` seconds.
+        What a process that has ended left on disk is sent from here. AssertionError after `timeout`
+        seconds.
         """
-        self._flush()
-        try:
-            events = self.receiver.wait_for(self._cleared + count, timeout)
-        except AssertionError as error:
-            message = f"{error}{self._why_off()}"
-            raise AssertionError(message) from None
-        return events[self._cleared :]
+        until = time.monotonic() + timeout
+        while True:
+            self._flush()
+            left = max(0.0, until - time.monotonic())
+            self._send_what_is_left(left)
+            try:
+                events = self.receiver.wait_for(self._cleared + count, min(left, _LOOK_SECONDS))
+            except AssertionError as error:
+                if time.monotonic() < until:
+                    continue
+                _, _, arrived = str(error).partition(" s, ")
+                message = f"{count} events expected within {timeout} s, {arrived}{self._why_off()}"
+                raise AssertionError(message) from None
+            return events[self._cleared :]
+
+    def _send_what_is_left(self, seconds: float) -> None:
+        """Deliver what processes that have ended could not: they wait for half a second at most."""
+        directory = str(self._directory / "state")
+        if spool.waiting(directory):
+            sender.send_all(directory, env.process_environment(), seconds)
 
     def assert_events(self, *names: str, timeout: float = 5.0) -> list[dict[str, Any]]:
         """Assert that the events are exactly these, in this order, and return them.

@@ -238,7 +238,7 @@ def tell(event, args):
         sys.__stderr__.write(f"{event}\\n")
 sys.addaudithook(tell)
 sys.stderr = Held(sys.__stderr__)
-Patter(carrier="none")
+assert Patter(carrier="none").telemetry.flush(30)
 """
     lines = run(code).stderr.splitlines()
     assert lines[0].startswith("getpatter sends")
