@@ -34,8 +34,9 @@ _IDLE_SECONDS = 10.0
 _STEP_SECONDS = 3.0
 # Loading `requests` takes 0.1 s, many times that on a busy machine; no fork is held up for longer.
 _FORK_SECONDS = 5.0
-#: What an ending program waits for at most, in seconds.
-EXIT_SECONDS = 0.5
+#: What an ending program waits for at most, in seconds: half a second, less what it takes to put
+#: the rest on disk.
+EXIT_SECONDS = 0.45
 # What it waits for the thread to notice where the rest is left to others.
 _NOTICE_SECONDS = 0.05
 
