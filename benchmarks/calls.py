@@ -43,7 +43,7 @@ def measure(name: str, hub: Hub) -> None:
 class Empty:
     """What any method costs: the machine's own measure."""
 
-    def emit(self, event_type: str, data: object) -> bool:  # noqa: ARG002
+    def emit(self, event_type: str, data: object) -> bool:  # noqa: ARG002 - as an emitter
         """Do nothing."""
         return False
 

@@ -112,11 +112,6 @@ class Worker:
         self._intervals: dict[Key, Interval] = {}
         self._windows: dict[Key, Window] = {}
 
-    @property
-    def is_flushed(self) -> bool:
-        """Whether every sample was told."""
-        return not self._windows
-
     def sample(self, at: float, values: Mapping[str, object]) -> str | None:
         """Take a sample; answer the rule that it breaks, None if it was taken."""
         key: Key = (values["direction"], values.get("media_type") == "data", values["track"])  # type: ignore[assignment] # text: it was not refused

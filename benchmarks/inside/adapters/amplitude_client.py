@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def make(port: int, folder: str, *, compress: bool) -> Amplitude:  # noqa: ARG001
+def make(port: int, folder: str, *, compress: bool) -> Amplitude:
     """Make the client; it cannot compress."""
     return Amplitude("key", Config(server_url=f"http://127.0.0.1:{port}/2/httpapi"))
 

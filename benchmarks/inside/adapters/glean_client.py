@@ -20,7 +20,7 @@ _PENDING = "pending_pings"
 _WRITTEN_SECONDS = 0.3
 
 
-def make(port: int, folder: str, *, compress: bool) -> SimpleNamespace:  # noqa: ARG001
+def make(port: int, folder: str, *, compress: bool) -> SimpleNamespace:
     """Initialize the SDK, which is one for the process; it always compresses."""
     pings = load_pings(_DECLARED / "pings.yaml")
     metrics = load_metrics(_DECLARED / "metrics.yaml")

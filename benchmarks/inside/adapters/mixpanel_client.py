@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 Client = tuple[Mixpanel, BufferedConsumer]
 
 
-def make(port: int, folder: str, *, compress: bool) -> Client:  # noqa: ARG001
+def make(port: int, folder: str, *, compress: bool) -> Client:
     """Make the client; it cannot compress."""
     consumer = BufferedConsumer(events_url=f"http://127.0.0.1:{port}/track")
     return Mixpanel("token", consumer=consumer), consumer
@@ -28,7 +28,7 @@ def recorder(client: Client) -> "Callable[[str, Mapping[str, object]], None]":
     return record
 
 
-def flush(client: Client, seconds: float) -> None:  # noqa: ARG001
+def flush(client: Client, seconds: float) -> None:
     """Send what is buffered, however long it takes."""
     try:
         client[1].flush()

@@ -9,7 +9,7 @@ def make(port: int, folder: str, *, compress: bool) -> None:
     """Make nothing."""
 
 
-def recorder(client: None) -> "Callable[[str, Mapping[str, object]], None]":  # noqa: ARG001
+def recorder(client: None) -> "Callable[[str, Mapping[str, object]], None]":
     """Return a function that forgets."""
 
     def record(name: str, dimensions: "Mapping[str, object]") -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def make(port: int, folder: str, *, compress: bool) -> LoggerProvider:  # noqa: ARG001
+def make(port: int, folder: str, *, compress: bool) -> LoggerProvider:
     """Make the provider; it shuts down at exit by itself."""
     provider = LoggerProvider()
     exporter = OTLPLogExporter(
@@ -43,7 +43,7 @@ def flush(client: LoggerProvider, seconds: float) -> None:
     client.force_flush(int(seconds * 1000))
 
 
-def close(client: LoggerProvider, seconds: float) -> None:  # noqa: ARG001
+def close(client: LoggerProvider, seconds: float) -> None:
     """Shut down, however long it takes."""
     client.shutdown()
 

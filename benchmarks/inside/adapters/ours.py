@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def make(port: int, folder: str, *, compress: bool) -> TelemetryClient:  # noqa: ARG001
+def make(port: int, folder: str, *, compress: bool) -> TelemetryClient:
     """Make the client; it compresses by itself once the collector has said that it may."""
     return TelemetryClient(sdk_version="1.0", endpoint=f"http://127.0.0.1:{port}/v1/ingest")
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def make(port: int, folder: str, *, compress: bool) -> Posthog:  # noqa: ARG001
+def make(port: int, folder: str, *, compress: bool) -> Posthog:
     """Make the client."""
     return Posthog("phc_benchmark", host=f"http://127.0.0.1:{port}", gzip=compress)
 
@@ -26,7 +26,7 @@ def flush(client: Posthog, seconds: float) -> None:
     client.flush(timeout_seconds=seconds)
 
 
-def close(client: Posthog, seconds: float) -> None:  # noqa: ARG001
+def close(client: Posthog, seconds: float) -> None:
     """Shut down, however long it takes."""
     client.shutdown()
 

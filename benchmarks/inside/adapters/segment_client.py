@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def make(port: int, folder: str, *, compress: bool) -> Client:  # noqa: ARG001
+def make(port: int, folder: str, *, compress: bool) -> Client:
     """Make the client."""
     return Client("key", host=f"http://127.0.0.1:{port}", gzip=compress)
 
@@ -21,12 +21,12 @@ def recorder(client: Client) -> "Callable[[str, Mapping[str, object]], None]":
     return record
 
 
-def flush(client: Client, seconds: float) -> None:  # noqa: ARG001
+def flush(client: Client, seconds: float) -> None:
     """Wait for delivery, however long it takes."""
     client.flush()
 
 
-def close(client: Client, seconds: float) -> None:  # noqa: ARG001
+def close(client: Client, seconds: float) -> None:
     """Shut down, however long it takes."""
     client.shutdown()
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def make(port: int, folder: str, *, compress: bool) -> Tracker:  # noqa: ARG001
+def make(port: int, folder: str, *, compress: bool) -> Tracker:
     """Make the tracker; it cannot compress."""
     return Snowplow.create_tracker("benchmark", f"http://127.0.0.1:{port}")
 
@@ -22,7 +22,7 @@ def recorder(client: Tracker) -> "Callable[[str, Mapping[str, object]], None]":
     return record
 
 
-def flush(client: Tracker, seconds: float) -> None:  # noqa: ARG001
+def flush(client: Tracker, seconds: float) -> None:
     """Wait for delivery, however long it takes."""
     client.flush()
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def make(port: int, folder: str, *, compress: bool) -> StatsClient:  # noqa: ARG001
+def make(port: int, folder: str, *, compress: bool) -> StatsClient:
     """Make the client."""
     return StatsClient("127.0.0.1", port)
 
@@ -15,7 +15,7 @@ def make(port: int, folder: str, *, compress: bool) -> StatsClient:  # noqa: ARG
 def recorder(client: StatsClient) -> "Callable[[str, Mapping[str, object]], None]":
     """Return what counts one event; its dimensions cannot be said."""
 
-    def record(name: str, dimensions: "Mapping[str, object]") -> None:  # noqa: ARG001
+    def record(name: str, dimensions: "Mapping[str, object]") -> None:
         client.incr(name)
 
     return record
@@ -25,7 +25,7 @@ def flush(client: StatsClient, seconds: float) -> None:
     """Nothing waits."""
 
 
-def close(client: StatsClient, seconds: float) -> None:  # noqa: ARG001
+def close(client: StatsClient, seconds: float) -> None:
     """Close the socket."""
     client.close()
 
