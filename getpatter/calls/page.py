@@ -30,13 +30,14 @@ h1 { font-size: 1.25rem; margin: 0 0 .25rem; overflow-wrap: anywhere; }
 h2 { font-size: 1rem; margin: 2rem 0 .5rem; }
 dl { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; margin: .75rem 0 1.5rem; }
 dl div { display: flex; gap: .4rem; } dt { color: var(--dim); } dd { margin: 0; }
-.chart { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr 6rem; gap: 0 .75rem; }
+.chart { display: grid; grid-template-columns: fit-content(14rem) 1fr 6rem; gap: 0 .75rem; }
 .scale { position: relative; height: 1.5rem; border-bottom: 1px solid var(--line);
   color: var(--dim); font-size: 12px; }
 .scale span { position: absolute; transform: translateX(-50%); white-space: nowrap; }
 .scale span:first-child { transform: none; }
 .scale span:last-child { transform: translateX(-100%); }
-@media (max-width: 45rem) { .scale span:nth-child(even) { display: none; } }
+@media (max-width: 45rem) { .chart { grid-template-columns: fit-content(8rem) 1fr 5rem; }
+  .scale span:nth-child(even) { display: none; } }
 .track { position: relative; height: 1.6rem; border-bottom: 1px solid var(--line); }
 .name, .took { border-bottom: 1px solid var(--line); height: 1.6rem; white-space: nowrap;
   overflow: hidden; text-overflow: ellipsis; }
@@ -44,7 +45,9 @@ dl div { display: flex; gap: .4rem; } dt { color: var(--dim); } dd { margin: 0; 
 .bar { position: absolute; top: .3rem; height: 1rem; min-width: 2px; border-radius: 2px; }
 .bar.streams { opacity: .35; }
 .success { background: var(--success); } .failure { background: var(--failure); }
-.open { background: var(--open); } .other { background: var(--other); }
+.open { background: var(--open); }
+.present { background: var(--mark); } .bar.present { top: .7rem; height: .2rem; }
+.other { background: var(--other); }
 .mark { background: var(--mark); top: 0; height: 1.6rem; width: 2px; min-width: 2px; }
 .note { grid-column: 2 / 4; color: var(--failure); font-size: 12px; overflow-wrap: anywhere; }
 .legend { color: var(--dim); font-size: 12px; display: flex; flex-wrap: wrap; gap: 1rem;
@@ -63,6 +66,7 @@ _LEGEND = (
     ("failure", "failed"),
     ("open", "no end in this file"),
     ("other", "span of your own"),
+    ("present", "a participant is there"),
 )
 
 

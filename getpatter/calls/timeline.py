@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -66,7 +66,7 @@ class Timeline:
             self._in(colour, _title(event).ljust(28)),
             _took(event.data).rjust(10),
         ]
-        return " ".join([*words, said(event)]).rstrip()
+        return " ".join([*words, _said_briefly(event)]).rstrip()
 
     def _in(self, colour: str, text: str) -> str:
         if not self.is_coloured or not colour:
@@ -80,6 +80,12 @@ def said(event: Event) -> str:
     if event.turn_id is not None:
         fields = {"turn": event.turn_id, **fields}
     return " ".join(f"{printable(name)}={printable(value)}" for name, value in fields.items())
+
+
+def _said_briefly(event: Event) -> str:
+    """As `said`, but of a list only how much is in it: the streams of a participant fill a page."""
+    data = {k: len(v) if isinstance(v, list) else v for k, v in event.data.items()}
+    return said(replace(event, data=data))
 
 
 def _title(event: Event) -> str:

@@ -21,16 +21,21 @@ _FACTS = (
     *("direction", "engine", "provider", "carrier", "outcome", "error_code", "error_layer"),
     *("disconnect_reason", "leave_reason", "leave_cause", "message", "turns", "cost_usd"),
 )
+# A participant is there from the first of these to the first of those.
+_COMES = ("participant_joined", "participant_active", "participant_resumed")
+_GOES = ("participant_left", "connection_aborted")
+# The longest name that is shown whole: `peer_connection subscriber`.
+_NAME_CHARS = 26
 # What tells nothing new beside the bar.
-_NOTES = ("role", "retry_count", "failure_code", "reason", "join_reason")
+_NOTES = ("retry_count", "failure_code", "reason", "join_reason")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A bar: `begin` and `end` in ms from the begin of the call, `first` likewise or None.
 
-    `state` is `success`, `failure`, `open` (its end is not in the file), `mark` (a moment) or
-    `other`.
+    `state` is `success`, `failure`, `open` (its end is not in the file), `mark` (a moment),
+    `present` (a participant is there) or `other`.
     """
 
     name: str
@@ -62,6 +67,7 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
     origin = min(_begin_us(event) for event in ordered)
     rows: list[Row] = []
     open_stages: dict[object, Event] = {}
+    present: dict[str, Event] = {}
     facts: dict[str, object] = {}
     for event in ordered:
         if event.type == INITIATED:
@@ -69,6 +75,12 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
         elif event.type == COMPLETED:
             open_stages.pop(event.data.get("stage_id"), None)
             rows.append(_stage(event, origin))
+        elif event.type in _COMES:
+            present.setdefault(_participant(event), event)
+        elif event.type in _GOES:
+            rows.append(
+                _presence(present.pop(_participant(event), event), event.timestamp_us, origin)
+            )
         elif event.type in ("call.started", "call.ended"):
             facts |= event.data
         elif event.type in ("call.answered", "call.turn", "call.joining"):
@@ -77,10 +89,11 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
             rows.append(_span(event, origin))
     last = max(event.timestamp_us for event in ordered)
     rows += [
-        Row(printable(event.data.get("stage")), (event.timestamp_us - origin) / 1e3,
+        Row(_stage_name(event), (event.timestamp_us - origin) / 1e3,
             (last - origin) / 1e3, "open", turn=event.turn_id, note="no end in this file")
         for event in open_stages.values()
     ]  # fmt: skip
+    rows += [_presence(event, last, origin) for event in present.values()]
     rows.sort(key=lambda row: (row.begin, row.end))
     return Waterfall(
         session=ordered[0].session,
@@ -95,7 +108,7 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
 def render(drawn: Waterfall, columns: int) -> list[str]:
     """Return the waterfall as lines of at most `columns` characters, at least 60."""
     names = max([len(row.name) for row in drawn.rows] + [8])
-    names = min(names, 24)
+    names = min(names, _NAME_CHARS)
     width = max(20, max(60, columns) - names - 16)
     lines = [f"call {printable(drawn.session)}  {drawn.length:,.0f} ms"]
     facts = "  ".join(f"{name}={value}" for name, value in drawn.facts.items())
@@ -113,7 +126,9 @@ def render(drawn: Waterfall, columns: int) -> list[str]:
 def _bar(row: Row, length: float, width: int) -> str:
     begin = min(width - 1, int(row.begin / length * width))
     end = max(begin + 1, min(width, round(row.end / length * width)))
-    fill = {"success": "█", "failure": "▓", "open": "░", "mark": "│"}.get(row.state, "▒")
+    fill = {"success": "█", "failure": "▓", "open": "░", "mark": "│", "present": "─"}.get(
+        row.state, "▒"
+    )
     cells = [" "] * begin + [fill] * (1 if row.state == "mark" else end - begin)
     if row.first is not None and end - begin > 1:
         # Up to the first byte the latency, after it what streams.
@@ -128,7 +143,7 @@ def _stage(event: Event, origin: int) -> Row:
     first = _number(event.data.get("first_ms"))
     is_success = event.data.get("outcome") == "success"
     return Row(
-        printable(event.data.get("stage")),
+        _stage_name(event),
         begin,
         end,
         "success" if is_success else "failure",
@@ -136,6 +151,21 @@ def _stage(event: Event, origin: int) -> Row:
         event.turn_id,
         _note(event.data),
     )
+
+
+def _stage_name(event: Event) -> str:
+    """Return the stage, and of a connection whose it is: there may be two at a time."""
+    named = [event.data.get("stage"), event.data.get("role")]
+    return " ".join(printable(name) for name in named if name is not None)
+
+
+def _participant(event: Event) -> str:
+    return printable(event.data.get("participant"))
+
+
+def _presence(came: Event, until_us: int, origin: int) -> Row:
+    begin, end = (came.timestamp_us - origin) / 1e3, (until_us - origin) / 1e3
+    return Row(_participant(came), begin, end, "present")
 
 
 def _span(event: Event, origin: int) -> Row:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from getpatter import Call
+from getpatter import Call, Patter
 from getpatter.calls import Event, Hub, JsonLinesSink
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 LONG = 60.0
@@ -153,6 +154,52 @@ def test_show_draws_the_stages_of_a_call(file: Path) -> None:
     assert "failure_code=SFU_ERROR" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "\x1b" not in done.stdout
+
+
+@pytest.fixture
+def met(tmp_path: Path) -> Iterator[Path]:
+    """A call of two people, of whom one is still there at the end of the file."""
+    path = tmp_path / "met.jsonl"
+    phone = Patter(carrier="none", telemetry=False)
+    phone.diagnostics.attach(JsonLinesSink(path))
+    call = phone.call(direction="inbound", session="met")
+    for name in ("alice <b>", "bob"):
+        call.event("participant_joined", name)
+        call.event("participant_active", name)
+        call.sample(name, {"track": "mic", "direction": "up", "packets": 50})
+    call.reporter.ice("subscriber", "checking")
+    call.reporter.ice("subscriber", "connected")
+    call.event("participant_left", "alice <b>")
+    phone.service.flush(LONG)
+    phone.diagnostics.flush(LONG)
+    yield path
+    call.end()
+    phone.service.stop(LONG)
+    phone.diagnostics.close(LONG)
+
+
+def test_show_draws_who_was_there_and_whose_connection_it_was(met: Path, tmp_path: Path) -> None:
+    lines = calls("show", met).stdout.splitlines()
+    for name in ("alice <b>", "bob"):
+        (row,) = (line for line in lines if line.startswith(f"{name} "))
+        assert "─" in row
+        assert row.endswith(" ms")
+    assert any(line.startswith("peer_connection subscriber") and "█" in line for line in lines)
+    out = tmp_path / "met.html"
+    assert calls("show", met, "--html", out).returncode == 0
+    page = out.read_text(encoding="utf-8")
+    assert page.count('class="bar present"') == 2
+    assert "alice &lt;b&gt;" in page
+    assert "alice <b>" not in page
+
+
+def test_tail_says_of_streams_how_many_there_are(met: Path) -> None:
+    (line,) = (
+        line
+        for line in calls("tail", met, "--no-follow").stdout.splitlines()
+        if "participant_stats" in line and "participant=alice <b>" in line
+    )
+    assert line.endswith(" streams=1")
 
 
 def test_show_without_an_id_is_the_last_call(file: Path) -> None:

@@ -530,12 +530,13 @@ def test_ten_thousand_calls_leave_nothing_behind() -> None:
 
 
 def test_a_hub_that_nobody_holds_any_more_ends_its_thread() -> None:
+    before = set(threading.enumerate())
     hub = Hub(Collected())
     hub.emitter("x", hub.session()).emit("event", {})
     assert hub.flush(LONG)
     alive = weakref.ref(hub)
-    threads = [thread for thread in threading.enumerate() if thread.name == "getpatter-calls"]
-    assert threads
+    threads = set(threading.enumerate()) - before
+    assert [thread.name for thread in threads] == ["getpatter-calls"]
     del hub
     gc.collect()
     assert alive() is None
