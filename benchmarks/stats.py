@@ -1,7 +1,8 @@
 """What the statistics of calls cost: one sample, everything off, a thousand calls, calls that go.
 
     python benchmarks/stats.py           short: half a minute of load each way
-    python benchmarks/stats.py --long    three minutes of load each way
+    python benchmarks/stats.py --long    three minutes of load each way, and the calls that go once
+                                         more at the real pace: a quarter of an hour
 
 Nothing else should run meanwhile. The load is a sample a second of each of two tracks of three
 participants of a thousand calls of a host object, from threads and from asyncio, with a callback
@@ -26,6 +27,8 @@ THREADS = 4
 STEPS = 50
 COME_AND_GO = 10_000
 TIMED = 100_000
+# Three minutes for late samples, and the service's own half minute.
+REAPED_SECONDS = 260
 
 Calls = list[Call]
 
@@ -286,32 +289,51 @@ def come_and_go() -> None:
     print(f"  samples {told['sample']}")
 
 
-def leave_nothing() -> None:
-    """Print what calls of a host object that tell nothing of participants leave behind."""
+def leave_nothing(*, with_participants: bool) -> None:
+    """Print what calls of a host object leave behind: a worker is kept for three minutes, which
+    with participants pass twice.
+    """
     patter = host()
     patter.on("stats", ignore)
+    names = PARTICIPANTS if with_participants else ()
 
-    def batch(count: int) -> None:
+    def batch(count: int) -> float:
         for _ in range(count):
             with patter.call(direction="inbound") as call:
+                for participant in names:
+                    patiently(partial(call.event, "participant_active", participant))
+                    for track in TRACKS:
+                        call.sample(participant, sample_of(track, 1))
                 call.turn()
+        patter.service.flush(60)
+        begin = time.monotonic()
+        while patter.service.counts()["kept"] and time.monotonic() - begin < REAPED_SECONDS:
+            time.sleep(5.0)
         gc.collect()
+        return time.monotonic() - begin
 
     batch(1_000)
     objects, memory = len(gc.get_objects()), resident()
-    batch(COME_AND_GO)
-    print(f"{COME_AND_GO} calls of a host object, no participants")
-    print(f"  {len(gc.get_objects()) - objects:+} objects, {resident() - memory:+.1f} MiB held")
+    waited = batch(COME_AND_GO)
+    kept = patter.service.counts()["kept"]
+    print(f"{COME_AND_GO} calls of a host object, {len(names)} participants each")
+    print(
+        f"  {kept} kept {waited:.0f} s after the last, {len(gc.get_objects()) - objects:+} objects,"
+    )
+    print(f"  {resident() - memory:+.1f} MiB held; {patter.service.counts()}")
 
 
 def main() -> None:
     """Measure and print."""
-    seconds = 180 if "--long" in sys.argv[1:] else 30
+    is_long = "--long" in sys.argv[1:]
+    seconds = 180 if is_long else 30
     time_one()
     load("threads", from_threads, seconds)
     load("asyncio", from_tasks, seconds)
     come_and_go()
-    leave_nothing()
+    leave_nothing(with_participants=False)
+    if is_long:
+        leave_nothing(with_participants=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The events that every client is given: realistic, varied, and the same in each run.
+"""The events that every client is given: what one program says, varied, the same in each run.
 
 A pseudo-random walk over SHA-256 decides, so no two runs and no two clients differ in them. Every
 event has `carrier`, by which the sink counts it; a call's has `call_uid`, by which it is known.
@@ -9,12 +9,19 @@ from collections.abc import Callable
 
 Event = tuple[str, dict[str, object]]
 
-_CARRIERS = ("twilio", "twilio", "telnyx", "plivo")
-_ENGINES = (("realtime", "openai"), ("pipeline", "anthropic"), ("convai", "elevenlabs"))
-_AGES = ("lt_1h", "1h_1d", "1d_7d", "gt_7d")
+# One program has a few agents; what they are, and where it runs, does not change while it runs.
+_AGENTS: tuple[dict[str, object], ...] = (
+    {"engine": "realtime", "provider": "openai", "carrier": "twilio", "direction": "inbound"},
+    {"engine": "pipeline", "provider": "anthropic", "carrier": "twilio", "direction": "outbound"},
+    {"engine": "pipeline", "provider": "openai", "carrier": "telnyx", "direction": "inbound"},
+)
+_STACKS = (
+    {"stt_provider": "deepgram", "tts_provider": "elevenlabs", "llm_provider": "anthropic"},
+    {"stt_provider": "deepgram", "tts_provider": "cartesia", "llm_provider": "openai"},
+)
+_MODELS = ("openai-gpt-4o", "openai-gpt-4o-mini", "anthropic-other", "openai-other")
 _ENDS = ("hangup_remote", "hangup_remote", "hangup_local", "completed")
 _TURNS = ("1", "2_3", "4_6", "7_12", "13_plus")
-_MODELS = ("openai-gpt-4o", "openai-gpt-4o-mini", "anthropic-other", "google-other")
 
 
 def uid(number: int) -> str:
@@ -23,15 +30,8 @@ def uid(number: int) -> str:
 
 
 def _call(number: int, pick: bytes) -> dict[str, object]:
-    engine, provider = _ENGINES[pick[16] % 3]
-    return {
-        "engine": engine,
-        "provider": provider,
-        "carrier": _CARRIERS[pick[17] % 4],
-        "direction": "inbound" if pick[18] % 3 else "outbound",
-        "call_uid": uid(number),
-        "time_to_first_call_bucket": _AGES[pick[19] % 4],
-    }
+    agent = _AGENTS[pick[16] % 3]
+    return agent | {"call_uid": uid(number), "time_to_first_call_bucket": "1d_7d"}
 
 
 def _started(number: int, pick: bytes) -> Event:
@@ -39,14 +39,16 @@ def _started(number: int, pick: bytes) -> Event:
 
 
 def _completed(number: int, pick: bytes) -> Event:
+    seconds = 20 + pick[22] + pick[23]
     dimensions = _call(number, pick) | {
         "outcome": "completed",
         "error_layer": "none",
         "disconnect_reason": _ENDS[pick[20] % 4],
         "latency_ms": 500 + 4 * pick[21],
-        "duration_seconds": 20 + pick[22] + pick[23],
-        "cost_usd": (pick[24] * 256 + pick[25]) / 1e5,
-        "turn_count_bucket": _TURNS[pick[26] % 5],
+        "duration_seconds": seconds,
+        # Eight cents a minute, more or less.
+        "cost_usd": seconds * (100 + pick[24] % 64) / 1e5,
+        "turn_count_bucket": _TURNS[min(4, seconds // 100)],
         "stt_latency_ms": 80 + pick[27],
         "llm_ttft_ms": 200 + 2 * pick[28],
         "tts_first_byte_ms": 90 + pick[29],
@@ -63,25 +65,24 @@ def _completed(number: int, pick: bytes) -> Event:
 
 def _initialized(number: int, pick: bytes) -> Event:  # noqa: ARG001
     return "sdk_initialized", {
-        "carrier": _CARRIERS[pick[16] % 4],
+        "carrier": ("twilio", "telnyx")[pick[16] % 2],
         "tunnel": ("none", "static", "configured")[pick[17] % 3],
-        "invoked_by_agent": ("none", "none", "claude", "cursor")[pick[18] % 4],
-        "container": pick[19] % 2 == 0,
+        "invoked_by_agent": "none",
+        "container": True,
         "serverless": "none",
-        "cloud": ("none", "aws", "gcp", "fly")[pick[20] % 4],
-        "package_manager": ("pip", "uv", "poetry")[pick[21] % 3],
-        "days_since_install_bucket": ("0", "1_7", "8_30", "30_plus")[pick[22] % 4],
+        "cloud": "aws",
+        "package_manager": "uv",
+        "days_since_install_bucket": "1_7",
     }
 
 
 def _feature(number: int, pick: bytes) -> Event:  # noqa: ARG001
+    agent = _AGENTS[pick[16] % 3]
     return "feature_used", {
-        "engine": "pipeline",
-        "provider": ("openai", "anthropic", "google")[pick[16] % 3],
-        "carrier": _CARRIERS[pick[17] % 4],
-        "stt_provider": ("deepgram", "whisper", "assemblyai")[pick[18] % 3],
-        "tts_provider": ("elevenlabs", "cartesia", "openai")[pick[19] % 3],
-        "llm_provider": ("openai", "anthropic", "google")[pick[20] % 3],
+        "engine": agent["engine"],
+        "provider": agent["provider"],
+        "carrier": agent["carrier"],
+        **_STACKS[pick[18] % 2],
         "llm_model": _MODELS[pick[21] % 4],
     }
 

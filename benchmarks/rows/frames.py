@@ -21,8 +21,9 @@ def measure(bench: Bench) -> Row:
     nothing = shown["missed"].get(NONE, Value(None)).number
     return Row(
         "beside a 20 ms frame loop, 200 events/s",
-        f"{seconds} s, median of {bench.scale.frame_rounds} runs; the loop's own work is included, "
-        "and is all there is in the row of no client.",
+        f"{seconds} s after the first two, in which frames are counted but no processor time; "
+        f"median of {bench.scale.frame_rounds} runs. The loop's own work is included, and is all "
+        "there is in the row of no client.",
         [
             Figure("processor time", "ms/s", "≤ 35", shown["cpu"]),
             Figure("missed frames", "", f"≤ {nothing or 0:.0f}", shown["missed"], 0),
