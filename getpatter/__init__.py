@@ -3,10 +3,9 @@
 Importing has no effect and loads no third-party package: the public names load on first use.
 """
 
-from getpatter._version import __version__
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from getpatter._version import __version__
     from getpatter.call import Call
     from getpatter.errors import ConfigurationError
     from getpatter.patter import Patter
@@ -17,6 +16,7 @@ _HOMES = {
     "Call": "getpatter.call",
     "ConfigurationError": "getpatter.errors",
     "Patter": "getpatter.patter",
+    "__version__": "getpatter._version",
 }
 
 

@@ -16,7 +16,7 @@ from getpatter.errors import ConfigurationError
 from getpatter.telemetry import env
 from getpatter.telemetry.call_metrics import count_bucket, engine_of, server_bucket
 from getpatter.telemetry.client import TelemetryClient
-from getpatter.telemetry.events import DIMENSION_VALUES, assemble
+from getpatter.telemetry.events import DIMENSION_VALUES, coerced
 from getpatter.telemetry.install_id import new_id
 from getpatter.telemetry.stack import stack_dimensions
 from getpatter.telemetry.startup import record_startup
@@ -265,7 +265,7 @@ class Patter:
 
     def _record_once(self, name: str, dimensions: "dict[str, object]") -> None:
         # What looks the same in the data is the same shape.
-        shape = repr(assemble(name, dimensions, {}))
+        shape = repr(coerced(name, dimensions))
         if shape not in self._shapes:
             self._shapes.add(shape)
             self._telemetry.record(name, **dimensions)

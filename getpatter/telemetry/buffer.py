@@ -45,9 +45,11 @@ class Buffer:
         records = self._records
         records.append(record)
         waiting = len(records)
-        while waiting > self._capacity:
+        return waiting if waiting <= self._capacity else self._make_room()
+
+    def _make_room(self) -> int:
+        while (waiting := len(self._records)) > self._capacity:
             self.lose("queue_full", 1)
-            waiting = len(records)
         return waiting
 
     def take(self, limit: int) -> list[_Record]:

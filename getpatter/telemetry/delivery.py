@@ -5,10 +5,8 @@ or wait; what came of it is told with `answered` and `stored`. One request is in
 Every event that is given up is named with its reason.
 """
 
-import hashlib
 import math
 import re
-from datetime import datetime, timezone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,6 +173,8 @@ def is_final(status: int | None) -> bool:
 
 def part_key(key: str, part: int) -> str:
     """Return the key of part `part` (from 0) of the batch `key`: 32 hex of SHA-256."""
+    import hashlib  # takes longer to load than all of this, and few batches have parts
+
     return hashlib.sha256(f"{key}:{part}".encode()).hexdigest()[:32]
 
 
@@ -203,6 +203,8 @@ def _http_date(text: str) -> float | None:
     day, year, hour, minute, second = map(
         int, found.group("day", "year", "hour", "minute", "second")
     )
+    from datetime import datetime, timezone  # few collectors name a day
+
     try:
         return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc).timestamp()
     except ValueError:
@@ -232,6 +234,16 @@ class Delivery:
         """Whether a request is."""
         return self._in_flight is not None
 
+    @property
+    def has_next(self) -> bool:
+        """Whether a batch waits behind the one in flight, or to be tried again."""
+        return bool(self._pending)
+
+    @property
+    def cannot_store(self) -> bool:
+        """Whether a batch waits in memory because it could not be stored."""
+        return any(batch.place is None and batch.store_at == math.inf for batch in self._pending)
+
     def batches(self) -> list[Batch]:
         """Return what is under way, the one in flight first."""
         return [*([] if self._in_flight is None else [self._in_flight]), *self._pending]
@@ -251,7 +263,14 @@ class Delivery:
     def next(self, now: float) -> Send | Store | Wait:
         """Return what to do now."""
         batches = self.batches()
-        due = [batch for batch in batches if batch.place is None and batch.store_at <= now]
+        # One batch waits in memory behind the one in flight; what comes after it, on disk.
+        queued = self._pending[1:]
+        due = [
+            batch
+            for batch in batches
+            if batch.place is None
+            and (batch.store_at <= now or (batch in queued and batch.store_at < math.inf))
+        ]
         if due:
             return Store(due)
         times = [batch.store_at for batch in batches if batch.place is None]

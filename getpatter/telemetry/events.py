@@ -66,7 +66,28 @@ _TOKENS: "dict[str, Callable[[object], object]]" = {
     **dict.fromkeys(
         ("stt_model", "tts_model", "llm_model"), lambda token: stack.public_token(str(token))
     ),
-    "previous_sdk_version": lambda token: schema.coerce("sdk_version", token),
+    "previous_sdk_version": schema.COERCERS["sdk_version"],
+}
+
+
+def _coercer(dimension: str) -> "Callable[[object], object]":
+    """Return what makes a recorded value one that may stand in `dimension`, or `REFUSED`."""
+    coerce, narrow = schema.COERCERS[dimension], _TOKENS.get(dimension)
+    if narrow is None:
+        return coerce
+
+    def both(value: object) -> object:
+        token = coerce(value)
+        return token if token is schema.REFUSED else narrow(token)
+
+    return both
+
+
+# Event → each dimension that may be recorded with it, and its coercer. The probability with which
+# an event was kept is the gate's to say.
+_COERCERS = {
+    name: {dimension: _coercer(dimension) for dimension in names if dimension != "sample_rate"}
+    for name, names in DIMENSIONS.items()
 }
 # Events that say how old the install was when the call began.
 _CALLS = frozenset({EVENT_CALL_STARTED, EVENT_CALL_COMPLETED})
@@ -109,11 +130,11 @@ def _machine(environ: "Mapping[str, str]") -> str:
     return os.uname().machine
 
 
-def assemble(
-    name: str, dimensions: "Mapping[str, object]", common: "Mapping[str, object]"
-) -> "tuple[dict[str, object], int]":
-    """Return the event and how many of its dimensions were refused. `name` is a known one."""
-    allowed = ALLOWED_DIMENSIONS[name]
+def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, object], int]":
+    """Return the dimensions as they may stand in an event `name`, which is a known one, and how
+    many were refused.
+    """
+    coercers = _COERCERS[name]
     kept: dict[str, object] = {}
     refused = 0
     for given, value in dimensions.items():
@@ -121,16 +142,26 @@ def assemble(
             continue
         # A name of a type of its own (StrEnum, or anything hostile) counts by its characters.
         dimension = given if type(given) is str else str.__str__(given)
-        # The probability with which an event was kept is the gate's to say.
-        usable = dimension in allowed and dimension != "sample_rate"
-        coerced: object = schema.coerce(dimension, value) if usable else schema.REFUSED
-        if dimension in _TOKENS and coerced is not schema.REFUSED:
-            coerced = _TOKENS[dimension](coerced)
-        if coerced is schema.REFUSED:
+        coercer = coercers.get(dimension)
+        fit = schema.REFUSED if coercer is None else coercer(value)
+        if fit is schema.REFUSED:
             refused += 1
         else:
-            kept[dimension] = coerced
-    return {"event": name, **common, **dict(sorted(kept.items()))}, refused
+            kept[dimension] = fit
+    return kept, refused
+
+
+def _flat(
+    name: str, common: "Mapping[str, object]", own: "Mapping[str, object]"
+) -> "dict[str, object]":
+    """Return the event as it leaves, its fields in the order of the schema: the caller's order
+    would tell programs apart, and what varies most stands last, which compresses best.
+    """
+    event = {"event": name, **common}
+    for dimension in DIMENSIONS[name]:
+        if dimension in own:
+            event[dimension] = own[dimension]
+    return event
 
 
 def build_event(
@@ -144,7 +175,7 @@ def build_event(
         message = "unknown event; one of: " + ", ".join(EVENT_NAMES)
         raise ValueError(message)
     common = common_fields(sdk_version, install_id(), env.process_environment())
-    return assemble(name, dimensions or {}, common)[0]
+    return _flat(name, common, coerced(name, dimensions or {})[0])
 
 
 def encode(events: "Iterable[Mapping[str, object]]") -> bytes:
@@ -160,7 +191,7 @@ class Builder:
     shown: what came later is withheld. Whoever may send asks for that before it builds.
     """
 
-    __slots__ = ("_age", "_asked", "_common", "_losses", "gate", "shown")
+    __slots__ = ("_age", "_asked", "_common", "_is_flawed", "_losses", "gate", "shown")
 
     def __init__(
         self,
@@ -172,6 +203,8 @@ class Builder:
         asked: float,
     ) -> None:
         self._common = common
+        # Judged once: whatever is wrong with these is wrong with every event, and none leaves.
+        self._is_flawed = schema.check({"event": EVENT_CALL_STARTED, **common}) is not None
         self.gate = gate
         self._losses = losses
         self._age = age
@@ -186,24 +219,31 @@ class Builder:
         if name not in ALLOWED_DIMENSIONS:
             self._losses.count(name, "unknown_event")
             return None
-        event, refused = assemble(name, dimensions, self._common)
+        own, refused = coerced(name, dimensions)
         if refused:
             self._losses.count(name, "bad_dimension", refused)
-        if name in _CALLS and "time_to_first_call_bucket" not in event:
-            event["time_to_first_call_bucket"] = self._age_at_start(event, at)
-        rate = self.gate.decide(name, event)
+        if name in _CALLS and "time_to_first_call_bucket" not in own:
+            own["time_to_first_call_bucket"] = self._age_at_start(own, at)
+        rate = self.gate.decide(name, own)
         if rate is None:
             self._losses.count(name, "sampled_out")
             return None
         if rate < 1:
-            event["sample_rate"] = rate
-        if self.shown < SCHEMA_VERSION:
-            reason = disclosure.withhold(event, self.shown)
-            if reason is not None:
-                # The report does not name an event that is withheld: that would tell of it.
-                self._losses.count("" if reason == "unknown_event" else name, reason)
-                return None
+            own["sample_rate"] = rate
         # The last word before an event may leave; nothing above should ever make it say no.
+        if self._is_flawed or schema.check_dimensions(name, own) is not None:
+            self._losses.count(name, "internal_error")
+            return None
+        event = _flat(name, self._common, own)
+        return event if self.shown >= SCHEMA_VERSION else self._withheld(name, event)
+
+    def _withheld(self, name: str, event: "dict[str, object]") -> "dict[str, object] | None":
+        """Return what may leave of an event where only an earlier version's notice was shown."""
+        reason = disclosure.withhold(event, self.shown)
+        if reason is not None:
+            # The report does not name an event that is withheld: that would tell of it.
+            self._losses.count("" if reason == "unknown_event" else name, reason)
+            return None
         if schema.check(event) is not None:
             self._losses.count(name, "internal_error")
             return None

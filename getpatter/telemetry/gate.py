@@ -4,8 +4,6 @@ The decision depends on the run id and the rate alone, so that every client, in 
 decides alike; what must never be thinned out is never sampled and carries no rate.
 """
 
-import hashlib
-
 from getpatter.telemetry._tables import NEVER_SAMPLED_OUTCOMES
 
 TYPE_CHECKING = False
@@ -17,6 +15,8 @@ __all__ = ["Gate", "is_sampleable", "ratio"]
 
 def ratio(run_id: str) -> float:
     """Return where in [0, 1] the run lies: the first 8 hex digits of SHA-256(run id), scaled."""
+    import hashlib  # takes longer to load than all else here, and few runs are sampled
+
     return int(hashlib.sha256(run_id.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
 
 

@@ -149,27 +149,24 @@ def _add(path: str, line: bytes) -> bool:
 
 def _rewrite(directory: str, path: str, line: bytes) -> None:
     """Put `line` behind the newest lines that leave room for it, the file whole at any time."""
-    lines = _content(path).splitlines(keepends=True)
-    room = _KEPT - len(line)
-    kept: list[bytes] = []
-    for older in reversed(lines):
-        room -= len(older)
-        if room < 0:
-            break
-        if older.endswith(b"\n"):
-            kept.append(older)
-    content = b"".join([*reversed(kept), line])
-    with _files.Temporary(directory, content) as temporary:
+    room = max(0, _KEPT - len(line))
+    content = _content(path, room + 1)
+    # From the first line that is there whole, to the last: a torn one goes.
+    start, end = content.find(b"\n") + 1, content.rfind(b"\n") + 1
+    if len(content) <= room:
+        start = 0
+    with _files.Temporary(directory, content[start:end] + line) as temporary:
         os.replace(temporary, path)
 
 
-def _content(path: str) -> bytes:
+def _content(path: str, limit: int = LIMIT) -> bytes:
+    """Return the end of the ledger, at most `limit` bytes. Raises OSError."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with open(os.open(path, flags), "rb") as file:
         _check_ours(os.fstat(file.fileno()))
         # What is longer was not written by us; its end is the newest part.
-        file.seek(max(0, os.fstat(file.fileno()).st_size - LIMIT))
-        return file.read(LIMIT)
+        file.seek(max(0, os.fstat(file.fileno()).st_size - limit))
+        return file.read(limit)
 
 
 def _check_ours(found: os.stat_result) -> None:

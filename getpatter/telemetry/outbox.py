@@ -8,8 +8,6 @@ worker's.
 import os
 from collections import deque
 
-from getpatter.telemetry._observer import Observed
-from getpatter.telemetry.courier import Courier
 from getpatter.telemetry.delivery import (
     BATCH_EVENTS,
     STORE_SECONDS,
@@ -27,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
 
+    from getpatter.telemetry._observer import Observed
     from getpatter.telemetry.buffer import Buffer
-    from getpatter.telemetry.courier import Transport
+    from getpatter.telemetry.courier import Courier, Transport
     from getpatter.telemetry.delivery import Drop, Report
     from getpatter.telemetry.losses import Losses
     from getpatter.telemetry.spool import Spool
@@ -65,6 +64,9 @@ _LINGER = 0.5
 _URGENT_LINGER = 0.1
 # Between two requests that do not carry a full batch.
 _GAP = 1.0
+# So many records do not wait for an answer: the buffer holds 1,000, and needs room for those that
+# come while some are put on disk.
+_MANY = 800
 # How soon a courier is looked after that is left to its last request.
 _NOTICE = 1.0
 # Longer than any pause between tries. A collector that is to be left alone for longer is asked at
@@ -81,20 +83,18 @@ class Outbox:
         buffer: "Buffer",
         losses: "Losses",
         *,
-        open_transport: "Callable[[], Transport]",
-        ring: "Callable[[], None]",
-        observed: Observed | None = None,
+        open_courier: "Callable[[], Courier]",
+        observed: "Observed",
     ) -> None:
         self.delivery = Delivery()
-        self._observed = observed or Observed()
+        self._observed = observed
         #: Why this run may send no more; None while it may.
         self.stopped: str | None = None
         self._route = route
         self._buffer = buffer
         self._losses = losses
-        self._open_transport = open_transport
-        self._ring = ring
-        self._courier = Courier(open_transport, ring)
+        self._open_courier = open_courier
+        self._courier: Courier | None = None
         self._stuck: Courier | None = None
         self._for_others = 0
         self._sent_at = float("-inf")
@@ -146,25 +146,20 @@ class Outbox:
 
         `here`: make requests on this thread, each within so many seconds.
         """
-        answer = self._courier.take()
+        courier = self._courier
+        answer = None if courier is None else courier.take()
         if answer is not None:
             self._answered(answer, now)
             return 0.0
-        if self._in_flight is not None and self._courier.is_overdue(now):
-            self._leave_courier()
+        if self._in_flight is not None and courier is not None and courier.is_overdue(now):
+            self._leave(courier)
             self._answered(Answer(None), now)
             return 0.0
         if self.stopped is not None:
             self.give_up(self.stopped)
             # What was sent before is still answered, or not: then the courier is left to it.
             return _NOTICE if self.delivery.is_in_flight else None
-        pauses = []
-        if len(self._buffer):
-            due = self._due(now, urgent=urgent, flushing=flushing)
-            if due is not None and due <= 0:
-                self._close_batch(now)
-                return 0.0
-            pauses.append(due)
+        # What is closed already comes first: there is never more of it than has to be.
         action = self.delivery.next(now)
         if isinstance(action, Store):
             self._store(action.batches, now)
@@ -172,7 +167,13 @@ class Outbox:
         if isinstance(action, Send):
             self._send(action.batch, now, here)
             return 0.0
-        pauses.append(action.seconds)
+        pauses = [action.seconds]
+        if len(self._buffer):
+            due = self._due(now, urgent=urgent, flushing=flushing)
+            if due is not None and due <= 0:
+                self._close_batch(now)
+                return 0.0
+            pauses.append(due)
         if self.delivery.is_empty and (self._places or self._adopted):
             pause = self.delivery.wait(now)
             if pause == 0 and self._may_ask():
@@ -203,9 +204,16 @@ class Outbox:
             linger = _URGENT_LINGER if urgent else _LINGER
             at = oldest + linger
             return (at if urgent else max(at, self._sent_at + _GAP)) - now
-        if self._route.spool is None:
+        return self._due_without_answer(oldest, now, is_full=is_full)
+
+    def _due_without_answer(self, oldest: float, now: float, *, is_full: bool) -> float | None:
+        """Return the same where the collector cannot be asked now."""
+        if self._route.spool is None or self.delivery.cannot_store:
             return None  # it waits in memory, where the oldest gives way
-        return 0.0 if is_full else oldest + STORE_SECONDS - now
+        is_next = is_full and not self.delivery.has_next
+        if is_next or len(self._buffer) >= _MANY:
+            return 0.0
+        return oldest + STORE_SECONDS - now
 
     def _close_batch(self, now: float) -> None:
         """Take up to a batch of records and build their events."""
@@ -315,13 +323,19 @@ class Outbox:
         if self._route.spool is not None:
             self._route.spool.sent = batch.place
         if self._route.is_local:
-            self._answered(self._open_transport().send(batch, now), now)
+            self._answered(self._carrier().carry_here(batch, 0.0), now)  # no time bounds printing
         elif here is None:
-            self._courier.carry(batch)
+            self._carrier().carry(batch)
         elif self._route.needs_name:
             self._answered(Answer(None), now)  # nothing could put an end to a look-up here
         else:
-            self._answered(self._courier.carry_here(batch, here), now)
+            self._answered(self._carrier().carry_here(batch, here), now)
+
+    def _carrier(self) -> "Courier":
+        """Return the courier; make it if there is none: a run that only stores never needs it."""
+        if self._courier is None:
+            self._courier = self._open_courier()
+        return self._courier
 
     def _answered(self, answer: Answer, now: float) -> None:
         batch, self._in_flight = self._in_flight, None
@@ -363,11 +377,10 @@ class Outbox:
         spool.remove(place)
         spool.sent = None
 
-    def _leave_courier(self) -> None:
+    def _leave(self, courier: "Courier") -> None:
         """Leave a courier to its request that does not end; no other is made until it does."""
-        self._stuck = self._courier
-        self._stuck.end()
-        self._courier = Courier(self._open_transport, self._ring)
+        self._stuck, self._courier = courier, None
+        courier.end()
 
     # the end
 
@@ -416,8 +429,9 @@ class Outbox:
 
     def disconnect(self, seconds: float = 0.0) -> None:
         """Close the connection and give back the claims on what is not ours; all can go on."""
-        self._courier.end(seconds)
-        self._courier = Courier(self._open_transport, self._ring)
+        if self._courier is not None:
+            self._courier.end(seconds)
+            self._courier = None
         if self._adopted is not None:
             self._adopted = None
             if self._route.spool is not None:

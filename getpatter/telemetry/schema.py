@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from typing import Final
 
     _Rule = Callable[[object], str | None]
-    _Coercer = Callable[[object], "str | int | float | bool | Refused"]
+    Coercer = Callable[[object], "str | int | float | bool | Refused"]
 
-__all__ = ["REFUSED", "Refused", "check", "coerce"]
+__all__ = ["COERCERS", "REFUSED", "Refused", "check", "check_dimensions", "coerce"]
 
 _FALLBACK = "other"
 _DECIMALS = {"cost_usd": 4}  # a hundredth of a cent: what a turn of a cheap model costs
@@ -54,11 +54,11 @@ def coerce(field: str, value: object) -> str | int | float | bool | Refused:
     result is always a plain `str`, `int`, `float` or `bool`. Absent (None) is up to the caller.
     Never raises.
     """
-    coercer = _COERCERS.get(field)
+    coercer = COERCERS.get(field)
     return REFUSED if coercer is None else coercer(value)
 
 
-def check(event: object) -> tuple[str, str] | None:  # noqa: PLR0911 - one for each keyword
+def check(event: object) -> tuple[str, str] | None:
     """Return where and why the schema refuses an event, or None if it accepts it.
 
     The first violation, as a JSON pointer and the keyword of the schema: `("/carrier", "enum")`.
@@ -74,15 +74,26 @@ def check(event: object) -> tuple[str, str] | None:  # noqa: PLR0911 - one for e
         return "/event", "enum"
     if not event.keys() >= _REQUIRED:
         return "", "required"
-    # In the order of the event: whether it is valid does not depend on it.
-    rules = _FIELDS[name]
-    for field, value in event.items():
+    return _check_fields(event, _FIELDS[name])
+
+
+def check_dimensions(name: str, dimensions: dict[str, object]) -> tuple[str, str] | None:
+    """Return what `check` would of an event whose common fields are valid. `name` is a known one.
+
+    The common fields of a run are the same in each of its events: judged once, they are not again.
+    """
+    return _check_fields(dimensions, _OWN_FIELDS[name])
+
+
+def _check_fields(fields: dict[str, object], rules: dict[str, _Rule]) -> tuple[str, str] | None:
+    # In the order they come in: whether they are valid does not depend on it.
+    for field, value in fields.items():
         rule = rules.get(field)
         if rule is None or rule(value):
-            return _first_violation(event, rules)
-    if "sample_rate" in event and (
-        event.get("outcome") in NEVER_SAMPLED_OUTCOMES
-        or any(field in event for field in NEVER_SAMPLED_FIELDS)
+            return _first_violation(fields, rules)
+    if "sample_rate" in fields and (
+        fields.get("outcome") in NEVER_SAMPLED_OUTCOMES
+        or any(field in fields for field in NEVER_SAMPLED_FIELDS)
     ):
         return "/sample_rate", "not"
     return None
@@ -190,13 +201,17 @@ _FIELDS: dict[str, dict[str, _Rule]] = {
     name: {field: _RULES[field] for field in (*COMMON_FIELDS, *dimensions)}
     for name, dimensions in DIMENSIONS.items()
 }
+# The same without the common ones.
+_OWN_FIELDS: dict[str, dict[str, _Rule]] = {
+    name: {field: _RULES[field] for field in dimensions} for name, dimensions in DIMENSIONS.items()
+}
 
 
 # A coercer returns a recorded value as it may stand in its field. Each begins with what a value
 # mostly is, and only otherwise asks what it is at heart.
 
 
-def _enum_coercer(values: frozenset[str]) -> _Coercer:
+def _enum_coercer(values: frozenset[str]) -> Coercer:
     otherwise = _FALLBACK if _FALLBACK in values else REFUSED
 
     def coercer(value: object) -> str | Refused:
@@ -208,7 +223,7 @@ def _enum_coercer(values: frozenset[str]) -> _Coercer:
     return coercer
 
 
-def _whole_coercer(low: int, high: int) -> _Coercer:
+def _whole_coercer(low: int, high: int) -> Coercer:
     def coercer(value: object) -> int | Refused:
         if type(value) is int and low <= value <= high:
             return value
@@ -221,7 +236,7 @@ def _whole_coercer(low: int, high: int) -> _Coercer:
     return coercer
 
 
-def _plain_coercer(rule: _Rule) -> _Coercer:
+def _plain_coercer(rule: _Rule) -> Coercer:
     def coercer(value: object) -> str | int | float | bool | Refused:
         plain = _plain(value)
         return REFUSED if plain is None or rule(plain) else plain
@@ -229,7 +244,7 @@ def _plain_coercer(rule: _Rule) -> _Coercer:
     return coercer
 
 
-def _number_coercer(rule: _Rule, decimals: int | None) -> _Coercer:
+def _number_coercer(rule: _Rule, decimals: int | None) -> Coercer:
     def coercer(value: object) -> str | int | float | bool | Refused:
         plain = _plain(value)
         if plain is None or rule(plain):
@@ -240,7 +255,8 @@ def _number_coercer(rule: _Rule, decimals: int | None) -> _Coercer:
     return coercer
 
 
-_COERCERS: dict[str, _Coercer] = {
+#: Field → what `coerce` does with a value of it.
+COERCERS: dict[str, Coercer] = {
     **{field: _plain_coercer(rule) for field, rule in _RULES.items()},
     **{field: _number_coercer(_RULES[field], _DECIMALS.get(field)) for field in NUMBERS},
     **{field: _enum_coercer(values) for field, values in ENUMS.items()},

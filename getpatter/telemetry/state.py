@@ -12,7 +12,6 @@ import sys
 import time
 
 from getpatter.telemetry import _files
-from getpatter.telemetry._changes import OLDEST
 from getpatter.telemetry._tables import SCHEMA_VERSION
 
 TYPE_CHECKING = False
@@ -355,6 +354,8 @@ class State:
         """
         if not self.is_notice_shown():
             return None
+        from getpatter.telemetry._changes import OLDEST  # whoever starts does not ask
+
         content = _files.read(self._path(NOTICE)) or b""
         # Three digits are more versions than there will be; a longer number is damage.
         is_version = content.isdigit() and len(content) <= 3

@@ -4,7 +4,6 @@ Sends what the contract names and nothing else: no cookies, no credentials, no r
 are not followed. Whatever goes wrong is an answer, not an exception. Owned by the worker.
 """
 
-import gzip
 import ipaddress
 import json
 import sys
@@ -104,13 +103,20 @@ def _is_loopback(host: str) -> bool:
 
 
 class HttpTransport:
-    """Sends batches to one endpoint over one kept-alive connection; loads `requests` to be made."""
+    """Sends batches to one endpoint over one kept-alive connection; loads `requests` to be made.
 
-    __slots__ = ("_adapter", "_gzip", "_session", "_url")
+    What the environment says of proxies and CAs is read then, once a connection: reading it costs
+    as much as a request.
+    """
+
+    __slots__ = ("_adapter", "_gzip", "_request", "_session", "_settings")
 
     def __init__(self, url: str) -> None:
-        self._url = url
         self._session, self._adapter = _session()
+        self._settings = self._session.merge_environment_settings(
+            url, proxies={}, stream=True, verify=None, cert=None
+        )
+        self._request = _request(self._session, url)
         self._gzip = False
 
     def send(self, batch: Batch, now: float, timeout: float = SECONDS) -> Answer:
@@ -118,21 +124,17 @@ class HttpTransport:
         body = batch.body = batch.body or encode(batch.events)
         headers = _headers(batch, now)
         if self._gzip:
-            # Level 6 is a tenth smaller than 1 and costs a third of encoding. No time stamp in
-            # the archive: it would say when.
-            body = gzip.compress(body, 6, mtime=0)
+            body = _gzip(body)
             headers["Content-Encoding"] = "gzip"
+        request = self._request.copy()
+        request.headers.update(headers)
+        request.prepare_body(body, files=None)
         seconds = min(timeout, SECONDS)
         until = time.monotonic() + seconds
         self._adapter.give(seconds)
         try:
-            with self._session.post(
-                self._url,
-                data=body,
-                headers=headers,
-                timeout=seconds,
-                allow_redirects=False,
-                stream=True,
+            with self._session.send(
+                request, timeout=seconds, allow_redirects=False, **self._settings
             ) as response:
                 content = _read(response, until)
                 self._gzip = _takes_gzip(response.headers.get("Accept-Encoding", ""))
@@ -154,6 +156,23 @@ class HttpTransport:
             for key in manager.pools.keys():  # noqa: SIM118 - it is no dict
                 manager.pools[key].close()
         self._session.close()
+
+
+def _request(session: "requests.Session", url: str) -> "requests.PreparedRequest":
+    """Return what is the same in every request of a session to that URL."""
+    import requests
+
+    return session.prepare_request(requests.Request("POST", url))
+
+
+def _gzip(body: bytes) -> bytes:
+    """Return the body as a gzip archive, without a time stamp, which would say when."""
+    import zlib  # only who is told that the collector takes it
+
+    # Level 6 is a fifth smaller than 1 for twice its time; 9 takes off 3 % more for half as much
+    # again. `Z_FILTERED` passes over the short repeats that random digits are full of.
+    archive = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS, 9, zlib.Z_FILTERED)
+    return archive.compress(body) + archive.flush()
 
 
 def _headers(batch: Batch, now: float) -> dict[str, str]:

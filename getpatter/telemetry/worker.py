@@ -9,7 +9,6 @@ import threading
 import time
 
 from getpatter.telemetry import _hooks
-from getpatter.telemetry._observer import Observed
 from getpatter.telemetry._tables import EVENT_NAMES
 from getpatter.telemetry.buffer import Buffer
 from getpatter.telemetry.losses import Losses
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from getpatter.telemetry._observer import Observer
-    from getpatter.telemetry.courier import Transport
+    from getpatter.telemetry.courier import Courier, Transport
     from getpatter.telemetry.outbox import Outbox, Route
 
 __all__ = ["EXIT_SECONDS", "Worker"]
@@ -61,7 +60,7 @@ class Worker:
 
     `open_route` is called once, on the worker, before the first send. `_io` is held by whoever
     does a step: the thread, or a `flush` where no thread can run. `environ` says how to exit;
-    `burst` and `per_second` are the rate limit; `observer` is told how it fares, see `Observed`.
+    `burst` and `per_second` are the rate limit; `observer` is told how it fares, see `_observer`.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class Worker:
         *,
         observer: "Observer | None" = None,
     ) -> None:
-        self._observed = Observed(observer)
+        self._observer = observer
         # What was asked for not to be collected any more, also by the children of a fork.
         self._without: frozenset[str] = frozenset()
         self._lower_rate: float | None = None
@@ -250,6 +249,8 @@ class Worker:
     # the worker's side
 
     def _run(self) -> None:
+        # Whoever started the thread rings next, and goes on with the host's work first.
+        self._bell.acquire(timeout=_IDLE_SECONDS)
         while True:
             with self._io:
                 pause = self._step(time.monotonic())
@@ -335,22 +336,28 @@ class Worker:
         """Return the outbox; make it if there is none, which loads what only sending needs."""
         if self._outbox is None:
             with self._loading:
+                from getpatter.telemetry._observer import Observed
                 from getpatter.telemetry.outbox import Outbox
 
+                observed = Observed(self._observer)
                 route = self._open_route(self.losses)
                 self._outbox = Outbox(
                     route,
                     self.buffer,
                     self.losses,
-                    open_transport=lambda: self._load_transport(route),
-                    ring=self._ring,
-                    observed=self._observed,
+                    open_courier=lambda: self._load_courier(route),
+                    observed=observed,
                 )
                 if self._lower_rate is not None:
                     route.lower_rate(self._lower_rate)
-            if self._observed.is_asked:
-                self._observed.tell(*route.standing)
+            if observed.is_asked:
+                observed.tell(*route.standing)
         return self._outbox
+
+    def _load_courier(self, route: "Route") -> "Courier":
+        with self._loading:
+            from getpatter.telemetry.courier import Courier
+        return Courier(lambda: self._load_transport(route), self._ring)
 
     def _load_transport(self, route: "Route") -> "Transport":
         with self._loading:

@@ -416,6 +416,31 @@ def test_a_collector_that_is_down_loses_nothing(tmp_path: Path) -> None:
         assert client.stats()["lost"] == {"cli_command": {"shutdown": 1}}
 
 
+@pytest.mark.parametrize("can_store", [True, False], ids=["disk", "no disk"])
+def test_a_collector_that_is_down_fills_no_memory(tmp_path: Path, *, can_store: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    endpoint = f"http://127.0.0.1:{port}/v1/ingest"
+    environ = environment(tmp_path, endpoint)
+    if not can_store:
+        (Path(environ["PATTER_TELEMETRY_STATE_DIR"]) / "spool").write_text("not a directory")
+    client = TelemetryClient(sdk_version="1.2.3", environ=environ, rate_limit=(10_000, 0))
+    with closing(client):
+        client.record("agent_configured", builtin_tool_count=0)
+        client.flush(5)  # from here on the collector is known to be down
+        most = 0
+        for number in range(1, 6_000):
+            client.record("agent_configured", builtin_tool_count=number % 1_000)
+            if number % 50 == 0:
+                client.flush(0.01)
+            waiting = client.stats()["waiting"]
+            assert isinstance(waiting, int)
+            most = max(most, waiting)
+        # The buffer, and a batch each in flight, behind it, and on its way to the disk.
+        assert most <= 1_000 + 3 * 64
+        assert count(client.stats()) == 6_000
+
+
 def test_close_during_a_request_keeps_what_that_request_does_not_deliver(
     client: TelemetryClient, receiver: Receiver
 ) -> None:

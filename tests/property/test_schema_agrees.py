@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from getpatter.telemetry import _tables as tables
+from getpatter.telemetry import events
 from getpatter.telemetry._schema_documents import documents
-from getpatter.telemetry.schema import REFUSED, check, coerce
+from getpatter.telemetry.gate import Gate
+from getpatter.telemetry.losses import Losses
+from getpatter.telemetry.schema import REFUSED, check, check_dimensions, coerce
 
 VALIDATORS = {name: Draft202012Validator(schema) for name, schema in documents().items()}
 FIELDS = sorted({*tables.COMMON_FIELDS}.union(*tables.DIMENSIONS.values()))
@@ -133,6 +136,15 @@ def test_both_judges_agree_on_any_value_of_any_field(
     assert check(changed) == judge(changed)
 
 
+@given(valid_events(), mutated_events())
+def test_the_dimensions_alone_are_judged_as_in_their_event(
+    event: dict[str, Any], other: dict[str, Any]
+) -> None:
+    common = {field: event[field] for field in tables.COMMON_FIELDS}
+    own = {field: value for field, value in other.items() if field not in common}
+    assert check_dimensions(event["event"], own) == check({**common, **own})
+
+
 @given(valid_events())
 def test_an_event_is_the_same_after_the_wire(event: dict[str, Any]) -> None:
     assert check(json.loads(json.dumps(event))) is None
@@ -156,6 +168,23 @@ def test_what_coerce_returns_is_valid_and_stays_as_it_is(
     assert coerce(field, coerced) == coerced
     if field in event and field not in {"event", "outcome"}:
         assert check({**event, field: coerced}) is None
+
+
+@given(valid_events(), st.randoms(use_true_random=False))
+def test_the_order_of_the_fields_tells_nothing_of_the_program(
+    event: dict[str, Any], any_: Any
+) -> None:
+    common = {field: event[field] for field in tables.COMMON_FIELDS if field != "event"}
+    own = [(field, event[field]) for field in tables.DIMENSIONS[event["event"]] if field in event]
+    builder = events.Builder(common, Gate("a" * 32, 1.0), Losses(), age=None, asked=0.0)
+    first = builder.build(event["event"], dict(own), 0.0)
+    any_.shuffle(own)
+    again = builder.build(event["event"], dict(own), 0.0)
+    assert first is not None
+    assert again is not None
+    assert list(first) == list(again)
+    wanted = ("event", *common, *tables.DIMENSIONS[event["event"]])
+    assert list(first) == [field for field in wanted if field in first]
 
 
 def _rule(field: str) -> Any:

@@ -401,7 +401,7 @@ def test_call_completed_with_the_host_s_metrics() -> None:
 
 def test_groq_is_no_provider_of_the_released_set() -> None:
     """The contract's set for `provider` lacks it, so that what leaves says `other`."""
-    event = events.assemble("call_completed", completed(metrics=full_metrics()), {})[0]
+    event = events.coerced("call_completed", completed(metrics=full_metrics()))[0]
     assert event["provider"] == "other"
 
 
@@ -501,7 +501,7 @@ def test_bad_number_costs_its_own_dimension_only(value: object) -> None:
         cost=SimpleNamespace(total=value),
     )
     found = completed(metrics=metrics)
-    event, refused = events.assemble("call_completed", found, {})
+    event, refused = events.coerced("call_completed", found)
     assert refused == len(LATENCIES) + 2
     assert event["outcome"] == "completed"
     assert event["turn_count_bucket"] == "4_6"
@@ -531,7 +531,7 @@ def test_metrics_that_have_nothing_leave_the_event(metrics: object) -> None:
 @pytest.mark.parametrize("value", [Hostile(), Raising(), []], ids=["hostile", "raising", "list"])
 def test_hostile_attribute_never_costs_the_event(name: str, value: object) -> None:
     found = completed(metrics=full_metrics(**{name: value}), direction="inbound")
-    event, _ = events.assemble("call_completed", found, {})
+    event, _ = events.coerced("call_completed", found)
     expected = "error" if name == "error_code" else "completed"
     assert event["outcome"] == expected
     assert event["direction"] == "inbound"
@@ -540,7 +540,7 @@ def test_hostile_attribute_never_costs_the_event(name: str, value: object) -> No
 @pytest.mark.parametrize("value", HOSTILE, ids=name_of)
 def test_hostile_arguments_never_cost_the_event(value: object) -> None:
     found = completed(value, metrics=value, carrier=value, direction=value, call_uid=value)
-    assert events.assemble("call_completed", found, {})[0]["outcome"] == "other"
+    assert events.coerced("call_completed", found)[0]["outcome"] == "other"
     recorder = Recorder()
     record_call_started(
         recorder,
@@ -549,9 +549,8 @@ def test_hostile_arguments_never_cost_the_event(value: object) -> None:
         direction=value,  # type: ignore[arg-type]
         call_uid=value,  # type: ignore[arg-type]
     )
-    event = events.assemble("call_started", recorder.only(), {})[0]
-    assert event == {
-        "event": "call_started",
+    found = events.coerced("call_started", recorder.only())[0]
+    assert found == {
         "engine": "other",
         "provider": "other",
         "carrier": "other",

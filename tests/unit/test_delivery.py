@@ -118,6 +118,34 @@ def test_what_is_not_delivered_a_second_after_it_was_recorded_is_to_be_stored() 
     assert delivery.delivered == 4
 
 
+def test_only_one_batch_waits_in_memory_behind_the_one_in_flight() -> None:
+    delivery = Delivery()
+    first, second, third = batch(), batch(key="e" * 32), batch(key="f" * 32)
+    delivery.add(first)
+    assert sent(delivery) is first
+    delivery.add(second)
+    assert pause(delivery) == STORE_SECONDS
+    delivery.add(third)
+    action = delivery.next(NOW)
+    assert isinstance(action, Store)
+    assert action.batches == [third]
+    delivery.stored(third, None)
+    # It is not asked for again.
+    assert pause(delivery) == STORE_SECONDS
+
+
+def test_it_says_whether_another_waits_and_whether_one_cannot_be_stored() -> None:
+    delivery = Delivery()
+    delivery.add(batch())
+    sent(delivery)
+    said = [(delivery.has_next, delivery.cannot_store)]
+    delivery.add(batch(key="f" * 32))
+    said.append((delivery.has_next, delivery.cannot_store))
+    delivery.stored(delivery.batches()[1], None)
+    said.append((delivery.has_next, delivery.cannot_store))
+    assert said == [(False, False), (True, False), (True, True)]
+
+
 def test_what_is_stored_and_waits_is_under_way_no_longer() -> None:
     delivery = Delivery()
     first, second = batch(), batch(1, key="f" * 32)
