@@ -251,7 +251,7 @@ def load(name: str, way: Callable[[Calls, int], None], seconds: int) -> None:
     )
     print(f"  {records[0]:8}  stats records")
     print(f"  {patter.service.counts()}, hub {patter.diagnostics.stats()}")
-    print(f"  MiB, eight times: {' '.join(f'{one:.0f}' for one in memory)}")
+    print(f"  MiB, at each eighth: {' '.join(f'{one:.0f}' for one in memory)}")
 
 
 def come_and_go() -> None:

@@ -120,6 +120,11 @@ class Outbox:
         """Keep fewer of them from now on; a rate that is not lower changes nothing."""
         self._route.lower_rate(rate)
 
+    def say_standing(self) -> None:
+        """Tell whoever observes how the set-up went."""
+        if self._observed.is_asked:
+            self._observed.tell(*self._route.standing)
+
     @property
     def spooled(self) -> int:
         """How many events of this run are on disk and not delivered."""

@@ -8,10 +8,10 @@ import ipaddress
 import json
 import sys
 import time
-from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 from getpatter.telemetry import schema
+from getpatter.telemetry._turns import short_turns
 from getpatter.telemetry.delivery import Answer, Batch, retry_after
 from getpatter.telemetry.events import encode
 from getpatter.telemetry.losses import header
@@ -48,8 +48,6 @@ _DEPLOYED = "telemetry.getpatter.com"
 _TEST_GUARD = "getpatter.telemetry.pytest_plugin"
 # A receipt is for a person to keep; a longer one is no receipt.
 _RECEIPT_CHARACTERS = 200
-# A tenth of Python's own: short beside the 20 ms frames of a call, long beside a change of threads.
-_TURN_SECONDS = 0.0005
 # The longest age that the contract can express: a week.
 _OLDEST = 604_800
 
@@ -247,31 +245,13 @@ def encode_one(event: "Event") -> str:
     return encode([event])[1:-1].decode()
 
 
-@contextmanager
-def _short_turns() -> "Iterator[None]":
-    """Let the host's threads have their turn every half millisecond, not every five, for a while.
-
-    Loading `requests` takes a tenth of a second of Python, and a loop that waits for its turn
-    waits for a whole one each time. What the host has set since is left as it is.
-    """
-    before = sys.getswitchinterval()
-    if before > _TURN_SECONDS:
-        sys.setswitchinterval(_TURN_SECONDS)
-    ours = sys.getswitchinterval()
-    try:
-        yield
-    finally:
-        if sys.getswitchinterval() == ours:
-            sys.setswitchinterval(before)
-
-
 def _session() -> "tuple[requests.Session, BoundedAdapter]":
     """Return a session that honours proxies and CAs of the environment, but no credentials; and
     what holds its connections.
     """
     # On the courier's thread, when it first sends. Half of the wait that this costs the host's
     # other threads is waiting for their turn.
-    with _short_turns():
+    with short_turns():
         # Loads what a look-up of the collector's name would load while it is under way, outside of
         # the lock that keeps forks from the middle of loading.
         "localhost".encode("idna")

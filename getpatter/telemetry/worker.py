@@ -336,23 +336,27 @@ class Worker:
         """Return the outbox; make it if there is none, which loads what only sending needs."""
         if self._outbox is None:
             with self._loading:
-                from getpatter.telemetry._observer import Observed
-                from getpatter.telemetry.outbox import Outbox
+                from getpatter.telemetry._turns import short_turns
 
-                observed = Observed(self._observer)
-                route = self._open_route(self.losses)
-                self._outbox = Outbox(
-                    route,
-                    self.buffer,
-                    self.losses,
-                    open_courier=lambda: self._load_courier(route),
-                    observed=observed,
-                )
-                if self._lower_rate is not None:
-                    route.lower_rate(self._lower_rate)
-            if observed.is_asked:
-                observed.tell(*route.standing)
+                with short_turns():
+                    self._outbox = self._load_outbox()
+            if self._lower_rate is not None:
+                self._outbox.lower_rate(self._lower_rate)
+            self._outbox.say_standing()
         return self._outbox
+
+    def _load_outbox(self) -> "Outbox":
+        from getpatter.telemetry._observer import Observed
+        from getpatter.telemetry.outbox import Outbox
+
+        route = self._open_route(self.losses)
+        return Outbox(
+            route,
+            self.buffer,
+            self.losses,
+            open_courier=lambda: self._load_courier(route),
+            observed=Observed(self._observer),
+        )
 
     def _load_courier(self, route: "Route") -> "Courier":
         with self._loading:
