@@ -111,7 +111,7 @@ def _scale(length: float) -> str:
 
 
 def _row(row: Row, length: float) -> str:
-    took = "" if row.state == "mark" else f"{row.end - row.begin:,.1f} ms"
+    took = "" if row.state == "mark" else row.took
     bars = [(row.state, row.begin, row.end)]
     if row.first is not None and row.first < row.end:
         bars = [(row.state, row.begin, row.first), (f"{row.state} streams", row.first, row.end)]

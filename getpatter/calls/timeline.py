@@ -11,6 +11,7 @@ from getpatter.calls.event import TYPE_ID, Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import TypeGuard
 
 __all__ = ["Timeline", "parse", "printable", "said"]
 
@@ -83,9 +84,13 @@ def said(event: Event) -> str:
 
 
 def _said_briefly(event: Event) -> str:
-    """As `said`, but of a list only how much is in it: the streams of a participant fill a page."""
-    data = {k: len(v) if isinstance(v, list) else v for k, v in event.data.items()}
+    """As `said`, but of objects only how many: the streams of a participant fill a page."""
+    data = {k: len(v) if _are_objects(v) else v for k, v in event.data.items()}
     return said(replace(event, data=data))
+
+
+def _are_objects(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
 
 
 def _title(event: Event) -> str:

@@ -6,11 +6,12 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from getpatter.calls.redaction import REDACTED
 from getpatter.calls.stages import COMPLETED, INITIATED
 from getpatter.calls.timeline import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from getpatter.calls.event import Event
 
@@ -26,6 +27,10 @@ _COMES = ("participant_joined", "participant_active", "participant_resumed")
 _GOES = ("participant_left", "connection_aborted")
 # The longest name that is shown whole: `peer_connection subscriber`.
 _NAME_CHARS = 26
+# What a duration takes with the gaps around it, and what a bar takes at least.
+_TOOK_COLUMNS, _BAR_COLUMNS = 17, 20
+# From here on tenths of a millisecond tell nothing.
+_SECONDS_FROM_MS = 100_000
 # What tells nothing new beside the bar.
 _NOTES = ("retry_count", "failure_code", "reason", "join_reason")
 
@@ -45,6 +50,12 @@ class Row:
     first: float | None = None
     turn: str | None = None
     note: str = ""
+
+    @property
+    def took(self) -> str:
+        """How long it took, in at most 11 characters for a week."""
+        ms = self.end - self.begin
+        return f"{ms:,.1f} ms" if ms < _SECONDS_FROM_MS else f"{ms / 1e3:,.0f} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,6 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
     origin = min(_begin_us(event) for event in ordered)
     rows: list[Row] = []
     open_stages: dict[object, Event] = {}
-    present: dict[str, Event] = {}
     facts: dict[str, object] = {}
     for event in ordered:
         if event.type == INITIATED:
@@ -75,12 +85,6 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
         elif event.type == COMPLETED:
             open_stages.pop(event.data.get("stage_id"), None)
             rows.append(_stage(event, origin))
-        elif event.type in _COMES:
-            present.setdefault(_participant(event), event)
-        elif event.type in _GOES:
-            rows.append(
-                _presence(present.pop(_participant(event), event), event.timestamp_us, origin)
-            )
         elif event.type in ("call.started", "call.ended"):
             facts |= event.data
         elif event.type in ("call.answered", "call.turn", "call.joining"):
@@ -93,7 +97,7 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
             (last - origin) / 1e3, "open", turn=event.turn_id, note="no end in this file")
         for event in open_stages.values()
     ]  # fmt: skip
-    rows += [_presence(event, last, origin) for event in present.values()]
+    rows += _presences(ordered, origin, last)
     rows.sort(key=lambda row: (row.begin, row.end))
     return Waterfall(
         session=ordered[0].session,
@@ -107,19 +111,20 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
 
 def render(drawn: Waterfall, columns: int) -> list[str]:
     """Return the waterfall as lines of at most `columns` characters, at least 60."""
+    columns = max(60, columns)
     names = max([len(row.name) for row in drawn.rows] + [8])
-    names = min(names, _NAME_CHARS)
-    width = max(20, max(60, columns) - names - 16)
+    names = min(names, _NAME_CHARS, columns - _TOOK_COLUMNS - _BAR_COLUMNS)
+    width = columns - _TOOK_COLUMNS - names
     lines = [f"call {printable(drawn.session)}  {drawn.length:,.0f} ms"]
     facts = "  ".join(f"{name}={value}" for name, value in drawn.facts.items())
-    lines += textwrap.wrap(facts, max(60, columns))
-    lines.append(f"{'':{names}}  {'0':<{width - 10}}{drawn.length:>7,.0f} ms")
+    lines += textwrap.wrap(facts, columns)
+    lines.append(f"{'':{names}}  {'0':<{width - 9}}{drawn.length:>7,.0f} ms")
     for row in drawn.rows:
         bar = _bar(row, drawn.length, width)
-        took = "" if row.state == "mark" else f"{row.end - row.begin:,.1f} ms"
-        lines.append(f"{row.name[:names]:{names}}  {bar}  {took:>10}".rstrip())
+        took = "" if row.state == "mark" else row.took
+        lines.append(f"{row.name[:names]:{names}}  {bar}  {took:>11}".rstrip())
         if row.note and row.state in ("failure", "open"):
-            lines.append(f"{'':{names}}  ! {row.note}"[: max(60, columns)])
+            lines.append(f"{'':{names}}  ! {row.note}"[:columns])
     return lines
 
 
@@ -159,13 +164,25 @@ def _stage_name(event: Event) -> str:
     return " ".join(printable(name) for name in named if name is not None)
 
 
-def _participant(event: Event) -> str:
-    return printable(event.data.get("participant"))
+def _presences(events: Iterable[Event], origin: int, last: int) -> Iterator[Row]:
+    """Yield a row for each time that a participant was there."""
+    came: dict[str, Event] = {}
+    for event in events:
+        name = printable(event.data.get("participant"))
+        if name == REDACTED:
+            continue  # who came and who went cannot be told apart
+        if event.type in _COMES:
+            came.setdefault(name, event)
+        elif event.type in _GOES:
+            yield _presence(name, came.pop(name, event), event.timestamp_us, origin)
+    for name, event in came.items():
+        yield _presence(name, event, last, origin)
 
 
-def _presence(came: Event, until_us: int, origin: int) -> Row:
-    begin, end = (came.timestamp_us - origin) / 1e3, (until_us - origin) / 1e3
-    return Row(_participant(came), begin, end, "present")
+def _presence(name: str, came: Event, until_us: int, origin: int) -> Row:
+    begin = (came.timestamp_us - origin) / 1e3
+    # A clock may have been set back meanwhile.
+    return Row(name, begin, max(begin, (until_us - origin) / 1e3), "present")
 
 
 def _span(event: Event, origin: int) -> Row:

@@ -260,8 +260,14 @@ class Delivery:
         """Return how many seconds the collector is to be left alone; 0 if it may be asked."""
         return max(0.0, self._not_before - now)
 
-    def next(self, now: float) -> Send | Store | Wait:
-        """Return what to do now."""
+    def store_again(self) -> None:
+        """Ask once more to store what could not be stored."""
+        for batch in self._pending:
+            if batch.place is None and batch.store_at == math.inf:
+                batch.store_at = batch.closed_at
+
+    def next(self, now: float, *, may_send: bool = True) -> Send | Store | Wait:
+        """Return what to do now; never to send unless one `may_send`."""
         batches = self.batches()
         # One batch waits in memory behind the one in flight; what comes after it, on disk.
         queued = self._pending[1:]
@@ -274,7 +280,7 @@ class Delivery:
         if due:
             return Store(due)
         times = [batch.store_at for batch in batches if batch.place is None]
-        if self._in_flight is None and self._pending:
+        if may_send and self._in_flight is None and self._pending:
             if now >= self._not_before:
                 self._in_flight = self._pending.pop(0)
                 return Send(self._in_flight)

@@ -64,9 +64,11 @@ _LINGER = 0.5
 _URGENT_LINGER = 0.1
 # Between two requests that do not carry a full batch.
 _GAP = 1.0
-# So many records do not wait for an answer: the buffer holds 1,000, and needs room for those that
-# come while some are put on disk.
-_MANY = 800
+# So many records do not wait for an answer: the buffer holds 1,000, and a burst of as many again is
+# to find room.
+_MANY = 7 * BATCH_EVENTS
+# After a disk has failed, how soon it is tried again.
+_STORE_AGAIN = 5.0
 # How soon a courier is looked after that is left to its last request.
 _NOTICE = 1.0
 # Longer than any pause between tries. A collector that is to be left alone for longer is asked at
@@ -101,6 +103,7 @@ class Outbox:
         self._in_flight: Batch | None = None
         # Where what this run has stored is, the oldest first.
         self._places: deque[str] = deque()
+        self._store_failed_at = float("-inf")
         # Stored, never tried, and with room for more.
         self._filling: Batch | None = None
         # Batches of processes that are gone; None: nobody has looked yet.
@@ -151,49 +154,78 @@ class Outbox:
 
         `here`: make requests on this thread, each within so many seconds.
         """
-        courier = self._courier
-        answer = None if courier is None else courier.take()
-        if answer is not None:
-            self._answered(answer, now)
-            return 0.0
-        if self._in_flight is not None and courier is not None and courier.is_overdue(now):
-            self._leave(courier)
-            self._answered(Answer(None), now)
+        if self._has_settled(now):
             return 0.0
         if self.stopped is not None:
             self.give_up(self.stopped)
             # What was sent before is still answered, or not: then the courier is left to it.
             return _NOTICE if self.delivery.is_in_flight else None
+        is_free = self._is_free()
+        pauses = [self._look_again(now, is_free=is_free)]
         # What is closed already comes first: there is never more of it than has to be.
-        action = self.delivery.next(now)
+        action = self.delivery.next(now, may_send=is_free)
         if isinstance(action, Store):
             self._store(action.batches, now)
             return 0.0
         if isinstance(action, Send):
             self._send(action.batch, now, here)
             return 0.0
-        pauses = [action.seconds]
+        pauses.append(action.seconds)
         if len(self._buffer):
             due = self._due(now, urgent=urgent, flushing=flushing)
             if due is not None and due <= 0:
                 self._close_batch(now)
                 return 0.0
             pauses.append(due)
-        if self.delivery.is_empty and (self._places or self._adopted):
+        if is_free and self.delivery.is_empty and (self._places or self._adopted):
             pause = self.delivery.wait(now)
-            if pause == 0 and self._may_ask():
+            if pause == 0:
                 self._take_from_spool(now)
                 return 0.0
             pauses.append(pause if pause <= _LONGEST_PAUSE or flushing else None)
         return min((pause for pause in pauses if pause is not None), default=None)
 
+    def _has_settled(self, now: float) -> bool:
+        """Take the answer that has come, or that will not come; return whether there was one."""
+        courier = self._courier
+        if courier is None:
+            return False
+        answer = courier.take()
+        if answer is None and self._in_flight is not None and courier.is_overdue(now):
+            self._leave(courier)
+            answer = Answer(None)
+        if answer is None:
+            return False
+        self._answered(answer, now)
+        return True
+
+    def _look_again(self, now: float, *, is_free: bool) -> float | None:
+        """Return when to look again at what nobody rings for: a request that does not end, and a
+        disk that has failed, which is tried again.
+        """
+        pauses = []
+        waits = self.delivery.has_next or self._places or self._adopted
+        if self._in_flight is not None or (waits and not is_free):
+            pauses.append(_NOTICE)
+        if self._route.spool is not None and self.delivery.cannot_store:
+            again = self._store_failed_at + _STORE_AGAIN - now
+            if again <= 0:
+                self.delivery.store_again()
+            else:
+                pauses.append(again)
+        return min(pauses, default=None)
+
     # closing a batch
+
+    def _is_free(self) -> bool:
+        """Return whether no request is stuck, beside which none is made."""
+        if self._stuck is not None and not self._stuck.is_alive:
+            self._stuck = None
+        return self._stuck is None
 
     def _may_ask(self) -> bool:
         """Return whether a request can be made: none is under way, nor stuck."""
-        if self._stuck is not None and not self._stuck.is_alive:
-            self._stuck = None
-        return self._stuck is None and self.delivery.is_empty
+        return self._is_free() and self.delivery.is_empty
 
     def _due(self, now: float, *, urgent: bool, flushing: bool) -> float | None:
         """Return in how many seconds a batch is to be closed; None: not before something else."""
@@ -288,6 +320,8 @@ class Outbox:
             is_sent = batch is self._in_flight
             place = spool.add(batch, now, is_sent=is_sent) if may and spool is not None else None
             self.delivery.stored(batch, place)
+            if place is None:
+                self._store_failed_at = now
             if place is not None and not is_sent:
                 self._places.append(place)
                 if batch.tries == 0 and len(batch.events) < BATCH_EVENTS:

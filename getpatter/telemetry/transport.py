@@ -18,7 +18,8 @@ from getpatter.telemetry.losses import header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
     import requests
 
@@ -103,18 +104,16 @@ def _is_loopback(host: str) -> bool:
 class HttpTransport:
     """Sends batches to one endpoint over one kept-alive connection; loads `requests` to be made.
 
-    What the environment says of proxies and CAs is read then, once a connection: reading it costs
-    as much as a request.
+    What the environment says of proxies and CAs is read before the first request, and again after
+    one that nobody answered: reading it costs as much as a request.
     """
 
-    __slots__ = ("_adapter", "_gzip", "_request", "_session", "_settings")
+    __slots__ = ("_adapter", "_gzip", "_prepared", "_session", "_url")
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self._session, self._adapter = _session()
-        self._settings = self._session.merge_environment_settings(
-            url, proxies={}, stream=True, verify=None, cert=None
-        )
-        self._request = _request(self._session, url)
+        self._prepared: tuple[requests.PreparedRequest, Mapping[str, Any]] | None = None
         self._gzip = False
 
     def send(self, batch: Batch, now: float, timeout: float = SECONDS) -> Answer:
@@ -124,15 +123,16 @@ class HttpTransport:
         if self._gzip:
             body = _gzip(body)
             headers["Content-Encoding"] = "gzip"
-        request = self._request.copy()
-        request.headers.update(headers)
-        request.prepare_body(body, files=None)
         seconds = min(timeout, SECONDS)
         until = time.monotonic() + seconds
         self._adapter.give(seconds)
         try:
+            prepared, settings = self._prepare()
+            request = prepared.copy()
+            request.headers.update(headers)
+            request.prepare_body(body, files=None)
             with self._session.send(
-                request, timeout=seconds, allow_redirects=False, **self._settings
+                request, timeout=seconds, allow_redirects=False, **settings
             ) as response:
                 content = _read(response, until)
                 self._gzip = _takes_gzip(response.headers.get("Accept-Encoding", ""))
@@ -145,7 +145,23 @@ class HttpTransport:
         except Exception:
             # What requests, urllib3 and http.client raise has no base in common, and in the
             # interpreter's last moments urllib3 cannot even load what it wants for an answer.
+            self._prepared = None
             return Answer(None)
+
+    def _prepare(self) -> "tuple[requests.PreparedRequest, Mapping[str, Any]]":
+        """Return what is the same in every request, and the settings of the environment.
+
+        Raises what `requests` does for a URL that it cannot use.
+        """
+        if self._prepared is None:
+            import requests
+
+            request = self._session.prepare_request(requests.Request("POST", self._url))
+            settings = self._session.merge_environment_settings(
+                self._url, proxies={}, stream=True, verify=None, cert=None
+            )
+            self._prepared = request, settings
+        return self._prepared
 
     def close(self) -> None:
         """Close the connection; a later send opens another."""
@@ -154,13 +170,6 @@ class HttpTransport:
             for key in manager.pools.keys():  # noqa: SIM118 - it is no dict
                 manager.pools[key].close()
         self._session.close()
-
-
-def _request(session: "requests.Session", url: str) -> "requests.PreparedRequest":
-    """Return what is the same in every request of a session to that URL."""
-    import requests
-
-    return session.prepare_request(requests.Request("POST", url))
 
 
 def _gzip(body: bytes) -> bytes:

@@ -29,6 +29,7 @@ _BATCH_EVENTS = 64
 # A script that fails for want of configuration ends soon: what it says leaves first.
 _URGENT = frozenset({"first_run", "config_incomplete"})
 _IDLE_SECONDS = 10.0
+_FIRST_SECONDS = 0.1
 # No thread waits for a lock for longer than a step of the worker can take, loading included.
 _STEP_SECONDS = 3.0
 # Loading `requests` takes 0.1 s, many times that on a busy machine; no fork is held up for longer.
@@ -141,8 +142,6 @@ class Worker:
         if sample_rate is not None:
             rates = (sample_rate, self._lower_rate)
             self._lower_rate = min(rate for rate in rates if rate is not None)
-            if self._outbox is not None:
-                self._outbox.lower_rate(self._lower_rate)
         if off and self._stopped is None:
             self._stopped = "opted_out"
             self.wake()  # what waits is given up, by whoever owns it
@@ -151,6 +150,8 @@ class Worker:
         """Return the rate in force, and the events that are recorded."""
         outbox = self._outbox
         rate = 1.0 if outbox is None else outbox.rate
+        if self._lower_rate is not None:
+            rate = min(rate, self._lower_rate)
         return rate, frozenset() if self._stopped else frozenset(EVENT_NAMES) - self._without
 
     def wake(self) -> None:
@@ -249,8 +250,9 @@ class Worker:
     # the worker's side
 
     def _run(self) -> None:
-        # Whoever started the thread rings next, and goes on with the host's work first.
-        self._bell.acquire(timeout=_IDLE_SECONDS)
+        # Whoever started the thread rings next, if nothing comes in between, and goes on with the
+        # host's work first.
+        self._bell.acquire(timeout=_FIRST_SECONDS)
         while True:
             with self._io:
                 pause = self._step(time.monotonic())
@@ -333,16 +335,19 @@ class Worker:
             self._is_busy = False
 
     def _opened(self) -> "Outbox":
-        """Return the outbox; make it if there is none, which loads what only sending needs."""
+        """Return the outbox, at the rate that is asked for; make it if there is none, which loads
+        what only sending needs.
+        """
         if self._outbox is None:
             with self._loading:
                 from getpatter.telemetry._turns import short_turns
 
                 with short_turns():
                     self._outbox = self._load_outbox()
-            if self._lower_rate is not None:
-                self._outbox.lower_rate(self._lower_rate)
             self._outbox.say_standing()
+        if self._lower_rate is not None and self._lower_rate < self._outbox.rate:
+            with self._loading:  # the first to be below 1 loads a hash
+                self._outbox.lower_rate(self._lower_rate)
         return self._outbox
 
     def _load_outbox(self) -> "Outbox":

@@ -100,6 +100,22 @@ def no_sender_is_left(state: Path) -> Iterator[None]:
         os.kill(pid, signal.SIGKILL)
 
 
+def test_an_endpoint_that_no_request_can_be_made_for_holds_up_nobody(
+    program: Program, receiver: Receiver, state: Path
+) -> None:
+    # A URL to us, and to the URL's own grammar; not to what makes requests of it.
+    left = program(
+        PATTER_TELEMETRY_EXIT="spool", PATTER_TELEMETRY_ENDPOINT="https://*.example.com/v1"
+    )
+    assert left.returncode == 0
+    assert waiting(str(state)) == 3
+    assert program(events=5).returncode == 0
+    receiver.wait_for(5, 20)
+    assert numbers(receiver) == list(range(5))
+    assert gone(state)
+    assert waiting(str(state)) == 3
+
+
 def test_what_a_program_leaves_arrives(program: Program, receiver: Receiver, state: Path) -> None:
     done = program(events=200)
     assert done.returncode == 0

@@ -1,0 +1,80 @@
+"""A call as a waterfall: the rows of events that are odd, and lines that fit."""
+
+from __future__ import annotations
+
+import pytest
+
+from getpatter.calls import Event
+from getpatter.calls.redaction import REDACTED
+from getpatter.calls.timeline import Timeline
+from getpatter.calls.waterfall import Row, render, waterfall
+
+SECOND = 1_000_000
+
+
+def event(number: int, at: float, name: str, **data: object) -> Event:
+    return Event(
+        type=name,
+        session="call",
+        node="room",
+        timestamp_us=round(at * SECOND),
+        sequence=number,
+        data=data,
+    )
+
+
+def presences(*events: Event) -> list[Row]:
+    return [row for row in waterfall(events).rows if row.state == "present"]
+
+
+def test_a_participant_is_there_from_its_first_event_to_its_last() -> None:
+    (row,) = presences(
+        event(0, 10, "participant_joined", participant="alice"),
+        event(1, 11, "participant_active", participant="alice"),
+        event(2, 14, "participant_left", participant="alice"),
+        event(3, 15, "room_ended"),
+    )
+    assert (row.name, row.begin, row.end) == ("alice", 0.0, 4_000.0)
+
+
+def test_one_that_comes_back_has_a_row_each_time() -> None:
+    rows = presences(
+        event(0, 0, "participant_active", participant="alice"),
+        event(1, 1, "participant_left", participant="alice"),
+        event(2, 3, "participant_active", participant="alice"),
+        event(3, 5, "room_ended"),
+    )
+    assert [(row.begin, row.end) for row in rows] == [(0.0, 1_000.0), (3_000.0, 5_000.0)]
+
+
+def test_names_that_were_removed_tell_nobody_apart_and_are_not_drawn() -> None:
+    assert not presences(
+        event(0, 0, "participant_active", participant=REDACTED),
+        event(1, 1, "participant_active", participant=REDACTED),
+        event(2, 2, "participant_left", participant=REDACTED),
+    )
+
+
+def test_a_clock_that_was_set_back_makes_nothing_shorter_than_nothing() -> None:
+    (row,) = presences(
+        event(0, 10, "participant_active", participant="alice"),
+        event(1, 9, "participant_left", participant="alice"),
+    )
+    assert row.end == row.begin
+
+
+@pytest.mark.parametrize("seconds", [0.001, 1, 99, 100, 3_600, 604_800])
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_no_line_is_longer_than_the_terminal(seconds: float, columns: int) -> None:
+    drawn = waterfall(
+        [
+            event(0, 0, "participant_active", participant="a" * 80),
+            event(1, seconds, "participant_left", participant="a" * 80),
+        ]
+    )
+    assert max(len(line) for line in render(drawn, columns)) <= columns
+
+
+def test_a_list_of_the_hosts_own_is_shown_as_it_is() -> None:
+    line = Timeline().line(event(0, 0, "x", values=[7], objects=[{"a": 1}, {"a": 2}]))
+    assert line.endswith("values=[7] objects=2")
