@@ -161,9 +161,14 @@ class TelemetryClient:
         """Collect less for the rest of the run: at a lower rate, without some events, or nothing.
 
         Can only reduce: a higher rate changes nothing, and nothing comes back. What is no longer
-        recorded is counted as `opted_out`, what is no longer kept as `sampled_out`.
+        recorded is counted as `opted_out`, what is no longer kept as `sampled_out`. For a rate that
+        is no number from 0 to 1 it raises ValueError, when the rest is done.
         """
-        self._pipeline.reduce(sample_rate, without, off=off)
+        rate = sample_rate if _is_rate(sample_rate) else None
+        self._pipeline.reduce(rate, without, off=off)
+        if rate is None and sample_rate is not None:
+            message = "sample_rate is no number from 0 to 1"
+            raise ValueError(message)
 
 
 def _start(
@@ -196,6 +201,12 @@ def _start(
         return Route(run, losses)
 
     return Worker(open_route, environ, *limit, observer=observer)
+
+
+def _is_rate(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value <= 1
 
 
 def _tell(observer: "Observer | None", status: str, said: str) -> None:

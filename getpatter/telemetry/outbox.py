@@ -123,6 +123,10 @@ class Outbox:
         """Keep fewer of them from now on; a rate that is not lower changes nothing."""
         self._route.lower_rate(rate)
 
+    def rests_long(self, now: float) -> bool:
+        """Return whether the collector is to be left alone for longer than anybody waits for it."""
+        return self.delivery.wait(now) > _LONGEST_PAUSE
+
     def say_standing(self) -> None:
         """Tell whoever observes how the set-up went."""
         if self._observed.is_asked:
@@ -155,6 +159,8 @@ class Outbox:
         `here`: make requests on this thread, each within so many seconds.
         """
         if self._has_settled(now):
+            if self.stopped is not None:
+                self.give_up(self.stopped)  # it came back, and nobody will step again
             return 0.0
         if self.stopped is not None:
             self.give_up(self.stopped)
@@ -182,7 +188,7 @@ class Outbox:
             if pause == 0:
                 self._take_from_spool(now)
                 return 0.0
-            pauses.append(pause if pause <= _LONGEST_PAUSE or flushing else None)
+            pauses.append(pause if pause <= _LONGEST_PAUSE else None)
         return min((pause for pause in pauses if pause is not None), default=None)
 
     def _has_settled(self, now: float) -> bool:
@@ -205,7 +211,8 @@ class Outbox:
         """
         pauses = []
         waits = self.delivery.has_next or self._places or self._adopted
-        if self._in_flight is not None or (waits and not is_free):
+        is_carried = self._in_flight is not None and self._courier is not None
+        if is_carried or (waits and not is_free):
             pauses.append(_NOTICE)
         if self._route.spool is not None and self.delivery.cannot_store:
             again = self._store_failed_at + _STORE_AGAIN - now
@@ -243,10 +250,11 @@ class Outbox:
             return (at if urgent else max(at, self._sent_at + _GAP)) - now
         return self._due_without_answer(oldest, now, is_full=is_full)
 
-    def _due_without_answer(self, oldest: float, now: float, *, is_full: bool) -> float | None:
+    def _due_without_answer(self, oldest: float, now: float, *, is_full: bool) -> float:
         """Return the same where the collector cannot be asked now."""
         if self._route.spool is None or self.delivery.cannot_store:
-            return None  # it waits in memory, where the oldest gives way
+            # It waits in memory, where the oldest gives way.
+            return max(_NOTICE, self.delivery.wait(now))
         is_next = is_full and not self.delivery.has_next
         if is_next or len(self._buffer) >= _MANY:
             return 0.0
@@ -296,7 +304,7 @@ class Outbox:
     ) -> bool:
         """Add events to a batch that is stored and was never tried; False if it cannot be."""
         place, spool = filling.place, self._route.spool
-        if spool is None or place not in spool.own:
+        if spool is None or place not in spool.own or filling.rate != self._route.rate:
             return False
         filling.events = [*filling.events, *events]
         for loss, times in report.items():

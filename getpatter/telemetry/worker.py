@@ -30,6 +30,8 @@ _BATCH_EVENTS = 64
 _URGENT = frozenset({"first_run", "config_incomplete"})
 _IDLE_SECONDS = 10.0
 _FIRST_SECONDS = 0.1
+# A record is seen so soon, whatever else is waited for: so soon it is on disk, if not delivered.
+_LOOK_SECONDS = 1.0
 # No thread waits for a lock for longer than a step of the worker can take, loading included.
 _STEP_SECONDS = 3.0
 # Loading `requests` takes 0.1 s, many times that on a busy machine; no fork is held up for longer.
@@ -260,10 +262,11 @@ class Worker:
                 self._idle.notify_all()
             if self._is_exiting or (self._is_ending and not self._is_in_flight()):
                 break  # what comes now is sent by its caller, or by nobody
-            if pause is None:
+            if pause is None or pause > _LOOK_SECONDS:
+                # A record rings from now on; one that came just before did not.
                 self._is_asleep = True
                 if len(self.buffer):
-                    pause = 0.0
+                    pause = 0.0 if pause is None else _LOOK_SECONDS
             if pause == 0:
                 continue
             rang = self._bell.acquire(timeout=_IDLE_SECONDS if pause is None else pause)
@@ -320,7 +323,7 @@ class Worker:
             after = len(self.buffer)
             if urgent and after and after >= before:
                 self._is_urgent = True  # they have not been taken yet
-            if flushing and (after or not outbox.is_empty):
+            if flushing and (after or not outbox.is_empty) and not outbox.rests_long(now):
                 self._is_flushing = True
             if outbox.stopped is not None:
                 self._stopped, self._is_ending = outbox.stopped, True
@@ -328,7 +331,7 @@ class Worker:
             # The worker's one catch-all: an error of ours must not end it, nor reach the host.
             # Whatever it was about goes, or it would come again.
             self._lose_what_fails()
-            return 0.0
+            return 0.0 if len(self.buffer) else None
         else:
             return pause
         finally:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from in_process import client as make_client
 
 from getpatter import Patter
 from getpatter.telemetry import TelemetryClient, _tables
@@ -237,6 +239,22 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert done.returncode == 0, done.stderr
     rates = [event.get("sample_rate") for event in receiver.events]
     assert rates == [None, 0.999999999, 0.999999999]
+
+
+@pytest.mark.parametrize("rate", ["0.5", "", float("nan"), -0.1, 2, True, [0.5]])
+def test_a_rate_that_is_none_is_refused_and_the_rest_is_done(
+    tmp_path: Path, receiver: Receiver, rate: Any
+) -> None:
+    client = make_client(tmp_path, receiver.endpoint)
+    with closing(client):
+        with pytest.raises(ValueError, match="no number from 0 to 1"):
+            client.reduce(sample_rate=rate, without=["feature_used"])
+        client.record("feature_used", carrier="none")
+        client.record("cli_command", cli_command="demo")
+        assert client.flush(60)
+        assert client.collects()[0] == 1.0
+        assert client.stats()["lost"] == {"feature_used": {"opted_out": 1}}
+    assert [event["event"] for event in receiver.events] == ["cli_command"]
 
 
 def test_who_is_off_collects_nothing_and_can_be_reduced() -> None:

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -414,6 +416,19 @@ def test_a_collector_that_is_down_loses_nothing(tmp_path: Path) -> None:
         assert client.stats() == {"delivered": 0, "waiting": 0, "spooled": 2, "lost": {}}
         client.record("cli_command", cli_command="demo")
         assert client.stats()["lost"] == {"cli_command": {"shutdown": 1}}
+
+
+def test_while_a_collector_rests_what_is_recorded_is_on_disk_within_a_second(
+    client: TelemetryClient, receiver: Receiver
+) -> None:
+    receiver.answer(Answer(503, headers={"Retry-After": "50"}))
+    for recorded in range(1, 4):
+        client.record("cli_command", cli_command="demo")
+        until = time.monotonic() + 10  # it rests for fifty
+        while client.stats()["spooled"] != recorded:
+            assert time.monotonic() < until
+            os.sched_yield()
+    assert len(receiver.requests) == 1
 
 
 @pytest.mark.parametrize("can_store", [True, False], ids=["disk", "no disk"])

@@ -84,7 +84,7 @@ class Route:
     standing = ("success", "")
 
     def __init__(self, spool: Disk) -> None:
-        self.spool = spool
+        self.spool: Disk | None = spool
 
     def build(self, name: str, dimensions: Mapping[str, object], _at: float) -> dict[str, object]:
         return {"event": name, **dimensions}
@@ -106,11 +106,12 @@ class Scene:
         self.now = START
         self.disk = Disk()
         self.couriers: list[Courier] = []
-        losses = Losses()
-        self.buffer = Buffer(losses)
-        route: Any = Route(self.disk)
+        self.losses = Losses()
+        self.buffer = Buffer(self.losses)
+        self.route = Route(self.disk)
+        route: Any = self.route
         self.outbox = Outbox(
-            route, self.buffer, losses, open_courier=self._open, observed=Observed()
+            route, self.buffer, self.losses, open_courier=self._open, observed=Observed()
         )
 
     def _open(self) -> Any:
@@ -130,7 +131,8 @@ class Scene:
             steps += 1
             assert steps < 1_000, "it never rests"
             pause = self.outbox.step(self.now)
-            self.now = until if pause is None else self.now + pause
+            assert pause is not None or not len(self.buffer), "it forgets what waits"
+            self.now = until if pause is None else min(until, self.now + pause)
         return steps
 
 
@@ -200,3 +202,46 @@ def test_a_disk_that_goes_on_failing_is_not_asked_all_the_time(scene: Scene) -> 
     # What cannot be stored stays in the buffer, which is bounded.
     assert scene.outbox.delivery.waiting() <= 2 * 64
     assert len(scene.buffer) == 1_000
+
+
+def test_without_a_disk_and_with_a_collector_that_rests_it_rests_too(scene: Scene) -> None:
+    scene.route.spool = None
+    scene.record(64)
+    scene.run(START + 0.6)
+    scene.couriers[0].answers.append(Answer(404))
+    for _ in range(20):
+        scene.record(64)
+        assert scene.run(scene.now + 1) < 5
+
+
+def test_what_comes_back_when_all_has_stopped_is_given_up(scene: Scene) -> None:
+    scene.record(3)
+    scene.run(START + 0.6)
+    scene.outbox.stop("opted_out")
+    scene.couriers[0].answers.append(Answer(500))
+    scene.outbox.step(scene.now)
+    assert scene.outbox.is_empty
+    assert scene.disk.own == {}
+
+
+def test_a_request_whose_courier_has_gone_is_not_waited_for(scene: Scene) -> None:
+    scene.record(3)
+    scene.run(START + 2)
+    assert scene.outbox.delivery.is_in_flight
+    scene.outbox.disconnect()
+    assert scene.outbox.step(scene.now) is None
+
+
+def test_a_batch_on_disk_takes_none_of_another_rate(scene: Scene) -> None:
+    scene.record(64)
+    scene.run(START + 0.6)
+    scene.couriers[0].answers.append(Answer(403))
+    scene.record(3)
+    scene.run(START + 3)
+    before = set(scene.disk.own)
+    scene.route.rate = 0.5
+    scene.record(3)
+    scene.run(START + 5)
+    (new,) = set(scene.disk.own) - before
+    assert scene.disk.batches[new].rate == 0.5
+    assert sum(scene.disk.own.values()) == 70
