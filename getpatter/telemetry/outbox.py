@@ -123,10 +123,6 @@ class Outbox:
         """Keep fewer of them from now on; a rate that is not lower changes nothing."""
         self._route.lower_rate(rate)
 
-    def rests_long(self, now: float) -> bool:
-        """Return whether the collector is to be left alone for longer than anybody waits for it."""
-        return self.delivery.wait(now) > _LONGEST_PAUSE
-
     def say_standing(self) -> None:
         """Tell whoever observes how the set-up went."""
         if self._observed.is_asked:
@@ -417,6 +413,8 @@ class Outbox:
             return
         # The parts of a batch that was split come first: a kill in between sends them twice, under
         # the same keys, and loses nothing.
+        if not self._route.has_consent():
+            spool.remove(place)  # or it would be counted beside its parts
         keys = {part_key(batch.key, number) for number in (0, 1)}
         parts = [part for part in self.delivery.batches() if part.key in keys]
         if parts:

@@ -265,8 +265,10 @@ class Worker:
             if pause is None or pause > _LOOK_SECONDS:
                 # A record rings from now on; one that came just before did not.
                 self._is_asleep = True
-                if len(self.buffer):
-                    pause = 0.0 if pause is None else _LOOK_SECONDS
+                if len(self.buffer) and pause is None:
+                    pause = 0.0
+                elif len(self.buffer):
+                    self._is_asleep, pause = False, _LOOK_SECONDS  # it is looked at so soon anyway
             if pause == 0:
                 continue
             rang = self._bell.acquire(timeout=_IDLE_SECONDS if pause is None else pause)
@@ -323,7 +325,7 @@ class Worker:
             after = len(self.buffer)
             if urgent and after and after >= before:
                 self._is_urgent = True  # they have not been taken yet
-            if flushing and (after or not outbox.is_empty) and not outbox.rests_long(now):
+            if flushing and (after or not outbox.is_empty):
                 self._is_flushing = True
             if outbox.stopped is not None:
                 self._stopped, self._is_ending = outbox.stopped, True
@@ -331,7 +333,9 @@ class Worker:
             # The worker's one catch-all: an error of ours must not end it, nor reach the host.
             # Whatever it was about goes, or it would come again.
             self._lose_what_fails()
-            return 0.0 if len(self.buffer) else None
+            if len(self.buffer):
+                return 0.0
+            return _LOOK_SECONDS if self._is_in_flight() else None
         else:
             return pause
         finally:

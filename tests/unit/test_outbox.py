@@ -85,15 +85,16 @@ class Route:
 
     def __init__(self, spool: Disk) -> None:
         self.spool: Disk | None = spool
+        self.consent = True
 
     def build(self, name: str, dimensions: Mapping[str, object], _at: float) -> dict[str, object]:
         return {"event": name, **dimensions}
 
     def has_consent(self) -> bool:
-        return True
+        return self.consent
 
     def may_send(self) -> bool:
-        return True
+        return self.consent
 
     def note(self, batch: Batch | None = None, answer: Answer | None = None) -> None:
         """Keep no ledger."""
@@ -245,3 +246,16 @@ def test_a_batch_on_disk_takes_none_of_another_rate(scene: Scene) -> None:
     (new,) = set(scene.disk.own) - before
     assert scene.disk.batches[new].rate == 0.5
     assert sum(scene.disk.own.values()) == 70
+
+
+def test_what_an_opt_out_gives_up_is_counted_once_though_it_is_split_and_on_disk(
+    scene: Scene,
+) -> None:
+    scene.record(4)
+    scene.run(START + 2)
+    assert scene.outbox.spooled == 4
+    scene.route.consent = False
+    scene.couriers[0].answers.append(Answer(413))
+    scene.run(START + 3)
+    assert scene.losses.totals() == {("cli_command", "opted_out"): 4}
+    assert scene.disk.own == {}
