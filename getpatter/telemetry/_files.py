@@ -19,6 +19,8 @@ __all__ = [
     "Temporary",
     "exists",
     "is_temporary",
+    "make_directories",
+    "make_directory",
     "open_lock",
     "read",
     "remove",
@@ -103,6 +105,39 @@ class Lock:
         except (ImportError, OSError):
             pass
         os.close(self._descriptor)
+
+
+def make_directories(path: str) -> None:
+    """Make a directory and its missing parents, each with mode 0700 whatever the umask.
+
+    `os.makedirs` gives only the last one its mode: with a umask of 0, as daemons set it, anyone may
+    write to the parents, and what is planted there may be run. Raises OSError; one that exists
+    stays as it is.
+    """
+    missing: list[str] = []
+    while path and not _is_there(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for directory in reversed(missing):
+        make_directory(directory)
+
+
+def make_directory(path: str) -> None:
+    """Make one directory with mode 0700 whatever the umask; one that exists stays as it is."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    if os.lstat(path).st_mode & 0o700 != 0o700:
+        os.chmod(path, 0o700)  # the umask may take the owner's rights as well
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def open_lock(path: str) -> int:

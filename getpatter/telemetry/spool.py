@@ -118,11 +118,10 @@ class Spool:
         """Have a claim on our own name; answer whether there is one."""
         if self._claim is None:
             try:
-                os.mkdir(self.path, 0o700)
-            except FileExistsError:
-                if not _is_private(self.path):
-                    return False
+                _files.make_directory(self.path)
             except OSError:
+                return False
+            if not _is_private(self.path):
                 return False
             self._claim = Claim.take(os.path.join(self.path, f"{self._owner}.lock"))
         elif not os.path.isdir(self.path):  # removed while we run: begin again

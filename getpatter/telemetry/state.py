@@ -153,7 +153,7 @@ def _store_opt_out(places: tuple[str, ...]) -> None:
     stored = 0
     for place in places:
         try:
-            os.makedirs(place, mode=0o700, exist_ok=True)
+            _files.make_directories(place)
             _files.write(os.path.join(place, OPT_OUT), b"")
             stored += 1
         except OSError as error:
@@ -208,8 +208,7 @@ class State:
         """Make `directory` usable; answer why it is not. `ours`: nobody else uses this name."""
         try:
             if self.writable:
-                os.makedirs(os.path.dirname(directory), exist_ok=True)
-                _make_private(directory)
+                _files.make_directories(directory)
             found = os.lstat(directory)
         except FileNotFoundError:
             return None  # nothing to read, and nothing will be written
@@ -447,13 +446,6 @@ def _stored_id(place: str | None) -> str | None:
     content = None if place is None else _files.read(os.path.join(place, INSTALL_ID))
     text = (content or b"").decode("ascii", "replace").strip()
     return text if len(text) == 32 and _HEX.issuperset(text) else None
-
-
-def _make_private(directory: str) -> None:
-    try:
-        os.mkdir(directory, 0o700)
-    except FileExistsError:
-        return  # the ordinary case, from the second start on
 
 
 def _problem_of(found: os.stat_result) -> str | None:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,50 @@ def test_first_start_makes_a_private_directory_and_private_files(
     assert set(found) == {"install-id", "install-date", "first-run", "version", "notice"}
     assert {stat.S_IMODE(mode) for mode, _ in found.values()} == {0o600}
     assert found["install-id"][1] == A.encode()
+
+
+@pytest.fixture
+def umask() -> Iterator[Callable[[int], int]]:
+    before = os.umask(0o077)
+    yield os.umask
+    os.umask(before)
+
+
+@pytest.mark.parametrize("mask", [0, 0o002, 0o022, 0o177, 0o777])
+def test_every_directory_that_is_made_is_private_whatever_the_umask(
+    home: Path, place: Path, open_state: Open, umask: Callable[[int], int], mask: int
+) -> None:
+    """A daemon runs with a umask of 0: `.local` must not become writable by anyone."""
+    umask(mask)
+    assert open_state().install_id(A) == A
+    made = [folder for folder in (place, *place.parents) if home in folder.parents]
+    assert len(made) == 3  # .local, state, getpatter
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in made} == {0o700}
+
+
+@pytest.mark.parametrize("mask", [0, 0o777])
+def test_every_directory_that_disable_makes_is_private_whatever_the_umask(
+    environ: dict[str, str], tmp_path: Path, umask: Callable[[int], int], mask: int
+) -> None:
+    """Also below the places of released versions, none of which exists."""
+    environ["XDG_STATE_HOME"] = f"{tmp_path}/far/away"
+    umask(mask)
+    state.set_opt_out(environ, disabled=True)
+    made = [folder for folder in tmp_path.rglob("*") if folder.is_dir()]
+    assert {"far", "away", "getpatter"} <= {folder.name for folder in made}
+    theirs = {tmp_path, *(Path(environ["HOME"]), *Path(environ["HOME"]).parents)}
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in set(made) - theirs} == {0o700}
+
+
+def test_directory_that_exists_keeps_its_mode(
+    home: Path, place: Path, open_state: Open, umask: Callable[[int], int]
+) -> None:
+    (home / ".local").mkdir()
+    (home / ".local").chmod(0o755)
+    umask(0)
+    assert open_state().install_id(A) == A
+    assert stat.S_IMODE((home / ".local").stat().st_mode) == 0o755
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
 
 
 def test_later_start_finds_what_the_first_left(open_state: Open) -> None:
