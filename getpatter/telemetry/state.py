@@ -187,7 +187,7 @@ class State:
     With `writable=False` (debug, or no consent) nothing on disk changes. Never raises OSError.
     """
 
-    __slots__ = ("_earlier", "_memory_id", "directory", "problem", "writable")
+    __slots__ = ("_earlier", "_memory_id", "_seen", "directory", "problem", "writable")
 
     def __init__(
         self, environ: "Mapping[str, str]", memory_id: str, *, writable: bool = True
@@ -195,6 +195,8 @@ class State:
         places = Places.of(environ)
         self.writable = writable
         self._memory_id = memory_id
+        # The file of the install id as it was when that was last read, see `has_erased`.
+        self._seen: tuple[int, int, int] | None = None
         # Whoever names a directory means that one alone.
         self._earlier = places.earlier if places.override is None else ()
         directory = places.override or places.default
@@ -271,6 +273,27 @@ class State:
         """Return the install id that is stored here or was by an earlier version; None if none."""
         ids = (_stored_id(place) for place in (self.directory, *self._earlier))
         return next((found for found in ids if found is not None), None)
+
+    def has_erased(self, install: str) -> bool:
+        """Return whether an install id that was stored here has been erased, or replaced.
+
+        A directory that is gone altogether, or cannot be looked into, says nothing of the kind.
+        """
+        if self.directory is None:
+            return False
+        try:
+            found = os.lstat(self._path(INSTALL_ID))
+        except (FileNotFoundError, NotADirectoryError):
+            return os.path.isdir(self.directory)
+        except OSError:
+            return False
+        seen = (found.st_dev, found.st_ino, found.st_mtime_ns)
+        if seen != self._seen:
+            stored = _stored_id(self.directory)
+            if stored is not None and stored != install:
+                return True
+            self._seen = seen
+        return False
 
     def install_date(self) -> float | None:
         """Return when this install was first seen, seconds since 1970; None if that is unknown.

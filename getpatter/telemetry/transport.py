@@ -12,9 +12,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from getpatter.telemetry import schema
 from getpatter.telemetry._turns import short_turns
-from getpatter.telemetry.delivery import Answer, Batch, retry_after
-from getpatter.telemetry.events import encode
+from getpatter.telemetry.batch import Answer, Batch, encode
 from getpatter.telemetry.losses import header
+from getpatter.telemetry.retry_after import retry_after
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import requests
 
     from getpatter.telemetry._bounded import BoundedAdapter
-    from getpatter.telemetry.delivery import Event
+    from getpatter.telemetry.batch import Event
 
 __all__ = [
     "SECONDS",
@@ -117,8 +117,10 @@ class HttpTransport:
         self._gzip = False
 
     def send(self, batch: Batch, now: float, timeout: float = SECONDS) -> Answer:
-        """Send the batch; `now` is the monotonic clock that closed it. Never raises."""
-        body = batch.body = batch.body or encode(batch.events)
+        """Send the batch; `now` is the monotonic clock that closed it. Raises only what is a bug
+        of ours: that nobody answered is an answer.
+        """
+        body = batch.encoded()
         headers = _headers(batch, now)
         if self._gzip:
             body = _gzip(body)
@@ -142,10 +144,10 @@ class HttpTransport:
                     retry_after(response.headers.get("Retry-After"), response.headers.get("Date")),
                     _recommended(content),
                 )
-        except Exception:
-            # What requests, urllib3 and http.client raise has no base in common, and in the
-            # interpreter's last moments urllib3 cannot even load what it wants for an answer.
+        except Exception as error:
             self._prepared = None
+            if _is_ours(error):
+                raise
             return Answer(None)
 
     def _prepare(self) -> "tuple[requests.PreparedRequest, Mapping[str, Any]]":
@@ -170,6 +172,18 @@ class HttpTransport:
             for key in manager.pools.keys():  # noqa: SIM118 - it is no dict
                 manager.pools[key].close()
         self._session.close()
+
+
+def _is_ours(error: Exception) -> bool:
+    """Return whether that is a bug of ours, and not the network's or the machine's doing."""
+    from http.client import HTTPException
+
+    import urllib3
+
+    # Every exception of requests is an OSError; in the interpreter's last moments urllib3 cannot
+    # even load what it wants for an answer.
+    theirs = (OSError, HTTPException, ImportError, urllib3.exceptions.HTTPError)
+    return not isinstance(error, theirs) and not sys.is_finalizing()
 
 
 def _gzip(body: bytes) -> bytes:
