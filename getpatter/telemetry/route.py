@@ -86,6 +86,8 @@ class Route:
         )
         self.build = self._builder.build
         self._url = None if run.is_debug else usable_endpoint(run.endpoint)
+        #: The loss reason for what may not be sent, as it was when that was asked last.
+        self.refusal = "opted_out"
         self.problem = None if run.is_debug or self._url is not None else "endpoint_invalid"
         self._ledger: Ledger | NoLedger = NoLedger()
         self.spool: Spool | None = None
@@ -152,10 +154,14 @@ class Route:
         If that is the notice of an earlier version, they leave without what came later.
         """
         if not self.has_consent():
+            self.refusal = "opted_out"
             return False
         if self._shown is None or self._shown < SCHEMA_VERSION:
             self._shown = self._state.show_notice_once(self._show)
             self._builder.shown = self._shown or 0
+        if self._shown is None:
+            self.refusal = "notice_not_shown"
+            self._state.release_first_run()
         return self._shown is not None
 
     def _show(self, last: int | None) -> bool:

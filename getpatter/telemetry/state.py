@@ -26,6 +26,7 @@ INSTALL_DATE = "install-date"
 FIRST_RUN = "first-run"
 VERSION = "version"
 NOTICE = "notice"
+NOTICE_LOCK = "notice.lock"
 LEDGER = "ledger"
 SPOOL = "spool"
 #: What the sender at work holds a lock on, in the spool.
@@ -292,6 +293,12 @@ class State:
         # Earlier versions left it empty: so they can be told from this one.
         return self._create(FIRST_RUN, _VERSION_CONTENT) if self.writable else True
 
+    def first_run_state(self) -> str:
+        """Return how the first run stands, in words for a person."""
+        if self.directory is None:
+            return "never said, because no state can be kept"
+        return "was claimed" if self._exists_anywhere(FIRST_RUN) else "the next successful start"
+
     def has_earlier_version(self) -> bool:
         """Return whether a version ran here that did not keep which notice it had shown."""
         for place in (self.directory, *self._earlier):
@@ -352,16 +359,32 @@ class State:
         """Have the notice shown unless this version's has been; return the version shown last.
 
         `show` gets the version whose notice was the last, and answers whether it could show this
-        one's. However many ask at once, one shows it, as far as there are file locks.
+        one's. However many ask at once, one shows it, as far as there are file locks. It waits, so
+        the lock is one that nobody else ever needs.
         """
-        with _files.Lock(self._path("lock")):
-            last = self.notice_version()
-            if last is not None and last >= SCHEMA_VERSION:
-                return last
-            if not show(last):
-                return last
-            self.set_notice_shown()
-            return SCHEMA_VERSION
+        if self.directory is None or not self.writable:
+            return self._show_notice(show)
+        with _files.Lock(self._path(NOTICE_LOCK)):
+            return self._show_notice(show)
+
+    def _show_notice(self, show: "Callable[[int | None], bool]") -> int | None:
+        last = self.notice_version()
+        if last is not None and last >= SCHEMA_VERSION:
+            return last
+        if not show(last):
+            return last
+        self.set_notice_shown()
+        return SCHEMA_VERSION
+
+    def release_first_run(self) -> None:
+        """Let a later start be the first: no notice could be shown, so nothing of this one leaves.
+
+        Not where a notice was shown, by whatever version or process: then it has left.
+        """
+        if self.directory is None or not self.writable or self.is_notice_shown():
+            return
+        if _files.read(self._path(FIRST_RUN)) == _VERSION_CONTENT:
+            _files.remove(self._path(FIRST_RUN))
 
     def swap_version(self, current: str) -> str:
         """Return the version that ran last, "" if none is known, and store `current`."""
@@ -386,12 +409,16 @@ class State:
     # writing
 
     def _path(self, name: str) -> str:
-        return os.path.join(self.directory or "", name)
+        """Return the path of a file of ours; only for who has a directory."""
+        if self.directory is None:
+            message = "there is no state directory"
+            raise FileNotFoundError(message)
+        return os.path.join(self.directory, name)
 
     def _create(self, name: str, content: bytes, modified: float | None = None) -> bool:
         """Create the file whole, or answer False if it is there already or cannot be made."""
         try:
-            with _files.Temporary(self.directory or "", content, modified) as temporary:
+            with _files.Temporary(self._path(""), content, modified) as temporary:
                 os.link(temporary, self._path(name))
         except FileExistsError:
             return False
@@ -418,7 +445,7 @@ class State:
 
     def _replace(self, name: str, content: bytes, modified: float | None = None) -> bool:
         try:
-            with _files.Temporary(self.directory or "", content, modified) as temporary:
+            with _files.Temporary(self._path(""), content, modified) as temporary:
                 os.replace(temporary, self._path(name))
         except OSError:
             return False  # a full or read-only disk: what was there stays
