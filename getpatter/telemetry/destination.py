@@ -15,10 +15,11 @@ from getpatter.telemetry.transport import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from getpatter.telemetry.batch import Answer, Batch
     from getpatter.telemetry.losses import Losses
+    from getpatter.telemetry.places import Places
     from getpatter.telemetry.uploader import Transport
 
 __all__ = ["Destination"]
@@ -36,7 +37,7 @@ class Destination:
         endpoint: str | None,
         directory: str | None,
         losses: "Losses",
-        environ: "Mapping[str, str]",
+        places: "Places",
         has_consent: "Callable[[], bool]",
     ) -> None:
         self.has_consent = has_consent
@@ -48,7 +49,7 @@ class Destination:
         self.spool: Spool | None = None
         self._ledger: Ledger | NoLedger = NoLedger()
         if directory is not None and not self.is_local:
-            self._ledger = Ledger(directory, None if url is None else shown(url), losses, environ)
+            self._ledger = Ledger(directory, None if url is None else shown(url), losses, places)
             if url is not None:
                 self.spool = Spool(directory, url)
 

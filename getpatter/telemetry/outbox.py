@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
         rate: float
         version: str
+        refusal: str
 
         @property
         def standing(self) -> tuple[str, str]: ...
@@ -200,7 +201,7 @@ class Outbox:
             self._buffer.lose(self._destination.problem or "internal_error")
             return
         if not run.may_send():
-            self.stop("opted_out")
+            self.stop(run.refusal)
             return
         limit = self._schedule.limit
         room = self.backlog.room(run.rate, limit)

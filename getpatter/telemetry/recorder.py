@@ -4,8 +4,8 @@ Memory only: no disk, no environment, no network, no import and no waiting. May 
 within itself (a signal handler, a finaliser).
 """
 
-import time
-
+from getpatter.telemetry import _hooks
+from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._tables import EVENT_NAMES
 from getpatter.telemetry.buffer import Buffer
 from getpatter.telemetry.limits import BATCH_EVENTS
@@ -66,23 +66,33 @@ class Recorder:
         if self._refuses is not None:
             self.losses.count(name, self._refuses)
             return
-        if self._without and type(name) is str and name in self._without:
-            self.losses.count(name, "opted_out")
+        if self._without and self._is_left_out(name):
             return
-        now = time.monotonic()
+        if self._is_asleep:
+            _hooks.notice_fork()
+        now = monotonic()
         if not self._limit.take(name, now):
             self.losses.count(name, "rate_limit")
             return
-        record = (name, dimensions, now)
-        waiting = self.buffer.put(record)
+        waiting = self.buffer.put((name, dimensions, now))
         if type(name) is str and name in _URGENT:
             self._is_urgent = True
-            self._attend(record)
+            self.wake()
         elif self._is_asleep or waiting % BATCH_EVENTS == 0:
             self._is_asleep = False
-            self._attend(record)
+            self.wake()
         if self._phase:
             self._take_along()
+
+    def _is_left_out(self, name: object) -> bool:
+        """Return whether `reduce` left the event out, and count it then."""
+        if not issubclass(type(name), str):
+            return False
+        plain = str.__str__(name)  # of a StrEnum, too
+        if plain not in self._without:
+            return False
+        self.losses.count(plain, "opted_out")
+        return True
 
     def reduce(self, sample_rate: float | None, without: "Collection[str]", *, off: bool) -> None:
         """Collect less from now on, never more."""
@@ -102,10 +112,6 @@ class Recorder:
         return rate, frozenset() if self._refuses else frozenset(EVENT_NAMES) - self._without
 
     # what the worker does about it
-
-    def _attend(self, record: "tuple[str, Mapping[str, object], float]") -> None:
-        """See to it that this record is looked at."""
-        raise NotImplementedError
 
     def _take_along(self) -> None:
         """Handle a record made during or after shutdown."""

@@ -3,12 +3,10 @@
 Making one reads the disk and may write the install id, so nobody but the worker does it.
 """
 
-import time
-
-from getpatter.telemetry import consent, events, notice
+from getpatter.telemetry import events, notice
+from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry.destination import Destination
-from getpatter.telemetry.env import Settings
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import new_id, open_state, run_id
 
@@ -16,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from getpatter.telemetry.consent import Consent
+    from getpatter.telemetry.env import Settings
     from getpatter.telemetry.losses import Losses
 
 __all__ = ["Run", "Start"]
@@ -24,19 +24,21 @@ __all__ = ["Run", "Start"]
 class Start:
     """What a client was constructed with; the rest is found out on the worker."""
 
-    __slots__ = ("endpoint", "environ", "flag", "is_debug", "sdk_version")
+    __slots__ = ("consent", "endpoint", "environ", "is_debug", "sdk_version", "settings")
 
     def __init__(
         self,
         *,
         sdk_version: str,
-        flag: bool | None,
+        consent: "Consent",
+        settings: "Settings",
         endpoint: str,
         environ: "Mapping[str, str]",
         is_debug: bool,
     ) -> None:
         self.sdk_version = sdk_version
-        self.flag = flag
+        self.consent = consent
+        self.settings = settings
         self.endpoint = endpoint
         self.environ = environ
         self.is_debug = is_debug
@@ -50,11 +52,15 @@ class Run:
         # Consent that was withdrawn once does not come back to this run.
         self._is_withdrawn = False
         # An opt-out since the client was made has erased the identity: no new one is made then.
-        has_consent = self._asks()
-        self._state = open_state(start.environ, writable=has_consent and not start.is_debug)
+        self._kept_id: str | None = None
+        self._state = open_state(
+            start.environ,
+            writable=self.has_consent() and not start.is_debug,
+            places=start.consent.places,
+        )
         # Asked before this version leaves its own traces.
         self._is_upgrade = self._state.has_earlier_version()
-        self.rate = Settings.load(start.environ).sample_rate
+        self.rate = start.settings.sample_rate
         install = self._state.install_id(new_id())
         self._kept_id = install if self._state.known_id() == install else None
         common = events.common_fields(start.sdk_version, install, start.environ)
@@ -64,15 +70,17 @@ class Run:
             Gate(run_id(), self.rate),
             losses,
             age=self._state.age_seconds(),
-            asked=time.monotonic(),
+            asked=monotonic(),
         )
         self.build = self._builder.build
+        #: The loss reason for what may not be sent, as it was when that was asked last.
+        self.refusal = "opted_out"
         can_keep = self._state.writable and not start.is_debug
         self.destination = Destination(
             None if start.is_debug else start.endpoint,
             self._state.directory if can_keep else None,
             losses,
-            start.environ,
+            start.consent.places,
             self.has_consent,
         )
         # The schema version whose notice was shown; None: none yet. Debug shows none, and all.
@@ -100,7 +108,7 @@ class Run:
 
     def _asks(self) -> bool:
         """Ask for consent: the one place where this run does."""
-        return consent.resolve(self._start.environ, self._start.flag) is not None
+        return self._start.consent.settings() is not None
 
     def has_consent(self) -> bool:
         """Return whether consent still stands.
@@ -119,10 +127,14 @@ class Run:
         If that is the notice of an earlier version, they leave without what came later.
         """
         if not self.has_consent():
+            self.refusal = "opted_out"
             return False
         if self._shown is None or self._shown < SCHEMA_VERSION:
             self._shown = self._state.show_notice_once(self._show)
             self._builder.shown = self._shown or 0
+        if self._shown is None:
+            self.refusal = "notice_not_shown"
+            self._state.release_first_run()
         return self._shown is not None
 
     def _show(self, last: int | None) -> bool:

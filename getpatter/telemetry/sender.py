@@ -9,11 +9,13 @@ programs that say they are ending. What cannot be delivered stays where it is, f
 import os
 import time
 
-from getpatter.telemetry import consent, spool, state
+from getpatter.telemetry import spool, state
 from getpatter.telemetry._claim import Claim
+from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._errors import Errors
 from getpatter.telemetry._observer import Observed
 from getpatter.telemetry.buffer import Buffer
+from getpatter.telemetry.consent import Consent
 from getpatter.telemetry.destination import Destination
 from getpatter.telemetry.limits import SENDER_SECONDS
 from getpatter.telemetry.losses import Losses
@@ -32,15 +34,21 @@ SECONDS = SENDER_SECONDS
 _LOOK_SECONDS = 0.02
 
 
-def send_all(directory: str, environ: "Mapping[str, str]", seconds: float = SECONDS) -> None:
-    """Deliver what is in the spool of the state directory `directory`, for at most so long."""
+def send_all(
+    directory: str, environ: "Mapping[str, str]", seconds: float = SECONDS, *, dotenv: str = ""
+) -> None:
+    """Deliver what is in the spool of the state directory `directory`, for at most so long.
+
+    Consent is asked of `environ`, of the file `dotenv` and of all places, that directory included.
+    """
+    consent = Consent(environ, dotenv=dotenv, directory=directory)
     path = os.path.join(directory, state.SPOOL)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    until = monotonic() + seconds
+    while monotonic() < until:
         held = Claim.take(os.path.join(path, state.SENDER))
         if held is None:
             return  # another one is at work, and will look again before it ends
-        sender = _Sender(directory, environ, until)
+        sender = _Sender(directory, consent, until)
         try:
             sender.run()
         finally:
@@ -54,17 +62,17 @@ def send_all(directory: str, environ: "Mapping[str, str]", seconds: float = SECO
 class _Sender:
     """One pass: an outbox for each endpoint."""
 
-    def __init__(self, directory: str, environ: "Mapping[str, str]", until: float) -> None:
+    def __init__(self, directory: str, consent: Consent, until: float) -> None:
         self._directory = directory
         self._path = os.path.join(directory, state.SPOOL)
-        self._environ = environ
+        self._consent = consent
         self._until = until
         self._errors = Errors(lambda: False)
         self._outboxes: dict[str, Outbox] = {}
 
     def run(self) -> None:
         """Deliver until nothing is left, or nothing more can be."""
-        while (now := time.monotonic()) < self._until and self._has_consent():
+        while (now := monotonic()) < self._until and self._has_consent():
             for endpoint in spool.endpoints(self._path) - self._outboxes.keys():
                 self._outboxes[endpoint] = self._opened(endpoint)
             pause = self._step(now)
@@ -79,7 +87,7 @@ class _Sender:
         """
         pauses = []
         for outbox in self._outboxes.values():
-            while (now := time.monotonic()) < self._until:
+            while (now := monotonic()) < self._until:
                 try:
                     pause = outbox.step(now, here=self._until - now)
                 except Exception as error:  # the others go on
@@ -94,7 +102,7 @@ class _Sender:
 
     def _has_awaited(self) -> bool:
         """Wait for a program that says it is ending; return whether one has ended."""
-        while (owners := spool.ending(self._path)) and time.monotonic() < self._until:
+        while (owners := spool.ending(self._path)) and monotonic() < self._until:
             if sum(spool.has_ended(self._path, owner) for owner in owners):
                 for outbox in self._outboxes.values():
                     outbox.look_again()
@@ -103,12 +111,12 @@ class _Sender:
         return False
 
     def _has_consent(self) -> bool:
-        return consent.resolve(self._environ, None) is not None
+        return self._consent.settings() is not None
 
     def _opened(self, endpoint: str) -> Outbox:
         losses = Losses()
         destination = Destination(
-            endpoint, self._directory, losses, self._environ, self._has_consent
+            endpoint, self._directory, losses, self._consent.places, self._has_consent
         )
         return Outbox(
             destination,

@@ -5,9 +5,9 @@ anybody else. Where no thread can be started the worker asks for the request to 
 """
 
 import threading
-import time
 from queue import Empty, SimpleQueue
 
+from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry.batch import Answer
 from getpatter.telemetry.limits import OVERDUE
 
@@ -118,7 +118,7 @@ class Uploader:
                 self._transport = self._open_transport()
             if not self._has_consent():
                 return Answer.none("opted_out")
-            self._begun_at = now = time.monotonic()
+            self._begun_at = now = monotonic()
             return self._transport.send(batch, now, timeout)
         except (OSError, ImportError, MemoryError):  # the machine's, and not for good
             return Answer(None)

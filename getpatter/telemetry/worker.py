@@ -5,11 +5,10 @@ seconds end it. Everything that does I/O happens on the thread; where none can r
 at the end of the program, on the thread of whoever asked for that.
 """
 
-import os
 import threading
-import time
 
 from getpatter.telemetry import _hooks
+from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._errors import Errors
 from getpatter.telemetry.limits import (
     EXIT_SECONDS,
@@ -40,18 +39,24 @@ _NOTICE_SECONDS = 0.05
 
 
 class _ExitTime:
-    """What is left of `EXIT_SECONDS`: one for all clients of the process, which ends only once;
-    and the directories whose sender has been started.
+    """What is left of `EXIT_SECONDS`, for the collector and for the disk: one for all clients of
+    the process, which ends only once; and the directories whose sender has been started.
     """
 
-    __slots__ = ("left", "senders")
+    __slots__ = ("disk", "left", "senders")
 
     def __init__(self) -> None:
-        self.left = EXIT_SECONDS
+        self.begin()
         self.senders: set[str] = set()
 
+    def begin(self) -> None:
+        self.left = self.disk = EXIT_SECONDS
+
     def spend(self, begun: float) -> None:
-        self.left = max(0.0, begun + self.left - time.monotonic())
+        self.left = max(0.0, begun + self.left - monotonic())
+
+    def spend_on_disk(self, begun: float) -> None:
+        self.disk = max(0.0, begun + self.disk - monotonic())
 
 
 _EXIT_TIME = _ExitTime()
@@ -87,7 +92,6 @@ class Worker(Recorder):
         was recorded before, and whose inherited locks may be held by threads it does not have.
         """
         super()._begin()
-        self._process = os.getpid()
         self._outbox: Outbox | None = None
         self._io = threading.Lock()
         self._idle = threading.Condition()
@@ -108,15 +112,9 @@ class Worker(Recorder):
 
     # asked for by the host
 
-    def _attend(self, record: "tuple[str, Mapping[str, object], float]") -> None:
-        if self._process != os.getpid():
-            # A fork that Python was not told of: all but this record may be the parent's.
-            self.after_fork_in_child()
-            self.buffer.put(record)
-        self.wake()
-
     def wake(self) -> None:
         """Ring for the thread; start it if there is none. Never waits for it."""
+        _hooks.notice_fork()
         if self._phase != ENDING and self._running.acquire(blocking=False):
             try:
                 self._start_thread()
@@ -129,7 +127,7 @@ class Worker(Recorder):
     def _start_thread(self) -> None:
         if not self._is_hooked:
             self._is_hooked = True
-            _hooks.install_in_child(self)
+            _hooks.install_in_child()
         threading.Thread(target=self._run, name="getpatter-telemetry", daemon=True).start()
 
     def _ring(self) -> None:
@@ -140,7 +138,7 @@ class Worker(Recorder):
 
     def flush_pending(self) -> None:
         """Ask for what waits to be sent now; does not wait for it."""
-        self._check_process()
+        _hooks.notice_fork()
         if not self._is_done():
             self._is_flushing = True
             self.wake()
@@ -149,14 +147,14 @@ class Worker(Recorder):
         """Deliver what was recorded; answer whether nothing is left. Waits `timeout` s at most,
         and not at all for a collector that must not be asked for longer.
         """
-        self._check_process()
-        until = time.monotonic() + min(max(0.0, timeout), threading.TIMEOUT_MAX)
+        _hooks.notice_fork()
+        until = monotonic() + min(max(0.0, timeout), threading.TIMEOUT_MAX)
         with self._idle:
             while not self._is_done():
                 if not self._is_flushing or not self._running.locked():
                     self._is_flushing = True
                     self.wake()
-                now = time.monotonic()
+                now = monotonic()
                 if now >= until:
                     return False
                 if not self._is_busy and self._waits_until(now) > until:
@@ -188,6 +186,7 @@ class Worker(Recorder):
         """Return what was delivered, what waits in memory and on disk, and what was lost by event
         and reason.
         """
+        _hooks.notice_fork()
         lost: dict[str, dict[str, int]] = {}
         for (event, reason), times in self.losses.own_totals().items():
             lost.setdefault(event, {})[reason] = times
@@ -223,7 +222,7 @@ class Worker(Recorder):
         self._bell.acquire(timeout=FIRST_LOOK)
         while True:
             with self._io:
-                pause = self._step(time.monotonic())
+                pause = self._step(monotonic())
             with self._idle:
                 self._idle.notify_all()
             is_over = self._phase == ENDING or (self._phase and not self._is_in_flight())
@@ -264,7 +263,7 @@ class Worker(Recorder):
     def _work_here(self, until: float) -> None:
         """Do the thread's work on the caller's thread, where none can be started."""
         while not self._is_done():
-            now = time.monotonic()
+            now = monotonic()
             if now >= until or not self._io.acquire(timeout=until - now):
                 return
             self._is_flushing = True
@@ -275,7 +274,7 @@ class Worker(Recorder):
             # An uploader that is under way since before rings when it is back.
             if pause is None or (now + pause >= until and not self._is_in_flight()):
                 break
-            self._bell.acquire(timeout=max(0.0, min(pause, until - time.monotonic())))
+            self._bell.acquire(timeout=max(0.0, min(pause, until - monotonic())))
         self._is_asleep = True  # the next record tries again to start a thread
 
     def _step(self, now: float, here: float | None = None) -> float | None:
@@ -372,7 +371,7 @@ class Worker(Recorder):
         moments it could be stopped anywhere, and what it holds would be held for ever. Whoever
         presses Ctrl-C meanwhile is not made to wait, and what is left is put on disk all the same.
         """
-        begun = time.monotonic()
+        begun = monotonic()
         for part in (self._deliver_last, self._finish_last, self._finish_last):
             try:
                 part()
@@ -385,27 +384,27 @@ class Worker(Recorder):
 
     def _deliver_last(self) -> None:
         """Choose how to end; deliver what is left, where that is the way."""
-        self._check_process()
+        _hooks.notice_fork()
         self._mode = "none"
         if self._is_done() and not (self._outbox and self._outbox.backlog.spooled):
             return
         from getpatter.telemetry import exits  # only a program that ends with something left
 
-        begun = time.monotonic()
+        begun = monotonic()
         self._mode = "spool"  # if anything comes in between
         mode = exits.choose(self._environ).mode
-        if mode in ("detach", "spool") and not self._persist_soon(EXIT_SECONDS):
+        if mode in ("detach", "spool") and not self._persist_at_exit():
             mode = "wait"  # nothing that is left to others would be there
         self._mode = mode
         if mode == "wait":
-            self.flush(max(0.0, begun + _EXIT_TIME.left - time.monotonic()))
+            self.flush(max(0.0, begun + _EXIT_TIME.left - monotonic()))
 
     def _finish_last(self) -> None:
         self._enter(ENDING)
-        self._persist_soon(EXIT_SECONDS)
+        self._persist_at_exit()
         if self._running.locked():
             self._ring()
-            if self._running.acquire(timeout=_NOTICE_SECONDS):
+            if self._running.acquire(timeout=min(_NOTICE_SECONDS, _EXIT_TIME.disk)):
                 self._running.release()
 
     def _take_along(self) -> None:
@@ -413,9 +412,9 @@ class Worker(Recorder):
         if self._refuses is not None:
             self.buffer.lose(self._refuses)
             return
-        begun = time.monotonic()
+        begun = monotonic()
         self._deliver_last()
-        self._persist_soon(EXIT_SECONDS)
+        self._persist_at_exit()
         if self._io.acquire(blocking=False):
             try:
                 if self._outbox is not None and self._mode != "detach":
@@ -424,17 +423,24 @@ class Worker(Recorder):
                 self._io.release()
         _EXIT_TIME.spend(begun)
 
+    def _persist_at_exit(self) -> bool:
+        begun = monotonic()
+        try:
+            return self._persist_soon(_EXIT_TIME.disk)
+        finally:
+            _EXIT_TIME.spend_on_disk(begun)
+
     def _persist_soon(self, seconds: float) -> bool:
         """Have what is left put on disk, within so many seconds; answer whether all of it is.
 
         On the thread, if there is one: a disk or a lock that hangs then holds up nobody.
         """
         self._is_persisting = True
-        until = time.monotonic() + seconds
+        until = monotonic() + seconds
         with self._idle:
             while self._is_persisting and self._running.locked():
                 self._ring()
-                left = until - time.monotonic()
+                left = until - monotonic()
                 if left <= 0 or not self._idle.wait(left):
                     break
         if self._is_persisting and not self._running.locked() and self._io.acquire(timeout=seconds):
@@ -452,7 +458,7 @@ class Worker(Recorder):
         """
         try:
             if self._mode != "none" and (len(self.buffer) or self._outbox is not None):
-                self._opened().persist(time.monotonic())
+                self._opened().persist(monotonic())
         except BaseException as error:
             self._errors.note(error)
             if self._phase:
@@ -480,11 +486,6 @@ class Worker(Recorder):
 
     # fork
 
-    def _check_process(self) -> None:
-        """Begin anew in the child of a fork that Python was not told of: all is the parent's."""
-        if self._process != os.getpid():
-            self.after_fork_in_child()
-
     def before_fork(self) -> None:
         """Wait until no module is being loaded: the child, which lacks the thread that loads it,
         would wait for that module for ever, and so would the host's own import of it.
@@ -500,7 +501,7 @@ class Worker(Recorder):
 
     def after_fork_in_child(self) -> None:
         """Begin anew."""
-        _EXIT_TIME.left = EXIT_SECONDS
+        _EXIT_TIME.begin()
         _EXIT_TIME.senders.clear()
         if self._outbox is not None:
             self._outbox.backlog.drop_inherited()

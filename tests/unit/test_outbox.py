@@ -70,6 +70,8 @@ class Run:
     needs_name = True
     standing = ("success", "")
 
+    refusal = "opted_out"
+
     def __init__(self, spool: Disk | None) -> None:
         self.spool = spool
         self.consent = True
