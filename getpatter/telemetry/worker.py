@@ -124,6 +124,8 @@ class Worker:
         if self._without and type(name) is str and name in self._without:
             self.losses.count(name, "opted_out")
             return
+        if self._is_asleep:
+            _hooks.notice_fork()
         now = time.monotonic()
         if not self._limit.take(name, now):
             self.losses.count(name, "rate_limit")
