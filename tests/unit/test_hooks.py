@@ -131,11 +131,14 @@ def test_a_fork_that_python_is_not_told_of_sends_nothing_twice(
     assert [event["builtin_tool_count"] for event in receiver.events] == [1]
 
 
-@pytest.mark.parametrize("before", ["", "assert client.flush(10)"])
+@pytest.mark.parametrize(
+    ("before", "first"), [("", "client.stats()"), ("assert client.flush(10)", "pass")]
+)
 def test_the_child_of_a_fork_that_python_is_not_told_of_sends_its_own(
-    run: Run, receiver: Receiver, before: str
+    run: Run, receiver: Receiver, before: str, first: str
 ) -> None:
-    in_child = """
+    """Whose parent had delivered everything, or who looks at its client before it records."""
+    in_child = f"""{first}
     client.record("agent_configured", builtin_tool_count=2)
     assert client.flush(20)"""
     done = run(UNTOLD.format(before=before, in_child=in_child))
