@@ -121,8 +121,7 @@ class Worker:
         if self._stopped is not None:
             self.losses.count(name, self._stopped)
             return
-        if self._without and type(name) is str and name in self._without:
-            self.losses.count(name, "opted_out")
+        if self._without and self._is_left_out(name):
             return
         if self._is_asleep:
             _hooks.notice_fork()
@@ -139,6 +138,16 @@ class Worker:
             self.wake()
         if self._is_ending:
             self._take_along()
+
+    def _is_left_out(self, name: object) -> bool:
+        """Return whether `reduce` left the event out, and count it then."""
+        if not issubclass(type(name), str):
+            return False
+        plain = str.__str__(name)  # of a StrEnum, too
+        if plain not in self._without:
+            return False
+        self.losses.count(plain, "opted_out")
+        return True
 
     def reduce(self, sample_rate: float | None, without: "Collection[str]", *, off: bool) -> None:
         """Collect less from now on, never more."""
