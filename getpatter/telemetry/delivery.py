@@ -113,7 +113,7 @@ class Batch:
 class Answer:
     """What came back: the status (None: nothing did), and what the collector said with it."""
 
-    __slots__ = ("recommended", "refused", "retry_after", "status")
+    __slots__ = ("max_events", "recommended", "refused", "retry_after", "status")
 
     def __init__(
         self,
@@ -121,11 +121,13 @@ class Answer:
         refused: "Sequence[int]" = (),
         retry_after: float | None = None,
         recommended: "Mapping[str, object] | None" = None,
+        max_events: int | None = None,
     ) -> None:
         self.status = status
         self.refused = refused
         self.retry_after = retry_after
         self.recommended = recommended
+        self.max_events = max_events
 
 
 class Drop:

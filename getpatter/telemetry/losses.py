@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["REASONS", "UNKNOWN_EVENT", "Losses"]
+__all__ = ["LOCAL_REASONS", "REASONS", "UNKNOWN_EVENT", "Losses"]
 
 REASONS = (
     "queue_full",
@@ -30,6 +30,9 @@ REASONS = (
     "shutdown",
     "internal_error",
 )
+
+#: Reasons that only this machine is told: of such a run nothing leaves, no report either.
+LOCAL_REASONS = ("notice_not_shown",)
 
 # What stands for a name that is none of ours: a name could say anything, so it is not kept.
 UNKNOWN_EVENT = "unknown"
@@ -88,7 +91,7 @@ class Losses:
         fresh = {
             key: total - self._reported.get(key, 0)
             for key, total in totals.items()
-            if total > self._reported.get(key, 0)
+            if key[1] not in LOCAL_REASONS and total > self._reported.get(key, 0)
         }
         self._reported.update(totals)
         return fresh
