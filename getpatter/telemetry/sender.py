@@ -30,14 +30,20 @@ __all__ = ["SECONDS", "send_all"]
 SECONDS = 9.0
 
 
-def send_all(directory: str, environ: "Mapping[str, str]", seconds: float = SECONDS) -> None:
-    """Deliver what is in the spool of the state directory `directory`, for at most so long."""
+def send_all(
+    directory: str, environ: "Mapping[str, str]", seconds: float = SECONDS, *, dotenv: str = ""
+) -> None:
+    """Deliver what is in the spool of the state directory `directory`, for at most so long.
+
+    Consent is asked of `environ`, of the file `dotenv` and of all places, that directory included.
+    """
+    consent = Consent(environ, dotenv=dotenv, directory=directory)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         held = Claim.take(os.path.join(directory, state.SPOOL, state.SENDER))
         if held is None:
             return  # another one is at work, and will look again before it ends
-        sender = _Sender(directory, environ, until)
+        sender = _Sender(directory, consent, until)
         try:
             sender.run()
         finally:
@@ -51,8 +57,8 @@ def send_all(directory: str, environ: "Mapping[str, str]", seconds: float = SECO
 class _Sender:
     """One pass: an endpoint's delivery and connection each, and one spool."""
 
-    def __init__(self, directory: str, environ: "Mapping[str, str]", until: float) -> None:
-        self._consent = Consent(environ, dotenv="", directory=directory)
+    def __init__(self, directory: str, consent: Consent, until: float) -> None:
+        self._consent = consent
         self._directory = directory
         self._until = until
         self._losses = Losses()
