@@ -6,9 +6,9 @@ waits or does I/O happens on the thread or in a `flush` that somebody asked for.
 """
 
 import threading
-import time
 
 from getpatter.telemetry import _hooks
+from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._tables import EVENT_NAMES
 from getpatter.telemetry.buffer import Buffer
 from getpatter.telemetry.losses import Losses
@@ -44,15 +44,19 @@ _NOTICE_SECONDS = 0.05
 
 
 class _ExitTime:
-    """What is left of `EXIT_SECONDS`: one for all clients of the process, which ends only once;
-    and the directories whose sender has been started.
+    """What is left of `EXIT_SECONDS`, for the collector and for the disk: one for all clients of
+    the process, which ends only once; and the directories whose sender has been started.
     """
 
-    __slots__ = ("left", "senders")
+    __slots__ = ("disk", "left", "senders")
 
     def __init__(self) -> None:
         self.left = EXIT_SECONDS
+        self.disk = EXIT_SECONDS
         self.senders: set[str] = set()
+
+    def spend_on_disk(self, begun: float) -> None:
+        self.disk = max(0.0, begun + self.disk - monotonic())
 
 
 _EXIT_TIME = _ExitTime()
@@ -125,7 +129,7 @@ class Worker:
             return
         if self._is_asleep:
             _hooks.notice_fork()
-        now = time.monotonic()
+        now = monotonic()
         if not self._limit.take(name, now):
             self.losses.count(name, "rate_limit")
             return
@@ -202,13 +206,13 @@ class Worker:
         and not at all for a collector that is to be left alone for longer.
         """
         _hooks.notice_fork()
-        until = time.monotonic() + min(max(0.0, timeout), threading.TIMEOUT_MAX)
+        until = monotonic() + min(max(0.0, timeout), threading.TIMEOUT_MAX)
         with self._idle:
             while not self._is_done():
                 if not self._is_flushing or not self._running.locked():
                     self._is_flushing = True
                     self.wake()
-                now = time.monotonic()
+                now = monotonic()
                 if now >= until:
                     return False
                 if not self._is_busy and self._rests_until(now) > until:
@@ -271,7 +275,7 @@ class Worker:
         self._bell.acquire(timeout=_FIRST_SECONDS)
         while True:
             with self._io:
-                pause = self._step(time.monotonic())
+                pause = self._step(monotonic())
             with self._idle:
                 self._idle.notify_all()
             if self._is_exiting or (self._is_ending and not self._is_in_flight()):
@@ -308,7 +312,7 @@ class Worker:
     def _work_here(self, until: float) -> None:
         """Do the thread's work on the caller's thread, where none can be started."""
         while not self._is_done():
-            now = time.monotonic()
+            now = monotonic()
             if now >= until or not self._io.acquire(timeout=until - now):
                 return
             self._is_flushing = True
@@ -319,7 +323,7 @@ class Worker:
             # A courier that is under way since before rings when it is back.
             if pause is None or (now + pause >= until and not self._is_in_flight()):
                 break
-            self._bell.acquire(timeout=max(0.0, min(pause, until - time.monotonic())))
+            self._bell.acquire(timeout=max(0.0, min(pause, until - monotonic())))
         self._is_asleep = True  # the next record tries again to start a thread
 
     def _step(self, now: float, here: float | None = None) -> float | None:
@@ -407,22 +411,25 @@ class Worker:
         From then on no thread is started, and the one there is ends: in the interpreter's last
         moments it could be stopped anywhere, and what it holds would be held for ever.
         """
-        begun = time.monotonic()
+        begun = monotonic()
         mode = "none" if self._is_done() else self._exit_mode()
         if mode == "wait":
             self.flush(_EXIT_TIME.left)
         self._is_exiting = self._is_ending = True
+        sealing = monotonic()
         if mode == "detach":
-            self._seal(EXIT_SECONDS, is_last=False)
+            self._seal(_EXIT_TIME.disk, is_last=False)
             self._hand_over()
         else:
-            self._seal(EXIT_SECONDS, is_last=True, is_kept=mode != "none")
+            self._seal(_EXIT_TIME.disk, is_last=True, is_kept=mode != "none")
         if self._running.locked():
             self._ring()
-            left = begun + _EXIT_TIME.left - time.monotonic()
-            if self._running.acquire(timeout=max(_NOTICE_SECONDS, left if mode == "wait" else 0)):
+            left = begun + _EXIT_TIME.left - monotonic()
+            notice = min(_NOTICE_SECONDS, _EXIT_TIME.disk)
+            if self._running.acquire(timeout=max(notice, left if mode == "wait" else 0)):
                 self._running.release()
-        _EXIT_TIME.left = max(0.0, begun + _EXIT_TIME.left - time.monotonic())
+        _EXIT_TIME.spend_on_disk(sealing)
+        _EXIT_TIME.left = max(0.0, begun + _EXIT_TIME.left - monotonic())
 
     def _exit_mode(self) -> str:
         from getpatter.telemetry import exits  # only a program that ends with something left
@@ -434,11 +441,13 @@ class Worker:
         if self._stopped is not None:
             self.buffer.lose(self._stopped)
             return
-        until = time.monotonic() + _EXIT_TIME.left
+        until = monotonic() + _EXIT_TIME.left
         mode = self._exit_mode()
         if mode == "wait":
             self.flush(_EXIT_TIME.left)
-        self._seal(EXIT_SECONDS, is_last=mode != "detach", is_kept=mode != "none")
+        sealing = monotonic()
+        self._seal(_EXIT_TIME.disk, is_last=mode != "detach", is_kept=mode != "none")
+        _EXIT_TIME.spend_on_disk(sealing)
         if mode == "detach":
             self._hand_over()
         elif self._io.acquire(blocking=False):
@@ -447,7 +456,7 @@ class Worker:
                     self._outbox.disconnect()  # the next one may never come
             finally:
                 self._io.release()
-        _EXIT_TIME.left = max(0.0, until - time.monotonic())
+        _EXIT_TIME.left = max(0.0, until - monotonic())
 
     def _seal(self, seconds: float, *, is_last: bool, is_kept: bool = True) -> None:
         """Put on disk what is not delivered, if whoever is at work there lets us in time.
@@ -458,7 +467,7 @@ class Worker:
             return
         try:
             if is_kept and (len(self.buffer) or self._outbox is not None):
-                self._opened().seal(time.monotonic())
+                self._opened().seal(monotonic())
             if is_last and self._outbox is not None:
                 self._outbox.release()
         except Exception:  # as in `_step`
@@ -490,7 +499,7 @@ class Worker:
 
     def after_fork_in_child(self) -> None:
         """Begin anew."""
-        _EXIT_TIME.left = EXIT_SECONDS
+        _EXIT_TIME.left = _EXIT_TIME.disk = EXIT_SECONDS
         _EXIT_TIME.senders.clear()
         if self._outbox is not None:
             self._outbox.drop_inherited()
