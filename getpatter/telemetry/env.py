@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "CONSENT_VARIABLES",
     "GRACE",
     "Settings",
     "ci_variable",
@@ -51,6 +52,9 @@ CI_VARIABLES = (
     "CODEBUILD_BUILD_ID",
 )
 
+_TEST_BY_PRESENCE = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
+_TEST_BY_VALUE = ("PATTER_ENV", "NODE_ENV")
+
 # An untrusted working directory must not redirect data or move state: only these count in `.env`.
 DOTENV_VARIABLES = (
     "DO_NOT_TRACK",
@@ -58,6 +62,16 @@ DOTENV_VARIABLES = (
     "PATTER_TELEMETRY_DISABLED",
     "PATTER_TELEMETRY_SAMPLE",
     "PATTER_TELEMETRY_DEBUG",
+)
+
+#: All that consent asks the environment for, and what it then allows.
+CONSENT_VARIABLES = (
+    *DOTENV_VARIABLES,
+    *CI_VARIABLES,
+    *_TEST_BY_PRESENCE,
+    *_TEST_BY_VALUE,
+    "PATTER_TELEMETRY_GRACE",
+    "PATTER_TELEMETRY_STATE_DIR",
 )
 
 # What the telemetry reads by a name of its own.
@@ -95,10 +109,10 @@ def ci_variable(environ: "Mapping[str, str]") -> str | None:
 
 def test_variable(environ: "Mapping[str, str]") -> str | None:
     """Return the first variable that says that this is a test run, or None."""
-    for name in ("PYTEST_CURRENT_TEST", "PYTEST_VERSION"):
+    for name in _TEST_BY_PRESENCE:
         if name in environ:
             return name
-    for name in ("PATTER_ENV", "NODE_ENV"):
+    for name in _TEST_BY_VALUE:
         if environ.get(name, "").strip().lower() == "test":
             return name
     return None

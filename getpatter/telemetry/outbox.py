@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         rate: float
         version: str
         refusal: str
+        dotenv: str
 
         @property
         def standing(self) -> tuple[str, str]: ...

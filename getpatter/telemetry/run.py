@@ -73,6 +73,8 @@ class Run:
             asked=monotonic(),
         )
         self.build = self._builder.build
+        #: The `.env` that is asked for consent, also by a sender that goes on for this run.
+        self.dotenv = start.consent.dotenv
         #: The loss reason for what may not be sent, as it was when that was asked last.
         self.refusal = "opted_out"
         can_keep = self._state.writable and not start.is_debug

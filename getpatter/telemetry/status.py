@@ -20,7 +20,7 @@ def collect() -> "dict[str, object]":
     decided = consent.decide(rules)
     rate, understood = env.parse_sample_rate(settings.get("PATTER_TELEMETRY_SAMPLE"))
     install = open_state(environ, writable=False)
-    exit_choice = exits.choose(environ, is_program=True)
+    exit_choice = exits.choose(environ, is_program=True, has_spool=install.directory is not None)
     named = settings.endpoint
     url = usable_endpoint(named or DEFAULT_ENDPOINT)
     # A query may hold a token.

@@ -482,7 +482,8 @@ class Worker(Recorder):
         directory = outbox.hand_over()
         if directory is not None and directory not in _EXIT_TIME.senders:
             _EXIT_TIME.senders.add(directory)
-            exits.start_sender(directory, self._environ)
+            dotenv = None if outbox.run is None else outbox.run.dotenv
+            exits.start_sender(directory, self._environ, dotenv=dotenv)
 
     # fork
 

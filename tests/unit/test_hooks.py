@@ -97,40 +97,50 @@ del workers[0], worker
     assert (done.stdout, done.stderr) == ("1\n2\n", "")
 
 
+# No thread of ours runs at the moment of the fork: what one holds then, the interpreter's own lock
+# included, is held in such a child for ever, and only Python could mend that.
 UNTOLD = """
-import ctypes, os, sys
+import ctypes, os, threading
+import requests
 from getpatter.telemetry import TelemetryClient
 client = TelemetryClient(sdk_version="1")
+start = threading.Thread.start
+def refuse(self):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
 client.record("agent_configured", builtin_tool_count=1)
-"""
-FORK = """
+{before}
 child = ctypes.PyDLL(None).fork()
 if child == 0:
+    threading.Thread.start = start
     {in_child}
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 """
 
 
-@pytest.mark.parametrize("is_sent", [True, False])
+@pytest.mark.parametrize("before", ["", "assert client.flush(10)"])
 @pytest.mark.parametrize(
     "in_child", ["client.flush(5)", "client.close(5)", "client.flush_pending()", "client.stats()"]
 )
 def test_a_fork_that_python_is_not_told_of_sends_nothing_twice(
-    run: Run, receiver: Receiver, in_child: str, *, is_sent: bool
+    run: Run, receiver: Receiver, in_child: str, before: str
 ) -> None:
-    sent = "client.flush(10)" if is_sent else ""
-    done = run(f"{UNTOLD}\n{sent}\n{FORK.format(in_child=in_child)}")
+    done = run(UNTOLD.format(before=before, in_child=in_child))
     assert done.returncode == 0, done.stderr
     assert [event["builtin_tool_count"] for event in receiver.events] == [1]
 
 
+@pytest.mark.parametrize(
+    ("before", "first"), [("", "client.stats()"), ("assert client.flush(10)", "pass")]
+)
 def test_the_child_of_a_fork_that_python_is_not_told_of_sends_its_own(
-    run: Run, receiver: Receiver
+    run: Run, receiver: Receiver, before: str, first: str
 ) -> None:
-    in_child = (
-        'client.stats(); client.record("agent_configured", builtin_tool_count=2); client.flush(20)'
-    )
-    done = run(f"{UNTOLD}\n{FORK.format(in_child=in_child)}")
+    """Whose parent had delivered everything, or who looks at its client before it records."""
+    in_child = f"""{first}
+    client.record("agent_configured", builtin_tool_count=2)
+    assert client.flush(20)"""
+    done = run(UNTOLD.format(before=before, in_child=in_child))
     assert done.returncode == 0, done.stderr
     assert sorted(event["builtin_tool_count"] for event in receiver.events) == [1, 2]
