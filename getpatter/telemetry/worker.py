@@ -291,6 +291,8 @@ class Worker(Recorder):
             if self._outbox is None and not len(self.buffer):
                 return None
             return self._step_of(self._opened(), now, here)
+        except OSError:
+            return LOOK  # what is stored cannot be read now (no descriptor is left): not lost
         except BaseException as error:
             self._errors.note(error)
             if self._outbox is None:
@@ -462,7 +464,8 @@ class Worker(Recorder):
         except BaseException as error:
             self._errors.note(error)
             if self._phase:
-                self.buffer.lose("internal_error")
+                is_late = isinstance(error, OSError)
+                self.buffer.lose("shutdown" if is_late else "internal_error")
         finally:
             self._is_persisting = False
         outbox = self._outbox
