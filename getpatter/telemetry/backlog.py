@@ -231,11 +231,14 @@ class Backlog:
                     return max(0.0, self._writing.until - now)
             except Exception as error:  # of this batch alone
                 self._on_error(error)
-                self._forget(held)
-                self._lose(held, "internal_error")
+                held.keep_at = float("inf")
+                if held is not self._in_flight:  # that one is answered, or not
+                    self._forget(held)
+                    self._lose(held, "internal_error")
         if due:
             self._keep_to_bounds(now)
-        return min((held.keep_at - now for held in unkept if held.keep_at > now), default=None)
+        times = [held.keep_at for held in unkept if now < held.keep_at < float("inf")]
+        return min(times) - now if times else None
 
     def _persist(self, held: _Held, now: float) -> bool:
         spool = self._spool
