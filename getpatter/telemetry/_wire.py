@@ -97,9 +97,13 @@ class Plain:
             own.settimeout(0)
             # What is written is all of a request; waiting for more to come would only delay it.
             own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except BaseException:
+        except OSError:
             made.close()
             raise
+        except Exception as error:  # of what stands there in place of a socket
+            made.close()
+            message = "a connection is not allowed"
+            raise ConnectionError(message) from error
         return made
 
     def send(self, data: bytes, until: float) -> None:
