@@ -36,7 +36,10 @@ __all__ = ["Plain", "Tls", "above_standard_streams", "connect", "left"]
 
 _BYTES = 65_536
 # A peer that has gone away is an error, and no signal that ends a host which does not ignore it.
-_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+try:
+    _NO_SIGNAL = int(socket.MSG_NOSIGNAL)
+except AttributeError:  # Windows has no such signal; macOS ignores it as Python has it
+    _NO_SIGNAL = 0
 _READABLE, _WRITABLE = 1, 4  # POLLIN and POLLOUT, which eventlet takes away with `poll`
 
 
