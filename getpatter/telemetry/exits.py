@@ -125,7 +125,9 @@ def start_sender(directory: str, environ: "Mapping[str, str]") -> bool:
     ]
     closed = [(os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable()]
     # Only where installed packages are: nothing of the program's own folder may be imported.
-    packages = [path for path in sys.path if os.path.basename(path).endswith("-packages")]
+    # What is no text there, the interpreter passes over, too.
+    paths = [path for path in sys.path if isinstance(path, str)]
+    packages = [path for path in paths if os.path.basename(path).endswith("-packages")]
     arguments = [sys.executable, "-I", "-S", "-B", _SENDER, directory, *packages]
     variables = {name: environ[name] for name in _INHERITED if name in environ}
     try:

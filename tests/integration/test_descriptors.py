@@ -61,6 +61,37 @@ def test_no_socket_of_ours_is_a_standard_stream(
     assert len(receiver.requests) == 1
 
 
+PROBE = """
+from getpatter.calls.precall import precall_test
+listener = socket.create_server(("127.0.0.1", 0))
+port = listener.getsockname()[1]
+os.close(1)
+found = []
+def probe():
+    found.extend(precall_test([f"http://127.0.0.1:{port}/"], probes=1, timeout=30))
+thread = threading.Thread(target=probe)
+thread.start()
+import select
+select.select([listener], [], [], 30)
+kinds = [kind(number) for number in (0, 1, 2)]
+connection, _ = listener.accept()
+connection.recv(1000)
+connection.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+thread.join(30)
+with open(os.environ["REPORT"], "w") as report:
+    json.dump({"succeeded": found[0]["succeeded"], "kinds": kinds}, report)
+"""
+
+
+def test_no_probe_is_a_standard_stream(run: Run, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    done = run(COMMON + PROBE, REPORT=str(report))
+    assert done.returncode == 0, done.stderr
+    said = json.loads(report.read_text())
+    assert said["succeeded"] == 1
+    assert said["kinds"][1] != "socket"
+
+
 TAKEN = """
 def take():
     \"\"\"As a recipe for daemons does it; then the host opens things of its own.\"\"\"

@@ -259,3 +259,23 @@ def test_a_warning_of_the_hosts_is_still_heard_while_ours_are_not() -> None:
     with quiet_import(), pytest.warns(DeprecationWarning, match="the host's"):
         warnings.warn("the host's", DeprecationWarning, stacklevel=1)
     assert list(warnings.filters) == before
+
+
+@pytest.mark.parametrize("entry", ["None", "b'/x/site-packages'", "7", "pathlib.Path('/x')"])
+def test_what_is_no_text_in_the_import_path_is_passed_over(
+    run: Run, collector: Recorder, entry: str
+) -> None:
+    done = run(
+        f"""
+import pathlib, sys
+from getpatter.telemetry import TelemetryClient
+sys.path[:0] = [{entry}, {entry}]
+client = TelemetryClient(sdk_version="1.2.3")
+client.record("cli_command", cli_command="demo")
+""",
+        PATTER_TELEMETRY_ENDPOINT=f"{collector.url}/v1/ingest",
+        PATTER_TELEMETRY_EXIT="detach",
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert len(collector.wait_for(1)) == 1
