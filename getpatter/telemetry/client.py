@@ -86,15 +86,16 @@ class TelemetryClient:
         self._is_enabled = False
         try:
             chosen = env.process_environment() if environ is None else environ
-            settings = consent.resolve(chosen, flag)
+            asked = consent.Consent(chosen, flag)
+            settings = asked.settings()
             if settings is None:
                 _tell(observer, "disabled", _OFF_SAYS)
                 return
             self._pipeline = _start(
                 chosen,
+                asked,
                 settings,
                 sdk_version=sdk_version,
-                flag=flag,
                 endpoint=endpoint or settings.endpoint or DEFAULT_ENDPOINT,
                 limit=rate_limit or (),
                 observer=observer,
@@ -173,10 +174,10 @@ class TelemetryClient:
 
 def _start(
     environ: "Mapping[str, str]",
+    asked: consent.Consent,
     settings: env.Settings,
     *,
     sdk_version: str,
-    flag: bool | None,
     endpoint: str,
     limit: "tuple[int, float] | tuple[()]",
     observer: "Observer | None",
@@ -193,7 +194,8 @@ def _start(
 
         run = Run(
             sdk_version=sdk_version,
-            flag=flag,
+            consent=asked,
+            settings=settings,
             endpoint=endpoint,
             environ=environ,
             is_debug=is_debug,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         spool: Spool | None
         rate: float
         version: str
+        refusal: str
 
         @property
         def is_local(self) -> bool: ...
@@ -263,7 +264,7 @@ class Outbox:
             self._buffer.lose(route.problem)
             return
         if not route.may_send():
-            self.stop("opted_out")
+            self.stop(route.refusal)
             return
         filling, self._filling = self._filling, None
         room = BATCH_EVENTS - (0 if filling is None else len(filling.events))
@@ -359,8 +360,8 @@ class Outbox:
         self._in_flight = batch
         # Consent is asked again before each send, a retry included.
         if not self._route.may_send():
-            self._abandon("opted_out")
-            self.stop("opted_out")
+            self._abandon(self._route.refusal)
+            self.stop(self._route.refusal)
             return
         self._sent_at = now
         if self._route.spool is not None:

@@ -5,9 +5,8 @@ Making a route reads the disk and may write the install id, so nobody but the wo
 
 import time
 
-from getpatter.telemetry import consent, events, notice
+from getpatter.telemetry import events, notice
 from getpatter.telemetry._tables import SCHEMA_VERSION
-from getpatter.telemetry.env import Settings
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import new_id, open_state, run_id
 from getpatter.telemetry.ledger import Ledger, NoLedger
@@ -24,8 +23,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from getpatter.telemetry.consent import Consent
     from getpatter.telemetry.courier import Transport
     from getpatter.telemetry.delivery import Answer, Batch
+    from getpatter.telemetry.env import Settings
     from getpatter.telemetry.losses import Losses
 
 __all__ = ["Route", "Run"]
@@ -34,19 +35,21 @@ __all__ = ["Route", "Run"]
 class Run:
     """What a client was constructed with; the rest is found out on the worker."""
 
-    __slots__ = ("endpoint", "environ", "flag", "is_debug", "sdk_version")
+    __slots__ = ("consent", "endpoint", "environ", "is_debug", "sdk_version", "settings")
 
     def __init__(
         self,
         *,
         sdk_version: str,
-        flag: bool | None,
+        consent: "Consent",
+        settings: "Settings",
         endpoint: str,
         environ: "Mapping[str, str]",
         is_debug: bool,
     ) -> None:
         self.sdk_version = sdk_version
-        self.flag = flag
+        self.consent = consent
+        self.settings = settings
         self.endpoint = endpoint
         self.environ = environ
         self.is_debug = is_debug
@@ -62,11 +65,14 @@ class Route:
     def __init__(self, run: Run, losses: "Losses") -> None:
         self._run = run
         # An opt-out since the client was made has erased the identity: no new one is made then.
-        has_consent = consent.resolve(run.environ, run.flag) is not None
-        self._state = open_state(run.environ, writable=has_consent and not run.is_debug)
+        self._state = open_state(
+            run.environ,
+            writable=self.has_consent() and not run.is_debug,
+            places=run.consent.places,
+        )
         # Asked before this version leaves its own traces.
         self._is_upgrade = self._state.has_earlier_version()
-        self.rate = Settings.load(run.environ).sample_rate
+        self.rate = run.settings.sample_rate
         common = events.common_fields(
             run.sdk_version, self._state.install_id(new_id()), run.environ
         )
@@ -80,13 +86,15 @@ class Route:
         )
         self.build = self._builder.build
         self._url = None if run.is_debug else usable_endpoint(run.endpoint)
+        #: The loss reason for what may not be sent, as it was when that was asked last.
+        self.refusal = "opted_out"
         self.problem = None if run.is_debug or self._url is not None else "endpoint_invalid"
         self._ledger: Ledger | NoLedger = NoLedger()
         self.spool: Spool | None = None
         directory = self._state.directory if self._state.writable else None
         if directory is not None and not run.is_debug:
             where = None if self._url is None else shown(self._url)
-            self._ledger = Ledger(directory, where, losses, run.environ)
+            self._ledger = Ledger(directory, where, losses, run.consent.places)
             if self._url is not None:
                 self.spool = Spool(directory, self._url, losses)
         # The schema version whose notice was shown; None: none yet. Debug shows none, and all.
@@ -138,7 +146,7 @@ class Route:
 
     def has_consent(self) -> bool:
         """Return whether consent still stands."""
-        return consent.resolve(self._run.environ, self._run.flag) is not None
+        return self._run.consent.settings() is not None
 
     def may_send(self) -> bool:
         """Return whether events may leave now: consent still stands and a notice was shown.
@@ -146,10 +154,14 @@ class Route:
         If that is the notice of an earlier version, they leave without what came later.
         """
         if not self.has_consent():
+            self.refusal = "opted_out"
             return False
         if self._shown is None or self._shown < SCHEMA_VERSION:
             self._shown = self._state.show_notice_once(self._show)
             self._builder.shown = self._shown or 0
+        if self._shown is None:
+            self.refusal = "notice_not_shown"
+            self._state.release_first_run()
         return self._shown is not None
 
     def _show(self, last: int | None) -> bool:

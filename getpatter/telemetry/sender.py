@@ -10,6 +10,7 @@ import time
 
 from getpatter.telemetry import state
 from getpatter.telemetry._claim import Claim
+from getpatter.telemetry.consent import Consent
 from getpatter.telemetry.delivery import Delivery, Drop, Send, Store
 from getpatter.telemetry.events import encode
 from getpatter.telemetry.ledger import Ledger
@@ -51,7 +52,7 @@ class _Sender:
     """One pass: an endpoint's delivery and connection each, and one spool."""
 
     def __init__(self, directory: str, environ: "Mapping[str, str]", until: float) -> None:
-        self._environ = environ
+        self._consent = Consent(environ, dotenv="", directory=directory)
         self._directory = directory
         self._until = until
         self._losses = Losses()
@@ -69,7 +70,7 @@ class _Sender:
 
     def _send(self, place: str) -> bool:
         """Deliver one batch; return whether to go on with the next."""
-        if state.opt_out_place(self._environ) is not None:
+        if self._consent.settings() is None:
             return False
         found = self._spool.load(place, time.monotonic())
         if found is None:
@@ -78,7 +79,7 @@ class _Sender:
         line = self._lines.get(endpoint)
         if line is None:
             line = self._lines[endpoint] = _Line(
-                self._directory, endpoint, self._environ, self._losses
+                self._directory, endpoint, self._consent, self._losses
             )
         if not line.deliver(batch, self._until):
             return time.monotonic() < self._until
@@ -100,15 +101,13 @@ class _Sender:
 class _Line:
     """The way to one collector."""
 
-    def __init__(
-        self, directory: str, endpoint: str, environ: "Mapping[str, str]", losses: Losses
-    ) -> None:
+    def __init__(self, directory: str, endpoint: str, consent: Consent, losses: Losses) -> None:
         url = usable_endpoint(endpoint)
-        self._environ = environ
+        self._consent = consent
         self._losses = losses
         self._delivery = Delivery()
         self._transport = None if url is None else HttpTransport(url)
-        self._ledger = Ledger(directory, url and shown(url), losses, environ)
+        self._ledger = Ledger(directory, url and shown(url), losses, consent.places)
 
     def deliver(self, batch: "Batch", until: float) -> bool:
         """Try until the batch is settled; False: it is not, and stays in the spool."""
@@ -122,7 +121,7 @@ class _Line:
                 for part in action.batches:  # in memory for the moment that it takes
                     self._delivery.stored(part, None)
             elif isinstance(action, Send):
-                if state.opt_out_place(self._environ) is not None:
+                if self._consent.settings() is None:
                     return False
                 self._answered(action.batch, self._transport.send(action.batch, now, until - now))
                 if not action.batch.is_done:

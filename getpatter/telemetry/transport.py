@@ -8,7 +8,7 @@ import json
 import sys
 from urllib.parse import urlsplit, urlunsplit
 
-from getpatter.telemetry import schema
+from getpatter.telemetry import _stderr, schema
 from getpatter.telemetry._loopback import is_loopback_host
 from getpatter.telemetry._quiet import quiet_import
 from getpatter.telemetry._turns import short_turns
@@ -192,15 +192,14 @@ def _receipt(content: bytes) -> str | None:
 class StderrTransport:
     """Prints what would be sent, for `PATTER_TELEMETRY_DEBUG`. Sends nothing."""
 
+    def __init__(self) -> None:
+        self._seconds = _stderr.SECONDS
+
     def send(self, batch: Batch, now: float, timeout: float = SECONDS) -> Answer:  # noqa: ARG002
-        """Print one line an event; a stderr that is gone swallows them."""
-        stream = sys.stderr
-        if stream is not None:  # print would take None as stdout
-            try:
-                for event in batch.events:
-                    print(f"[getpatter telemetry] {encode_one(event)}", file=stream)
-            except Exception:  # the host may have put any object there
-                return Answer(200)
+        """Print one line an event; a stderr that is gone or that nobody reads swallows them."""
+        lines = [f"[getpatter telemetry] {encode_one(event)}\n" for event in batch.events]
+        # Waits for a reader once: whoever does not read now will not at the next batch.
+        self._seconds = _stderr.SECONDS if _stderr.write("".join(lines), self._seconds) else 0.0
         return Answer(200)
 
     def close(self) -> None:

@@ -158,6 +158,7 @@ class Worker:
 
     def wake(self) -> None:
         """Ring for the thread; start it if there is none. Never waits for it."""
+        _hooks.notice_fork()
         if not self._is_exiting and self._running.acquire(blocking=False):
             try:
                 self._start_thread()
@@ -170,7 +171,7 @@ class Worker:
     def _start_thread(self) -> None:
         if not self._is_hooked:
             self._is_hooked = True
-            _hooks.install_in_child(self)
+            _hooks.install_in_child()
         threading.Thread(target=self._run, name="getpatter-telemetry", daemon=True).start()
 
     def _ring(self) -> None:
@@ -189,6 +190,7 @@ class Worker:
         """Deliver what was recorded; answer whether nothing is left. Waits `timeout` s at most,
         and not at all for a collector that is to be left alone for longer.
         """
+        _hooks.notice_fork()
         until = time.monotonic() + min(max(0.0, timeout), threading.TIMEOUT_MAX)
         with self._idle:
             while not self._is_done():
@@ -230,6 +232,7 @@ class Worker:
         """Return what was delivered, what waits in memory and on disk, and what was lost by event
         and reason.
         """
+        _hooks.notice_fork()
         lost: dict[str, dict[str, int]] = {}
         for (event, reason), times in self.losses.totals().items():
             lost.setdefault(event, {})[reason] = times

@@ -83,6 +83,8 @@ class Route:
     needs_name = True
     standing = ("success", "")
 
+    refusal = "opted_out"
+
     def __init__(self, spool: Disk) -> None:
         self.spool: Disk | None = spool
         self.consent = True
