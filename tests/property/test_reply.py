@@ -1,6 +1,6 @@
 """Whatever a collector answers is an answer or none: read to an end, and nothing else raised."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from getpatter.telemetry._http import FAILURES
@@ -34,9 +34,11 @@ class Bytes:
         self.read = 0
 
     def receive(self, until: float) -> bytes:  # noqa: ARG002 - time does not pass here
-        if not self._left and self._is_endless:
-            self._left = self._data
         size = self._sizes[self.read % len(self._sizes)]
+        if self._is_endless and not self._left and self._data:
+            self._left = self._data * (8_192 // len(self._data) + 1)
+        if self._is_endless and self.read > 50:  # small pieces are tried, and soon enough
+            size = 8_192
         piece, self._left = self._left[:size], self._left[size:]
         self.read += 1
         return piece
@@ -51,6 +53,7 @@ class Bytes:
         """Nothing is open."""
 
 
+@settings(deadline=None)
 @given(
     data=ANSWERS,
     sizes=st.lists(st.integers(1, 400), min_size=1, max_size=5),
