@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from getpatter.telemetry._schema_documents import documents
+from getpatter.telemetry import _schema_documents, _schema_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,13 +29,20 @@ _TYPES = {
 
 
 class Judge:
-    """The schemas of all events, ready to judge what `json.loads` returned."""
+    """The schemas of all events, ready to judge what `json.loads` returned.
 
-    def __init__(self) -> None:
+    Those of the current version, or of an earlier one; KeyError for one that is not on record.
+    """
+
+    def __init__(self, version: int | None = None) -> None:
         from jsonschema import Draft202012Validator  # only who judges pays for it
 
+        if version is None:
+            schemas = _schema_documents.documents()
+        else:
+            schemas = _schema_history.documents(version)
         self._validators: dict[str, Validator] = {
-            name: Draft202012Validator(schema) for name, schema in documents().items()
+            name: Draft202012Validator(schema) for name, schema in schemas.items()
         }
 
     def violations(self, event: object) -> Iterator[tuple[str, str, str]]:

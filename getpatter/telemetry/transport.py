@@ -226,9 +226,9 @@ def _takes_gzip(accepted: str) -> bool:
 
 def _max_events(said: str) -> int | None:
     """Return how many events a request may have, as the collector says; None if it does not."""
-    if not (said.isascii() and said.isdigit()) or not said.strip("0"):
+    if not (said.isascii() and said.isdigit()) or said.startswith("0"):
         return None
-    return int(said) if len(said) <= 3 and int(said) < _MOST_EVENTS else _MOST_EVENTS
+    return min(int(said[:4]), _MOST_EVENTS)  # four digits tell that it is more
 
 
 def _recommended(content: bytes) -> dict[str, object] | None:
