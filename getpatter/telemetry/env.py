@@ -1,12 +1,12 @@
 """Settings: what the environment and a `.env` file say, read and nothing more.
 
-The one file that reads `os.environ`. Never writes to it, and never reads a `.env` that is not a
-regular file of at most 64 KiB. All functions take the mapping; the process environment is only
-the default at the edge.
+The one file that reads `os.environ`, which it never writes to. All functions take the mapping; the
+process environment is only the default at the edge.
 """
 
 import os
-import stat
+
+from getpatter.telemetry import _dotenv
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GRACE",
+    "OPT_OUTS",
     "Settings",
     "ci_variable",
     "dotenv_path",
@@ -51,14 +52,11 @@ CI_VARIABLES = (
     "CODEBUILD_BUILD_ID",
 )
 
+#: The variables that may say off.
+OPT_OUTS = ("DO_NOT_TRACK", "PATTER_TELEMETRY", "PATTER_TELEMETRY_DISABLED")
+
 # An untrusted working directory must not redirect data or move state: only these count in `.env`.
-DOTENV_VARIABLES = (
-    "DO_NOT_TRACK",
-    "PATTER_TELEMETRY",
-    "PATTER_TELEMETRY_DISABLED",
-    "PATTER_TELEMETRY_SAMPLE",
-    "PATTER_TELEMETRY_DEBUG",
-)
+DOTENV_VARIABLES = (*OPT_OUTS, "PATTER_TELEMETRY_SAMPLE", "PATTER_TELEMETRY_DEBUG")
 
 # What the telemetry reads by a name of its own.
 _OWN_VARIABLES = frozenset(
@@ -70,9 +68,6 @@ _OWN_PREFIX = "patter_tel"
 
 #: Time to read the notice and to say no, in seconds.
 GRACE = 30.0
-
-# Larger than any `.env` a person writes; a larger one is not read at all.
-_DOTENV_BYTES = 65_536
 
 
 def process_environment() -> "Mapping[str, str]":
@@ -168,71 +163,47 @@ def dotenv_path() -> str:
 
 
 def read_dotenv(path: str) -> dict[str, str]:
-    """Return the variables that the file at `path` sets; nothing for a file that must be ignored.
+    """Return the variables that the file at `path` sets; nothing for a file that cannot be read.
 
-    Ignored: a missing or unreadable file, one that is no regular file, one over 64 KiB. A line
-    that cannot be parsed loses itself only. Nothing is interpolated, logged or set.
+    A line that cannot be parsed loses itself only. Nothing is interpolated, logged or set.
     """
-    content = _read_regular_file(path)
-    if content is None or len(content) > _DOTENV_BYTES:
-        return {}
-
-    import codecs  # with the next two: only who has a `.env` pays for reading it
-    import io
-
-    # The parser itself: the package's front door logs a warning for every odd line.
-    from dotenv.parser import parse_stream
-
-    found: dict[str, str] = {}
-    # What Windows shells write; an opt-out in it must not be overlooked.
-    is_utf16 = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    text = content.decode("utf-16" if is_utf16 else "utf-8-sig", "replace")
-    for binding in parse_stream(io.StringIO(text)):
-        if binding.key is not None and not binding.error:
-            found[binding.key] = binding.value or ""
-    return found
-
-
-def _read_regular_file(path: str) -> bytes | None:
-    """Return the file's content, at most one byte more than a `.env` may have; None if unusable."""
-    try:
-        # Asked before it is opened: opening a named pipe takes its reader's place away, and a
-        # device may do anything. Asked again afterwards: it may have been swapped in between.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return None
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        # A file object reads on where the system call comes back early: half a file could hide
-        # an opt-out.
-        with open(descriptor, "rb") as file:
-            is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            return file.read(_DOTENV_BYTES + 1) if is_regular else None
-    except (OSError, ValueError):
-        return None
+    return _dotenv.read(path).values
 
 
 class Settings:
     """What the environment and `.env` say, resolved once: the environment wins.
 
-    That an opt-out in either is an opt-out is consent's business, which reads both mappings.
+    That an opt-out in either is an opt-out is consent's business, which reads both mappings, and
+    `file`: what is unclear in `.env`, or why it cannot be read.
     """
 
-    __slots__ = ("dotenv", "environ")
+    __slots__ = ("dotenv", "environ", "file")
 
-    def __init__(self, environ: "Mapping[str, str]", dotenv: "Mapping[str, str]") -> None:
+    def __init__(
+        self,
+        environ: "Mapping[str, str]",
+        dotenv: "Mapping[str, str]",
+        file: "_dotenv.Dotenv | None" = None,
+    ) -> None:
         self.environ = environ
         self.dotenv = dotenv
+        self.file = _dotenv.Dotenv({}) if file is None else file
 
     @classmethod
     def load(
-        cls, environ: "Mapping[str, str] | None" = None, dotenv: str | None = None
+        cls,
+        environ: "Mapping[str, str] | None" = None,
+        dotenv: str | None = None,
+        last: "_dotenv.Dotenv | None" = None,
     ) -> "Settings":
         """Read the `.env` at `dotenv` beside `environ`. Default: the process's, and that of the
-        working directory; an empty path is none.
+        working directory; an empty path is none. `last`: the `file` of an earlier reading.
         """
         chosen = process_environment() if environ is None else environ
         path = dotenv_path() if dotenv is None else dotenv
-        found = read_dotenv(path) if path else {}
-        return cls(chosen, {name: found[name] for name in DOTENV_VARIABLES if name in found})
+        file = _dotenv.read(path, OPT_OUTS, last) if path else None
+        found = {} if file is None else file.values
+        return cls(chosen, {name: found[name] for name in DOTENV_VARIABLES if name in found}, file)
 
     def get(self, name: str) -> str | None:
         """Return the value of `name`; a variable that is set but empty counts as set."""

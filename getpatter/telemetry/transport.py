@@ -10,7 +10,7 @@ import sys
 import time
 from urllib.parse import urlsplit, urlunsplit
 
-from getpatter.telemetry import _stderr, schema
+from getpatter.telemetry import _dependency, _stderr, schema
 from getpatter.telemetry._turns import short_turns
 from getpatter.telemetry.delivery import Answer, Batch, retry_after
 from getpatter.telemetry.events import encode
@@ -265,6 +265,7 @@ def _session() -> "tuple[requests.Session, BoundedAdapter]":
         "localhost".encode("idna")
         from http.cookiejar import DefaultCookiePolicy
 
+        _dependency.load("requests", "sessions.py")
         import requests
 
         from getpatter.telemetry._bounded import BoundedAdapter
