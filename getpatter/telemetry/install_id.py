@@ -49,17 +49,19 @@ def open_state(
     *,
     writable: bool | None = None,
     places: "state.Places | None" = None,
+    may_wait: bool = True,
 ) -> state.State:
     """Open the state of `environ`, in `places` where they are known already.
 
-    Unless told, writable only with consent and without debug.
+    Unless told, writable only with consent and without debug. `may_wait`: see `State`.
     """
     chosen = env.process_environment() if environ is None else environ
     if writable is None:
         settings = consent.resolve(chosen, None)
         writable = settings is not None and not settings.debug
     # In memory only, the run is all there is to tell installs apart.
-    return state.State(places or state.Places.of(chosen), _RUN_ID[::-1], writable=writable)
+    found = state.Places.of(chosen) if places is None else places
+    return state.State(found, _RUN_ID[::-1], writable=writable, may_wait=may_wait)
 
 
 def install_id() -> str:
@@ -122,4 +124,6 @@ def set_opt_out(disabled: bool) -> None:  # noqa: FBT001 - the host library pass
 
     Raises OSError when it could not be stored, or not be removed.
     """
-    state.set_opt_out(env.process_environment(), disabled=disabled)
+    from getpatter.telemetry import opt_out  # no program but the command asks for it
+
+    opt_out.set_opt_out(env.process_environment(), disabled=disabled)

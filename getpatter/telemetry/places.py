@@ -1,19 +1,34 @@
-"""Places: the directories where state can be, and whether an opt-out is stored in one of them.
+"""Places: where state can be, what its files are called, and whether an opt-out is among them.
 
 Found once and made absolute: the program may change its directory or its HOME later. Reads only.
 """
 
 import os
 
-from getpatter.telemetry import _dependency
+from getpatter.telemetry import _dependency, _files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["OPT_OUT", "Places"]
+__all__ = ["OPT_OUT", "Places", "stored_id"]
 
 OPT_OUT = "telemetry-disabled"
+INSTALL_ID = "install-id"
+INSTALL_DATE = "install-date"
+FIRST_RUN = "first-run"
+VERSION = "version"
+NOTICE = "notice"
+NOTICE_LOCK = "notice.lock"
+LEDGER = "ledger"
+RETAINED = "retained-id"
+SPOOL = "spool"
+#: What the sender at work holds a lock on, in the spool.
+SENDER = "sender.lock"
+#: What a file of the spool that cannot be used is called from then on.
+ASIDE = ".aside"
+
+_HEX = frozenset("0123456789abcdef")
 
 
 class Places:
@@ -125,3 +140,10 @@ def _default_directory() -> str | None:
         message = f"platformdirs cannot be used ({type(error).__name__})"
         raise ImportError(message) from error
     return place if isinstance(place, str) and os.path.isabs(place) else None
+
+
+def stored_id(place: str | None) -> str | None:
+    """Return the install id that is stored in a place; None if none is, or it is damaged."""
+    content = None if place is None else _files.read(os.path.join(place, INSTALL_ID))
+    text = (content or b"").decode("ascii", "replace").strip()
+    return text if len(text) == 32 and _HEX.issuperset(text) else None

@@ -24,8 +24,15 @@ def record_startup(
     if not telemetry.enabled:
         return
     try:
-        settings = consent.resolve(environ, None)
-        state = install_id.open_state(environ, writable=settings is not None and not settings.debug)
+        asked = consent.Consent(environ)
+        settings = asked.settings()
+        # On the host's thread: nobody is waited for.
+        state = install_id.open_state(
+            environ,
+            writable=settings is not None and not settings.debug,
+            places=asked.places,
+            may_wait=False,
+        )
         records = startup_records(
             state, environ, sdk_version=sdk_version, carrier=carrier, tunnel=tunnel
         )
