@@ -121,17 +121,23 @@ def is_test() -> bool:
 def parse_sample_rate(value: str | None) -> tuple[float, bool]:
     """Return the rate that `value` asks for, and whether it could be understood.
 
-    Unset and empty are 1.0. So is what is not a number in [0, 1]: a typo must not lose data.
+    `0.1`, `0,1` and `10%` are the same. Unset and empty are 1.0. So is what is not a number in
+    [0, 1]: a typo must not lose data.
     """
     text = (value or "").strip()
     if not text:
         return 1.0, True
+    is_percent = text.endswith("%")
+    # A decimal comma, as half the world writes it; with a point beside it, it is no decimal.
+    number = text.removesuffix("%").rstrip().replace(",", ".")
     try:
         # Plain decimals only: float() also takes `1_0`, `nan` and digits of other scripts, which
         # clients in other languages read differently.
-        rate = float(text) if _DECIMAL.issuperset(text) else -1.0
+        rate = float(number) if _DECIMAL.issuperset(number) else -1.0
     except ValueError:
         return 1.0, False
+    if is_percent:
+        rate /= 100
     # abs: no negative zero, which a header would show as `-0.0`.
     return (abs(rate), True) if 0.0 <= rate <= 1.0 else (1.0, False)
 

@@ -10,6 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Above this the rate is the probability to a fifth of a percent.
+_TINY = 1e-7
+
 __all__ = ["Gate", "is_sampleable", "ratio"]
 
 
@@ -37,7 +40,8 @@ class Gate:
     __slots__ = ("_kept", "rate")
 
     def __init__(self, run_id: str, rate: float) -> None:
-        self.rate = rate
+        # Of so few ratios that are below it, a rate is no good measure any more.
+        self.rate = rate if rate >= _TINY else -int(-rate * 0xFFFFFFFF // 1) / 2**32
         self._kept = rate >= 1 or ratio(run_id) < rate
 
     def decide(self, name: str, dimensions: "Mapping[str, object]") -> float | None:
