@@ -74,6 +74,9 @@ def _machine_rule(environ: "Mapping[str, str]") -> Rule:
     test = env.test_variable(environ)
     if test is not None:
         return Rule("CI or test run", f"{test} is set", off=True)
+    runner = env.test_runner()
+    if runner is not None:
+        return Rule("CI or test run", f"{runner} runs", off=True)
     return Rule("CI or test run", "no sign of either", off=False)
 
 

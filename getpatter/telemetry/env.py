@@ -5,6 +5,7 @@ process environment is only the default at the edge.
 """
 
 import os
+import sys
 
 from getpatter.telemetry import _dotenv
 
@@ -26,6 +27,7 @@ __all__ = [
     "process_environment",
     "read_dotenv",
     "sample_rate",
+    "test_runner",
     "test_variable",
     "unknown_variables",
 ]
@@ -51,6 +53,14 @@ CI_VARIABLES = (
     "BAMBOO_BUILDKEY",
     "CODEBUILD_BUILD_ID",
 )
+
+# Test runners by the name of their module or script. pytest says so in a variable; a name that a
+# program of its own might well have (`robot`, `green`) is none of them.
+_RUNNERS = frozenset(
+    {"unittest", "doctest", "nose2", "ward", "behave", "stestr", "trial", "twisted.trial"}
+    | {"testtools.run", "zope.testrunner", "zope-testrunner"}
+)
+_DJANGO = ("manage.py", "django-admin", "django")
 
 #: The variables that may say off.
 OPT_OUTS = ("DO_NOT_TRACK", "PATTER_TELEMETRY", "PATTER_TELEMETRY_DISABLED")
@@ -99,6 +109,30 @@ def test_variable(environ: "Mapping[str, str]") -> str | None:
     return None
 
 
+def test_runner() -> str | None:
+    """Return which test runner is this program, or None: one that no variable tells of.
+
+    Looks at how the program was started, and whether its script holds test cases; loads nothing.
+    """
+    main = sys.modules.get("__main__")
+    module = str(getattr(getattr(main, "__spec__", None), "name", None) or "")
+    if module.removesuffix(".__main__") in _RUNNERS:
+        return f"python -m {module.removesuffix('.__main__')}"
+    script, *arguments = [str(word) for word in getattr(sys, "argv", None) or [""]]
+    script = os.path.basename(script).removesuffix(".exe").removesuffix("-script.py")
+    if script in _RUNNERS:
+        return script
+    if script in _DJANGO and arguments[:1] == ["test"]:
+        return f"{script} test"
+    case = getattr(sys.modules.get("unittest.case"), "TestCase", None)
+    if isinstance(case, type) and any(
+        issubclass(type(value), type) and issubclass(value, case) and value is not case
+        for value in list(getattr(main, "__dict__", {}).values())
+    ):
+        return "a script of test cases"
+    return None
+
+
 def unknown_variables(environ: "Mapping[str, str]") -> list[str]:
     """Return the variables that look like ours and are none: most likely a slip of the pen."""
     return sorted(
@@ -115,7 +149,7 @@ def is_ci() -> bool:
 
 def is_test() -> bool:
     """Return whether this process is a test run."""
-    return test_variable(process_environment()) is not None
+    return test_variable(process_environment()) is not None or test_runner() is not None
 
 
 def parse_sample_rate(value: str | None) -> tuple[float, bool]:
