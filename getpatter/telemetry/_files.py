@@ -23,6 +23,8 @@ __all__ = [
     "open_lock",
     "problem_of",
     "read",
+    "read_now",
+    "read_regular",
     "remove",
     "write",
 ]
@@ -248,6 +250,48 @@ def read(path: str, limit: int = FILE_BYTES) -> bytes | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def read_regular(path: str, limit: int, *, whole: bool = True) -> bytes | None:
+    """Return the content of a regular file of this user, None for anything else at that path.
+
+    At most `limit` bytes: a longer file is none of ours, unless only its beginning is asked for.
+    Raises OSError if there is nothing, or if it cannot be opened or read now.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            return None
+        raise
+    try:
+        found = os.fstat(descriptor)
+        mine = sys.platform == "win32" or found.st_uid == os.geteuid()
+        if not (stat.S_ISREG(found.st_mode) and mine) or (whole and found.st_size > limit):
+            return None
+        content = b""
+        while len(content) < limit and (piece := os.read(descriptor, limit - len(content))):
+            content += piece
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def read_now(path: str) -> bytes | None:
+    """Return the content of a small file of ours; None if it is not there, or is not ours.
+
+    Raises OSError for one that is there and cannot be read now (no descriptor is left, the disk
+    fails): that is not the same as none.
+    """
+    try:
+        return read_regular(path, FILE_BYTES)
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        raise
 
 
 def write(path: str, content: bytes, exclusive: int = 0) -> None:

@@ -143,7 +143,10 @@ def _default_directory() -> str | None:
 
 
 def stored_id(place: str | None) -> str | None:
-    """Return the install id that is stored in a place; None if none is, or it is damaged."""
-    content = None if place is None else _files.read(os.path.join(place, INSTALL_ID))
+    """Return the install id that is stored in a place; None if none is, or it is damaged.
+
+    Raises OSError where there is one that cannot be read now.
+    """
+    content = None if place is None else _files.read_now(os.path.join(place, INSTALL_ID))
     text = (content or b"").decode("ascii", "replace").strip()
     return text if len(text) == 32 and _HEX.issuperset(text) else None

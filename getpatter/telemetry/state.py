@@ -94,7 +94,10 @@ class State:
     """The files of one install. `directory` is None where identity is kept in memory only.
 
     With `writable=False` (debug, or no consent) nothing on disk changes; with `may_wait=False` it
-    does not where somebody else is at it, who is not waited for. Never raises OSError.
+    does not where somebody else is at it, who is not waited for.
+
+    Raises OSError only where a file is there and cannot be read now: nothing may be made in its
+    place, nor said of it.
     """
 
     __slots__ = (
@@ -225,7 +228,7 @@ class State:
 
     @staticmethod
     def _stored_date(place: str) -> float | None:
-        content = _files.read(os.path.join(place, INSTALL_DATE)) or b""
+        content = _files.read_now(os.path.join(place, INSTALL_DATE)) or b""
         # Ten digits reach the year 2286; a longer number is damage.
         return float(content) if content.isdigit() and len(content) <= 10 else None
 
@@ -263,7 +266,7 @@ class State:
         for place in (self.directory, *self._earlier):
             if place is None:
                 continue
-            first_run = _files.read(os.path.join(place, FIRST_RUN))
+            first_run = _files.read_now(os.path.join(place, FIRST_RUN))
             is_theirs = first_run is not None and not first_run.isdigit()
             # This version stores a date with each id, and keeps both in one place only.
             has_only_id = stored_id(place) is not None and self._stored_date(place) is None
@@ -303,7 +306,7 @@ class State:
     def _shown(self) -> "_Shown | None":
         if not self.is_notice_shown():
             return None
-        return _Shown.parse(_files.read(self._path(NOTICE)) or b"")
+        return _Shown.parse(_files.read_now(self._path(NOTICE)) or b"")
 
     def set_notice_shown(self) -> None:
         """Remember that the notice of this version was shown now, unless it was before."""
@@ -342,14 +345,14 @@ class State:
         """
         if self.directory is None or not self.writable or self.is_notice_shown():
             return
-        if _files.read(self._path(FIRST_RUN)) == _VERSION_CONTENT:
+        if _files.read_now(self._path(FIRST_RUN)) == _VERSION_CONTENT:
             _files.remove(self._path(FIRST_RUN))
 
     def swap_version(self, current: str) -> str:
         """Return the version that ran last, "" if none is known, and store `current`."""
         last = ""
         for place in (self.directory, *self._earlier):
-            content = None if place is None else _files.read(os.path.join(place, VERSION))
+            content = None if place is None else _files.read_now(os.path.join(place, VERSION))
             found = (content or b"").decode("ascii", "replace").strip()
             # What is no word in ASCII was not written by us.
             if found and found.isascii() and found.isprintable():

@@ -329,6 +329,9 @@ class Worker:
                 self._is_flushing = True
             if outbox.stopped is not None:
                 self._stopped, self._is_ending = outbox.stopped, True
+        except OSError:
+            # What is stored cannot be read now (no descriptor is left): tried again, not lost.
+            return _LOOK_SECONDS
         except Exception:
             # The worker's one catch-all: an error of ours must not end it, nor reach the host.
             # Whatever it was about goes, or it would come again.

@@ -848,3 +848,81 @@ def test_disable_writes_private_directories(environ: dict[str, str], tmp_path: P
     opt_out.set_opt_out(environ, disabled=True)
     for place in ("xdg/getpatter", "home/.getpatter"):
         assert stat.S_IMODE((tmp_path / place).stat().st_mode) == 0o700
+
+
+# what cannot be read now
+
+
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    """Have the opening of a file fail once, by its name, as the system does it."""
+
+    def failing(name: str, code: int) -> None:
+        real, failed = os.open, []
+
+        def opening(path: str, *arguments: int) -> int:
+            if not failed and os.path.basename(path) == name:
+                failed.append(name)
+                raise OSError(code, os.strerror(code), path)
+            return real(path, *arguments)
+
+        monkeypatch.setattr(os, "open", opening)
+
+    return failing
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("is_earlier", [False, True])
+def test_an_id_that_cannot_be_read_now_is_not_replaced(
+    place: Path,
+    home: Path,
+    open_state: Open,
+    fail: Callable[[str, int], None],
+    code: int,
+    *,
+    is_earlier: bool,
+) -> None:
+    make(home / ".getpatter" if is_earlier else place, install_id=A.encode())
+    install = open_state()
+    fail("install-id", code)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        install.install_id(B)
+    assert not is_earlier or not (place / "install-id").exists()
+    assert install.install_id(B) == A
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO])
+def test_a_notice_that_cannot_be_read_now_is_neither_shown_nor_unknown(
+    place: Path, open_state: Open, fail: Callable[[str, int], None], code: int
+) -> None:
+    make(place, notice=b"8 1700000000")
+    install, shown = open_state(), []
+
+    def show(last: int | None) -> bool:
+        shown.append(last)
+        return True
+
+    fail("notice", code)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        install.show_notice_once(show)
+    assert install.show_notice_once(show) == 8
+    assert shown == []
+
+
+def test_a_version_that_cannot_be_read_now_stays(
+    place: Path, open_state: Open, fail: Callable[[str, int], None]
+) -> None:
+    make(place, version=b"0.7.0")
+    fail("version", errno.EMFILE)
+    with pytest.raises(OSError, match="open files"):
+        open_state().swap_version("0.8.0")
+    assert open_state().swap_version("0.8.0") == "0.7.0"
+
+
+def test_a_file_without_permission_is_as_good_as_missing(
+    place: Path, open_state: Open, fail: Callable[[str, int], None]
+) -> None:
+    """It stays so: to wait for it would be to wait for ever."""
+    make(place, install_id=A.encode())
+    fail("install-id", errno.EACCES)
+    assert open_state().install_id(B) == A
