@@ -60,14 +60,10 @@ DIMENSION_VALUES = {
 _OS = {"linux": "linux", "darwin": "darwin", "win32": "windows", "cygwin": "windows"}
 _ARCH = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
 _RUNTIMES = frozenset({"cpython", "pypy"})
-# A token could be any word: a model's is a publicly known one, and a version of ours is nothing
-# that could not be `sdk_version`.
-_TOKENS: "dict[str, Callable[[object], object]]" = {
-    **dict.fromkeys(
-        ("stt_model", "tts_model", "llm_model"), lambda token: stack.public_token(str(token))
-    ),
-    "previous_sdk_version": schema.COERCERS["sdk_version"],
-}
+# A token could be any word: a model's is a publicly known one.
+_TOKENS: "dict[str, Callable[[object], object]]" = dict.fromkeys(
+    ("stt_model", "tts_model", "llm_model"), lambda token: stack.public_token(str(token))
+)
 
 
 def _coercer(dimension: str) -> "Callable[[object], object]":

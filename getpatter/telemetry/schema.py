@@ -255,10 +255,28 @@ def _number_coercer(rule: _Rule, decimals: int | None) -> Coercer:
     return coercer
 
 
+# What a version says of a release: its number and how far it is from one. Numbers of more than a
+# date's eight digits could be anything.
+_RELEASE = re.compile(
+    r"[0-9]{1,8}(?![0-9])(?:\.[0-9]{1,8}(?![0-9])){0,3}"
+    r"(?:[.-]?(?:alpha|beta|preview|pre|post|rev|dev|rc|a|b|c|r)(?:[.-]?[0-9]{1,8})?(?![0-9a-z]))*"
+)
+
+
+def _release(value: object) -> str | Refused:
+    """Return the release of a version: a local label, or whatever follows, could be any word."""
+    plain = _plain(value)
+    if type(plain) is not str or _RULES["sdk_version"](plain):
+        return REFUSED
+    found = _RELEASE.match(plain)
+    return REFUSED if found is None else found[0]
+
+
 #: Field → what `coerce` does with a value of it.
 COERCERS: dict[str, Coercer] = {
     **{field: _plain_coercer(rule) for field, rule in _RULES.items()},
     **{field: _number_coercer(_RULES[field], _DECIMALS.get(field)) for field in NUMBERS},
     **{field: _enum_coercer(values) for field, values in ENUMS.items()},
     **{field: _whole_coercer(*bounds) for field, bounds in INTEGERS.items()},
+    **dict.fromkeys(("sdk_version", "previous_sdk_version"), _release),
 }

@@ -8,7 +8,7 @@ import json
 import sys
 from urllib.parse import urlsplit, urlunsplit
 
-from getpatter.telemetry import _stderr, schema
+from getpatter.telemetry import _dependency, _stderr, schema
 from getpatter.telemetry._loopback import is_loopback_host
 from getpatter.telemetry._quiet import quiet_import
 from getpatter.telemetry._turns import short_turns
@@ -131,6 +131,7 @@ def _open(url: str) -> "Http":
     # On the thread that sends, when it first does. Half of the wait that this costs the host's
     # other threads is waiting for their turn.
     with short_turns(), quiet_import():
+        _dependency.load("requests", "sessions.py")
         from getpatter.telemetry._http import Http
     return Http(url)
 

@@ -20,8 +20,9 @@ export class Client {
 
   rate(value) {
     const text = trim(value ?? "");
-    if (!/^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/.test(text)) return 1;
-    const rate = Number(text);
+    const number = trim(text.replace(/%$/, "")).replaceAll(",", ".");
+    if (!/^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/.test(number)) return 1;
+    const rate = Number(number) / (text.endsWith("%") ? 100 : 1);
     return rate >= 0 && rate <= 1 ? Math.abs(rate) : 1;
   }
 

@@ -614,6 +614,24 @@ def test_opt_out_between_two_sends_leaves_no_ledger(
     assert not (state_of(home) / "install-id").exists()
 
 
+def test_disable_says_how_to_have_erased_what_was_sent(
+    command: Command, run: Run, receiver: Receiver, home: Path
+) -> None:
+    assert "forget --remote" not in command("disable").stdout, "nothing was ever sent"
+    command("enable")
+    assert run(PROGRAM).returncode == 0
+    known = receiver.events[0]["install_id"]
+    said = command("disable").stdout
+    assert "getpatter telemetry forget --remote" in said
+    assert known not in said
+    assert json.loads(command("disable", "--json").stdout)["erasable"] is True
+    before = len(receiver.requests)
+    assert command("forget", "--remote", "--yes").returncode == 0
+    assert [request.path for request in receiver.requests[before:]] == [f"/v1/installs/{known}"]
+    assert not [path for path in home.rglob("*") if path.is_file() and known in path.read_text()]
+    assert json.loads(command("disable", "--json").stdout)["erasable"] is False
+
+
 # forget
 
 

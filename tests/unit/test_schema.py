@@ -252,3 +252,30 @@ def test_check_refuses_what_json_does_not_make(kind: str) -> None:
 
 def test_check_never_repeats_an_unknown_name() -> None:
     assert check(event(**{"+15550100": 1})) == ("", "additionalProperties")
+
+
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [
+        ("0.7.1", "0.7.1"),
+        ("0.8.0rc1", "0.8.0rc1"),
+        ("0.8.0-beta.2", "0.8.0-beta.2"),
+        ("0.8.0.post1.dev20241101", "0.8.0.post1.dev20241101"),
+        ("1.2.3.4", "1.2.3.4"),
+        ("0", "0"),
+        ("0.7.1+customer.name", "0.7.1"),
+        ("0.7.1-customer", "0.7.1"),
+        ("0.7.1.customer.name", "0.7.1"),
+        ("0.7.1rcustomer", "0.7.1"),
+        ("0.7.1dev15550001234", "0.7.1"),
+        ("0.8.0rc1+gdeadbeef", "0.8.0rc1"),
+        ("1.2.3.4.5.6.7.8", "1.2.3.4"),
+        ("0.15550001234", "0"),
+        ("15550001234", REFUSED),
+        ("customer", REFUSED),
+        ("0.7.1 customer", REFUSED),
+    ],
+)
+def test_a_version_says_its_release_and_nothing_else(version: str, release: object) -> None:
+    assert coerce("sdk_version", version) == release
+    assert coerce("previous_sdk_version", version) == release
