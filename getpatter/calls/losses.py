@@ -29,17 +29,17 @@ REASONS = (
 
 
 class _Counter:
-    """A number that many may raise at once and one reads: reading takes a step too."""
+    """A number that many may raise at once, and read."""
 
-    __slots__ = ("_reads", "add")
+    __slots__ = ("_count", "add")
 
     def __init__(self) -> None:
-        self.add: Callable[[], int] = itertools.count().__next__
-        self._reads = 0
+        self._count = itertools.count()
+        self.add: Callable[[], int] = self._count.__next__
 
     def value(self) -> int:
-        self._reads += 1
-        return self.add() - self._reads + 1
+        # What it writes of itself, `count(3)`: the one way to read it that does not raise it.
+        return int(repr(self._count)[6:-1])
 
 
 class Losses:

@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from getpatter.calls.lane import EventsLost
+from getpatter.calls.sink import EventsLost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
