@@ -87,6 +87,7 @@ def _tail(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
+    from getpatter.calls.follow import last_call
     from getpatter.calls.waterfall import render, sessions, waterfall
 
     events = list(_read(options.file))
@@ -95,7 +96,7 @@ def _show(options: argparse.Namespace) -> None:
         message = f"no call in {options.file}"
         raise _Problem(message)
     wanted = known[-1] if options.call is None else _only(options.call, known)
-    mine = [event for event in events if event.session == wanted]
+    mine = last_call(events, wanted)
     drawn = waterfall(mine)
     if options.html:
         from getpatter.calls.page import page

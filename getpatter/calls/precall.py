@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from statistics import median
 from typing import TYPE_CHECKING
 
+from getpatter.calls.clock import monotonic
 from getpatter.calls.endpoint import Endpoint, read
 from getpatter.calls.result import OK, Result
-from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._wire import Tls, connect
 
 if TYPE_CHECKING:

@@ -6,16 +6,12 @@ is refused or lost is counted by its reason.
 
 from __future__ import annotations
 
-import atexit
-import os
-import threading
-import time
-import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
 from getpatter.calls import interval, vocabulary, words
 from getpatter.calls import sample as samples
+from getpatter.calls.clock import monotonic
 from getpatter.calls.jobs import ENDINGS, JOBS, Jobs
 from getpatter.calls.result import OK, Result
 from getpatter.calls.teller import Teller
@@ -28,10 +24,8 @@ if TYPE_CHECKING:
     from getpatter.calls.teller import Publisher
 
 
-__all__ = ["EXIT_SECONDS", "Service"]
+__all__ = ["Service"]
 
-#: What an ending program waits for at most, in seconds.
-EXIT_SECONDS = 0.5
 _STATES = {
     "connection_state": ("online", "offline"),
     "fabric_state": ("initialising", "established", "disrupted"),
@@ -57,18 +51,12 @@ class Service:
         *,
         on_closed: Callable[[str, str, str], object] | None = None,
         on_forgotten: Callable[[str], object] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._callbacks = callbacks
         self._clock = clock
         self._teller = Teller(publisher, callbacks, on_closed, on_forgotten, clock)
         self._jobs = Jobs(self._teller, clock)
-        # Hooks must not keep a forgotten service alive.
-        me = weakref.ref(self)
-        self._exit = partial(_at_exit, me)
-        atexit.register(self._exit)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=partial(_after_fork_in_child, me))
 
     def event(
         self,
@@ -159,22 +147,19 @@ class Service:
         if self._jobs.is_own_thread():
             self._teller.flush()
             return True
-        done = threading.Event()
-        until = time.monotonic() + timeout
-        refused = self._jobs.put(self._teller.flush, ENDINGS) or self._jobs.put(done.set, ENDINGS)
-        if refused or not done.wait(timeout):
+        until = monotonic() + timeout
+        if not self._jobs.flush(timeout):
             return False
-        return self._callbacks.drain(max(0.0, until - time.monotonic()))
+        return self._callbacks.drain(max(0.0, until - monotonic()))
 
     def stop(self, timeout: float = 5.0) -> bool:
         """Do what waits, flush, and end; answer whether that was done in `timeout` seconds.
 
         What comes later is refused as `stopped`, and counted.
         """
-        until = time.monotonic() + timeout
+        until = monotonic() + timeout
         is_done = self._jobs.close(timeout)
-        atexit.unregister(self._exit)
-        return self._callbacks.drain(max(0.0, until - time.monotonic())) and is_done
+        return self._callbacks.drain(max(0.0, until - monotonic())) and is_done
 
     def counts(self) -> dict[str, object]:
         """Return what became of everything that was given.
@@ -245,17 +230,3 @@ class Service:
 def _not_taken(what: str, call: object, reason: str) -> Result:
     why = {"queue_full": "too many jobs wait", "stopped": "the service is stopped"}
     return Result(reason, f"call {call!r:.80}: {what} refused: {why[reason]}")
-
-
-def _at_exit(me: weakref.ref[Service]) -> None:
-    service = me()
-    if service is not None:
-        service.stop(EXIT_SECONDS)
-
-
-def _after_fork_in_child(me: weakref.ref[Service]) -> None:
-    service = me()
-    if service is not None:
-        service._callbacks.after_fork()  # noqa: SLF001 - one subject
-        service._teller.reset()  # noqa: SLF001 - one subject
-        service._jobs.reset()  # noqa: SLF001 - one subject
