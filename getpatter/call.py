@@ -14,7 +14,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
-from getpatter.calls.blame import ERROR_CODES, comes_from, error_code, failure_code
+from getpatter.calls.blame import ERROR_CODES, Blame, failure_code
 from getpatter.calls.clock import monotonic
 from getpatter.calls.hub import NULL_HUB
 from getpatter.calls.leave import Leaving, leaving, reduce
@@ -59,16 +59,18 @@ _LEFT = Result("already_left", "leave: the call has ended; it is left once")
 class Stage:
     """One run of a stage: `with call.stage("llm") as stage`. Its latency ends with `first()`."""
 
-    __slots__ = ("_call", "_elapsed", "_id", "_name", "_since")
+    __slots__ = ("_call", "_elapsed", "_id", "_name", "_number", "_since")
 
     def __init__(self, call: Call, name: str) -> None:
         self._call = call
         self._name = name
         self._id = ""
         self._since = 0.0
+        self._number = 0
         self._elapsed: float | None = None
 
     def __enter__(self) -> Self:
+        self._number = self._call._blame.begin()  # noqa: SLF001 - one subject, two classes
         self._since = monotonic()
         self._id = self._call.reporter.begin(self._name)  # type: ignore[arg-type] # answers ""
         return self
@@ -92,8 +94,8 @@ class Stage:
             self._measure()
             self._call.reporter.complete(self._id)
             return
-        # Kept until the call ends or goes on: only then is it known to be the terminal one.
-        self._call._failed = (error, self._name)  # noqa: SLF001 - one subject, two classes
+        # Whether it ends the call is known only then.
+        self._call._blame.mark(error, self._name, self._number)  # noqa: SLF001 - as above
         self._call.reporter.complete(self._id, failure_code(error), reason=_text(error))
 
     def _measure(self) -> None:
@@ -127,7 +129,7 @@ class Call:
         board: Switchboard | None = None,
         ends_with: str | None = None,
     ) -> None:
-        self._failed: tuple[BaseException, str] | None = None
+        self._blame = Blame()
         self._hub = hub
         self._session = hub.session(session, ring_events=ring_events)
         #: Tells stages, attempts and connections by hand: `begin`, `complete`, `join`, `ice`.
@@ -156,19 +158,19 @@ class Call:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        failed, self._failed = self._failed, None
         if error is None:
             self._record.end()
-        elif not isinstance(error, Exception):
+            return
+        # Exceptions hold what the host's functions had: not beyond the end.
+        blame, self._blame = self._blame, Blame()
+        fault = blame.fault(error)
+        if fault is None:
             # A cancelled task, a closed generator, Ctrl-C, `sys.exit`: this side ends it.
             self._record.end(hung_up="local")
-        elif failed is not None and comes_from(error, failed[0]):
-            code = error_code(error) or error_code(failed[0]) or "provider_error"
-            self._record.end(error=(code, failed[1]), abort=failure_code(error))
-        else:
-            # Outside of any stage, which is somebody else's service, it is the program's own.
-            code = error_code(error) or "internal"
-            self._record.end(error=(code, None), abort=failure_code(error))
+            return
+        # Outside of any stage, which is somebody else's service, it is the program's own.
+        code = fault.code or ("internal" if fault.stage is None else "provider_error")
+        self._record.end(error=(code, fault.stage), abort=fault.failure_code)
 
     def _take_methods(self, room: Room | NullRoom) -> None:
         # Taken over, not called through: with nobody listening that would double what it costs.
@@ -220,7 +222,6 @@ class Call:
         An exception that leaves it and ends the call is attributed to it. Several runs of a stage
         in one turn add up to that turn's latency.
         """
-        self._failed = None
         self._record.begin(name)
         return Stage(self, name)
 
@@ -234,7 +235,7 @@ class Call:
         """A turn begins: the other side has finished speaking; the time to answer runs from here,
         to the first byte of `tts`.
         """
-        self._failed = None
+        self._blame.release()
         self._record.turn()
 
     def hangup(self, side: Side) -> None:
