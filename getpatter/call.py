@@ -7,7 +7,6 @@ raises into the call.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import weakref
@@ -24,6 +23,7 @@ from getpatter.calls.reporter import Reporter
 from getpatter.calls.result import OK, Result
 from getpatter.calls.room import NULL_ROOM
 from getpatter.calls.words import Delivery, FailureCode, Word
+from getpatter.telemetry._plain import plain_number
 from getpatter.telemetry.call_metrics import STAGE_LAYERS
 
 if TYPE_CHECKING:
@@ -366,7 +366,7 @@ class _Record:
         own = {
             "error_code": _code(said),
             "turns": self._measures.turns,
-            "cost_usd": _finite(self.cost),
+            "cost_usd": plain_number(self.cost),
         }
         facts = _present({**known, **own, "duration_ms": round(seconds * 1_000, 3)})
         self._session.end()
@@ -399,12 +399,6 @@ def _tell_failure(board: Switchboard, room: Room | NullRoom, data: Mapping[str, 
 
 def _present(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _finite(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return value if math.isfinite(value) else None
 
 
 def _code(said: object) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import weakref
 from typing import TYPE_CHECKING
 
@@ -209,7 +210,7 @@ NULL_HUB = NullHub()
 
 def _check_count(name: str, value: object) -> None:
     """Refuse at once, while it is set up, what would only fail in a call."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= sys.maxsize:
         message = f"{name} is a whole number, at least 0"
         raise ValueError(message)
 

@@ -6,7 +6,6 @@ call belongs to the process that began it: in a `fork` child all of this does no
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections import deque
@@ -25,6 +24,7 @@ from getpatter.calls.words import (
     StageName,
     known,
 )
+from getpatter.telemetry._plain import plain_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,6 +48,8 @@ ENDED = "call.ended"
 _BATCH_EVENTS = 10
 # A longer text says no more about why a stage failed; redaction cuts it further.
 _REASON_CHARS = 2_000
+# A week: no stage takes longer, nor does a call.
+_LONGEST_SECONDS = 604_800
 
 
 class Reporter:
@@ -123,11 +125,11 @@ class Reporter:
             text = reason[:_REASON_CHARS] if isinstance(reason, str) else None
             at = previously_connected_at if type(previously_connected_at) is int else None
             why = Failure(code, text, at)
-        is_time = isinstance(elapsed, (int, float)) and 0 <= elapsed < math.inf
+        took = plain_number(elapsed)
         count = retry_count if type(retry_count) is int and retry_count >= 0 else None
         key = stage_id if isinstance(stage_id, str) else ""
         if self._is_here() and self._stages.complete(
-            key, monotonic(), why, retry_count=count, elapsed=elapsed if is_time else None
+            key, monotonic(), why, retry_count=count, elapsed=took if _is_time(took) else None
         ):
             return OK
         return Result("unknown_stage", "complete: no stage of this id is in flight")
@@ -231,6 +233,10 @@ class Reporter:
             self._emitter.lose("rate_limit")
             return False
         return self.tell(event_type, data, is_exempt=is_end)
+
+
+def _is_time(seconds: float | None) -> bool:
+    return seconds is not None and 0 <= seconds <= _LONGEST_SECONDS
 
 
 _LEFT = Result("already_left", "the call has ended: it is left once")
