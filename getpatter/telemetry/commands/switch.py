@@ -3,6 +3,7 @@
 import json
 
 from getpatter.telemetry import install_id, status
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._failure import Failure
 
 TYPE_CHECKING = False
@@ -41,5 +42,5 @@ def run(options: "Namespace") -> int:
         )
         raise Failure(message) from None
     found = status.collect()
-    print(json.dumps(found, indent=2) if options.json else render(action, found))
+    say(json.dumps(found, indent=2) if options.json else render(action, found))
     return 0
