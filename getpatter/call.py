@@ -23,11 +23,11 @@ from getpatter.calls.reporter import Reporter
 from getpatter.calls.result import OK, Result
 from getpatter.calls.room import NULL_ROOM
 from getpatter.calls.words import Delivery, FailureCode, Word
-from getpatter.telemetry._plain import plain_number
+from getpatter.telemetry._plain import lower_text, plain_number, plain_text
 from getpatter.telemetry.call_metrics import STAGE_LAYERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Literal
 
@@ -50,7 +50,7 @@ __all__ = ["Call", "Stage"]
 
 # A stage that works on media can only run in a call that has any.
 _MEDIA_STAGES = frozenset({"stt", "llm", "tts", "eou"})
-_SIDES = frozenset({"local", "remote"})
+_SIDES = ("local", "remote")
 # Who hung up → what the stages in flight fail with, where no leave reason says it.
 _ABORTS = {"local": FailureCode.CLIENT_ABORTED, "remote": FailureCode.BACKEND_LEAVE}
 _LEFT = Result("already_left", "leave: the call has ended; it is left once")
@@ -222,14 +222,21 @@ class Call:
         An exception that leaves it and ends the call is attributed to it. Several runs of a stage
         in one turn add up to that turn's latency.
         """
+        if plain_text(name) not in STAGE_LAYERS:
+            self.refuse("stage", STAGE_LAYERS, name)
         self._record.begin(name)
         return Stage(self, name)
 
     def observe(self, name: StageName, seconds: float) -> None:
         """Add a latency that was measured elsewhere, in seconds, to the current turn."""
+        if plain_text(name) not in STAGE_LAYERS:
+            self.refuse("stage", STAGE_LAYERS, name)
+            return
         self._record.begin(name)
         if self._record.observe(name, seconds):
             self.reporter.complete(self.reporter.begin(name), elapsed=seconds)
+        else:
+            self.refuse("seconds", ("a number from 0 to 604,800",), seconds)
 
     def turn(self) -> None:
         """A turn begins: the other side has finished speaking; the time to answer runs from here,
@@ -240,8 +247,11 @@ class Call:
 
     def hangup(self, side: Side) -> None:
         """Say who hung up. Ends nothing by itself; the last one said counts."""
-        if isinstance(side, str) and side in _SIDES:
-            self._record.hung_up = side
+        said = lower_text(side)
+        if said in _SIDES:
+            self._record.hung_up = said
+        else:
+            self.refuse("side", _SIDES, side)
 
     def busy(self) -> None:
         """The other side was busy; means something only before `answer`."""
@@ -253,11 +263,26 @@ class Call:
 
     def error(self, code: str, stage: StageName | None = None) -> None:
         """Say that an error without an exception ends this call; the first one said counts."""
+        if stage is not None and plain_text(stage) not in STAGE_LAYERS:
+            self.refuse("stage", STAGE_LAYERS, stage)
         self._record.fail(code, stage)
 
     def cost(self, usd: float) -> None:
         """Set what the call cost, in US dollars."""
+        if plain_number(usd) is None:
+            self.refuse("usd", ("a number",), usd)
         self._record.cost = usd
+
+    def refuse(self, what: str, known: Iterable[str], value: object) -> None:
+        """Count and tell a value that this call was given and that is none; only a text is shown.
+
+        For the host object. The call goes on.
+        """
+        shown = ascii(plain_text(value)) if isinstance(value, str) else type(value).__name__
+        self.reporter.refuse()
+        if self._board is not None:
+            message = f"{what} must be {', '.join(known)}, not {shown:.60}"
+            self._board.refused(self._room, what, message)
 
     def leave(self, reason: LeaveReason | str) -> Result:
         """End the call for a reason, once; a text is a reason of your own and stays local."""
@@ -348,10 +373,15 @@ class _Record:
         if os.getpid() != self._process:
             return False
         side = self.hung_up or hung_up
+        said, stage = self._error or error
+        # What the host knows of the end goes before what its connections tell.
+        is_said = said is not None or left is not None or side or self.unanswered
+        if not is_said and self._reporter.has_failed_connection:
+            said, stage = "connection", "peer_connection"
+            abort = FailureCode.ICE_CONNECTIVITY_FAILED
         code = abort or (_ABORTS.get(side or "local", FailureCode.CLIENT_ABORTED))
         if not self._reporter.end(code if left is None else left.abort_code, left):
             return False
-        said, stage = self._error or error
         end, said = reduce(
             left,
             connected=self._answered_at is not None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from getpatter.telemetry._plain import plain_number
 from getpatter.telemetry.call_metrics import count_bucket, nearest_rank_p95, whole_ms
 
-__all__ = ["Measures"]
+__all__ = ["LONGEST_SECONDS", "Measures"]
 
 # Stage → the dimension that its latency is reported as.
 _LATENCIES = {
@@ -18,8 +18,8 @@ _LATENCIES = {
     "eou": "eou_latency_ms",
 }
 
-# What took longer than any `*_ms` of the wire may say is no latency.
-_LONGEST_SECONDS = 3_600
+#: A week: no stage takes longer, nor does a call.
+LONGEST_SECONDS = 604_800
 
 
 class Measures:
@@ -42,7 +42,7 @@ class Measures:
     def observe(self, stage: object, seconds: object, now: float) -> bool:
         """Add a latency; return False for what is none: it must not spoil those that are."""
         number = plain_number(seconds)
-        if not isinstance(stage, str) or number is None or not 0 <= number <= _LONGEST_SECONDS:
+        if not isinstance(stage, str) or number is None or not 0 <= number <= LONGEST_SECONDS:
             return False
         self._in_turn[stage] = self._in_turn.get(stage, 0.0) + number
         if stage == "tts" and self._turn_at is not None:

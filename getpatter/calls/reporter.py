@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from getpatter.calls.clock import monotonic, new_id, timestamp_us
 from getpatter.calls.leave import Leaving, leaving
+from getpatter.calls.measures import LONGEST_SECONDS
 from getpatter.calls.result import OK, Result
 from getpatter.calls.stages import COMPLETED, Failure, Stages
 from getpatter.calls.words import (
@@ -48,8 +49,6 @@ ENDED = "call.ended"
 _BATCH_EVENTS = 10
 # A longer text says no more about why a stage failed; redaction cuts it further.
 _REASON_CHARS = 2_000
-# A week: no stage takes longer, nor does a call.
-_LONGEST_SECONDS = 604_800
 
 
 class Reporter:
@@ -88,6 +87,11 @@ class Reporter:
     def has_ended(self) -> bool:
         """Whether the call has been left."""
         return self._ending.locked()
+
+    @property
+    def has_failed_connection(self) -> bool:
+        """Whether a connection of the call has failed, and has not stood since."""
+        return self._stages.has_failed_connection()
 
     def begin(self, stage: Stage | StageName, *, role: str | None = None) -> str:
         """Begin a stage; return its fresh id, which `complete` takes.
@@ -157,13 +161,20 @@ class Reporter:
         return OK
 
     def ice(self, role: Literal["publisher", "subscriber"] | Role, state: str) -> Result:
-        """The ICE state of a connection changed. A state that means nothing here does nothing."""
+        """The ICE state of a connection changed: told as `connection.changed`, and it may open or
+        complete a stage. What is no state of ICE does nothing.
+        """
         member = known(Role, role)
         if member is None:
             return Result("unknown_role", "ice: a role is publisher or subscriber")
         if not self._is_here() or self.has_ended:
             return _LEFT
         meant = known(IceState, state)
+        if meant is None:
+            return OK
+        previous = self._stages.change(member, meant)
+        if previous is not None:
+            self.tell("connection.changed", {"role": member, "state": meant, "previous": previous})
         self._stages.ice(member, meant, monotonic(), timestamp_us(), new_id())
         return OK
 
@@ -183,6 +194,10 @@ class Reporter:
         if len(self._kept) >= _BATCH_EVENTS or not self._is_batch:
             self.flush()
         return True
+
+    def refuse(self) -> None:
+        """Count something that this call was told and that is none."""
+        self._emitter.lose("bad_value")
 
     def flush(self) -> None:
         """Hand on what a batch holds; an empty one sends nothing."""
@@ -236,7 +251,7 @@ class Reporter:
 
 
 def _is_time(seconds: float | None) -> bool:
-    return seconds is not None and 0 <= seconds <= _LONGEST_SECONDS
+    return seconds is not None and 0 <= seconds <= LONGEST_SECONDS
 
 
 _LEFT = Result("already_left", "the call has ended: it is left once")

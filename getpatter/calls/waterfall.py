@@ -31,6 +31,8 @@ _NAME_CHARS = 26
 _TOOK_COLUMNS, _BAR_COLUMNS = 17, 20
 # From here on tenths of a millisecond tell nothing.
 _SECONDS_FROM_MS = 100_000
+# States of a connection that no stage shows.
+_BREAKS = ("disconnected", "failed")
 # What tells nothing new beside the bar.
 _NOTES = ("retry_count", "failure_code", "reason", "join_reason")
 
@@ -87,7 +89,9 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
             rows.append(_stage(event, origin))
         elif event.type in ("call.started", "call.ended"):
             facts |= event.data
-        elif event.type in ("call.answered", "call.turn", "call.joining"):
+        elif event.type in ("call.answered", "call.turn", "call.joining") or (
+            event.type == "connection.changed" and event.data.get("state") in _BREAKS
+        ):
             rows.append(_mark(event, origin))
         elif event.type.endswith(".end") and duration(event.data.get("latency_ms")) is not None:
             rows.append(_span(event, origin))
@@ -200,6 +204,8 @@ def _mark(event: Event, origin: int) -> Row:
     name = event.type.removeprefix("call.")
     if event.type == "call.turn":
         name = f"turn {printable(event.data.get('turn'))}"
+    elif event.type == "connection.changed":
+        name = " ".join(printable(event.data.get(part)) for part in ("role", "state"))
     return Row(name, at, at, "mark", None, event.turn_id, _note(event.data))
 
 
