@@ -35,7 +35,7 @@ NAMES = {
         "a stats record",
     ),
     "error": (
-        "A stage fails, a sink fails, a sample is refused, a callback fails.",
+        "A stage fails, a sink fails, a sample or a value is refused, a callback fails.",
         "`code`, `layer`, `message`, `call`",
     ),
     "default_config": (

@@ -8,6 +8,7 @@ hub that nobody holds any more still delivers what was emitted.
 from __future__ import annotations
 
 import itertools
+import sys
 import weakref
 from typing import TYPE_CHECKING
 
@@ -205,6 +206,6 @@ NULL_HUB = NullHub()
 
 def _check_count(name: str, value: object) -> None:
     """Refuse at once, while it is set up, what would only fail in a call."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= sys.maxsize:
         message = f"{name} is a whole number, at least 0"
         raise ValueError(message)

@@ -81,19 +81,24 @@ class Service:
     def sample(self, call: str, participant: str, sample: Mapping[str, object], /) -> Result:
         """Take a sample of one track; its fields are those of `sample.schema.json`.
 
-        Answers `refused_sample` for one that breaks a rule, `queue_full` or `stopped`. The mapping
-        is copied.
+        Answers `refused_sample` for one that breaks a rule, `queue_full` or `stopped`. Of a sample
+        that is taken, a number that is none is dropped; the message of the answer says which. The
+        mapping is copied.
         """
         try:
             own = dict(sample)
             answer = samples.refusal(call, participant, own)
+            dropped: list[str] = []
+            if not answer:
+                dropped = samples.drop_bad_numbers(own)
+                answer = samples.refusal(call, participant, own)
             if answer:
                 at = own.get("at")
                 reason = self._jobs.put_sample(
                     (call, participant, self._clock() if at is None else at, own)  # type: ignore[arg-type] # a number: it was not refused
                 )
                 if not reason:
-                    return OK
+                    return self._dropped(call, dropped) if dropped else OK
                 answer = _not_taken("sample", call, reason)
         except Exception:  # the public boundary, as in `_answer`
             answer = Result("refused_sample", "a sample must be a mapping of fields")
@@ -191,7 +196,7 @@ class Service:
         fields: Mapping[str, object],
         notify: bool,  # noqa: FBT001 - as in `event`
     ) -> Result:
-        own = dict(fields)
+        own = vocabulary.with_plain_numbers(dict(fields))
         answer = vocabulary.check(kind, call, participant, own)
         if not answer:
             return answer
@@ -219,6 +224,13 @@ class Service:
     def _put(self, what: str, call: object, job: Callable[[], object], limit: int = JOBS) -> Result:
         reason = self._jobs.put(partial(self._teller.do, what, call, job), limit)
         return _not_taken(what, call, reason) if reason else OK
+
+    def _dropped(self, call: object, rules: list[str]) -> Result:
+        """Count what was dropped of a sample that was taken, and tell who wants to know."""
+        self._teller.tally.count("sample", "dropped_value", len(rules))
+        message = f"call {call!r:.80}: of a sample was dropped: {'; '.join(rules)}"
+        self.error("dropped_value", "internal", message, call)  # type: ignore[arg-type] # looked at there
+        return Result("ok", message)
 
     def _refuse(self, what: str, call: object, answer: Result) -> Result:
         """Count what was not taken, and tell who wants to know."""

@@ -7,6 +7,7 @@ first sink or callback puts it there, also for the calls that are under way.
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import weakref
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NODE", "Switchboard"]
 
+_log = logging.getLogger("getpatter")
 #: Who tells of participants and tracks, in the envelope of an event.
 NODE = "room"
 # The session of what belongs to no call: egress, ingress, requests, webhooks.
@@ -61,6 +63,8 @@ class Switchboard:
         self._hub = hub
         self._notices = notices
         self._stats_interval: float | None = None
+        # What was refused and logged: methods, so that there are a few.
+        self._logged: set[str] = set()
         self._calls: weakref.WeakValueDictionary[int, Caller] = weakref.WeakValueDictionary()
         self._rooms: dict[str, Room] = {}
         self._numbers = itertools.count(2)
@@ -164,6 +168,13 @@ class Switchboard:
         why = f": {reason}" if reason else ""
         message = f"call {room.id!r:.80}: stage {stage} failed{why}"
         self.service.error(code, layer, message, room.id)
+
+    def refused(self, room: Room | NullRoom, what: str, message: str) -> None:
+        """Tell of a value that a call was given and that is none; the log has each mistake once."""
+        self.service.error("refused_value", "internal", f"call {room.id!r:.80}: {message}", room.id)
+        if what not in self._logged:
+            self._logged.add(what)
+            _log.warning("%s", message)
 
     def set_stats_interval(self, seconds: float) -> Result:
         """Set the time between two stats records of all calls that have none of their own."""

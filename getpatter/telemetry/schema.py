@@ -2,7 +2,8 @@
 
 `coerce` turns one recorded value into what the wire allows, or refuses it. `check` judges a whole
 event exactly as the schema files do, without `jsonschema`, so that whoever sends can check.
-Neither runs code of the values it is given: a recorded object may be anything.
+Neither runs code of the values it is given, a recorded object may be anything, but the conversion
+of a number that is no `int` or `float`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from getpatter.telemetry._plain import lower_text, plain_number, plain_text
 from getpatter.telemetry._tables import (
     BOOLEANS,
     COMMON_FIELDS,
@@ -49,7 +51,8 @@ REFUSED: Final = Refused.REFUSED
 def coerce(field: str, value: object) -> str | int | float | bool | Refused:
     """Return the value as it may stand in an event, or `REFUSED`.
 
-    A value that an enumeration does not list, or of another type, becomes ``other``. Numbers are
+    Text of an enumeration is compared in lower case; what is not listed, or of another type,
+    becomes ``other``. Numbers are
     rounded; one out of bounds is refused, never clipped. Text is taken whole or refused. The
     result is always a plain `str`, `int`, `float` or `bool`. Absent (None) is up to the caller.
     Never raises.
@@ -112,19 +115,12 @@ def _first_violation(event: dict[str, object], rules: dict[str, _Rule]) -> tuple
 def _plain(value: object) -> str | int | float | bool | None:
     """Return the value as exactly `str`, `int`, `float` or `bool`; None for anything else.
 
-    The real type is asked, not ``__class__``, and the base type converts: a subclass (`StrEnum`,
-    `IntEnum`, a float of numpy) counts by its content, and none of its overrides runs.
+    A subclass (`StrEnum`, `IntEnum`, a float of numpy) counts by its content.
     """
     kind = type(value)
     if kind is bool:
         return value is True
-    if issubclass(kind, str):
-        return str.__str__(value)
-    if issubclass(kind, int):
-        return int.__int__(value)  # type: ignore[arg-type] # issubclass does not narrow value
-    if issubclass(kind, float):
-        return float.__float__(value)  # type: ignore[arg-type] # as above
-    return None
+    return plain_text(value) if issubclass(kind, str) else plain_number(value)
 
 
 # A rule says by which keyword the schema of a field refuses a value; None: it does not.
@@ -217,8 +213,8 @@ def _enum_coercer(values: frozenset[str]) -> Coercer:
     def coercer(value: object) -> str | Refused:
         if type(value) is str and value in values:
             return value
-        plain = _plain(value)
-        return plain if type(plain) is str and plain in values else otherwise
+        lower = lower_text(value)
+        return lower if lower in values else otherwise
 
     return coercer
 

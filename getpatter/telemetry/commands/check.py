@@ -10,6 +10,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._failure import Failure
 
 if TYPE_CHECKING:
@@ -148,5 +149,5 @@ def _where(row: dict[str, object]) -> str:
 def run(options: Namespace) -> int:
     """Judge the file and say what is wrong."""
     found = collect(options.file)
-    print(json.dumps(found, indent=2) if options.json else render(found))
+    say(json.dumps(found, indent=2) if options.json else render(found))
     return 1 if found["invalid"] else 0

@@ -8,6 +8,7 @@ import json
 from getpatter.telemetry import install_id, status
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry._tables import COMMON_FIELDS, DIMENSIONS
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._example import Example
 from getpatter.telemetry.commands._fields import values_of
 
@@ -207,5 +208,5 @@ def _render_rows(rows: "list[Row]") -> "list[str]":
 def run(options: "Namespace") -> int:
     """Explain one event or all."""
     found = collect(options.event, options.sdk_version)
-    print(json.dumps(found, indent=2) if options.json else render(found))
+    say(json.dumps(found, indent=2) if options.json else render(found))
     return 0

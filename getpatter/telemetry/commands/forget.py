@@ -8,6 +8,7 @@ import json
 import sys
 
 from getpatter.telemetry import consent, env, install_id, opt_out, transport
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
 from getpatter.telemetry.commands._failure import Failure
 from getpatter.telemetry.commands.switch import INSTEAD
@@ -79,12 +80,11 @@ def _question(collector: str) -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         message = "there is no terminal to ask on: add --yes to erase without the question"
         raise Failure(message, 2)
-    print(
+    say(
         f"Ask {collector} to erase everything that this install sent, and erase what is kept here?"
         " It cannot be undone. [y/N] ",
         end="",
-        file=sys.stderr,
-        flush=True,
+        stream=sys.stderr,
     )
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         message = "nothing was sent or erased"
@@ -122,5 +122,5 @@ def run(options: "Namespace") -> int:
         remote=options.remote,
         ask=not options.yes,
     )
-    print(json.dumps(found, indent=2) if options.json else render(found))
+    say(json.dumps(found, indent=2) if options.json else render(found))
     return 0

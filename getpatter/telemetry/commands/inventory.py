@@ -6,6 +6,7 @@ import json
 
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry._tables import COMMON_FIELDS, DIMENSIONS
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._fields import values_of
 
 TYPE_CHECKING = False
@@ -77,5 +78,5 @@ def render(rows: "list[dict[str, object]]", form: str) -> str:
 
 def run(options: "Namespace") -> int:
     """Print the inventory."""
-    print(render(collect(), "json" if options.json else options.format))
+    say(render(collect(), "json" if options.json else options.format))
     return 0

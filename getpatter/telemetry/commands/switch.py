@@ -3,6 +3,7 @@
 import json
 
 from getpatter.telemetry import env, install_id, opt_out, status
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._failure import Failure
 
 TYPE_CHECKING = False
@@ -50,5 +51,5 @@ def run(options: "Namespace") -> int:
     found = status.collect()
     if action == "disable":
         found["erasable"] = bool(opt_out.retained_ids(env.process_environment()))
-    print(json.dumps(found, indent=2) if options.json else render(action, found))
+    say(json.dumps(found, indent=2) if options.json else render(action, found))
     return 0
