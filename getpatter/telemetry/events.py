@@ -130,13 +130,13 @@ def _machine(environ: "Mapping[str, str]") -> str:
     return os.uname().machine
 
 
-def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, object], int]":
-    """Return the dimensions as they may stand in an event `name`, which is a known one, and how
-    many were refused.
+def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, object], list[str]]":
+    """Return the dimensions as they may stand in an event `name`, which is a known one, and the
+    names of those that were refused.
     """
     coercers = _COERCERS[name]
     kept: dict[str, object] = {}
-    refused = 0
+    refused: list[str] = []
     for given, value in dimensions.items():
         if value is None:
             continue
@@ -145,7 +145,7 @@ def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, o
         coercer = coercers.get(dimension)
         fit = schema.REFUSED if coercer is None else coercer(value)
         if fit is schema.REFUSED:
-            refused += 1
+            refused.append(dimension)
         else:
             kept[dimension] = fit
     return kept, refused
@@ -221,7 +221,7 @@ class Builder:
             return None
         own, refused = coerced(name, dimensions)
         if refused:
-            self._losses.count(name, "bad_dimension", refused)
+            self._losses.count(name, "bad_dimension", len(refused))
         if name in _CALLS and "time_to_first_call_bucket" not in own:
             own["time_to_first_call_bucket"] = self._age_at_start(own, at)
         rate = self.gate.decide(name, own)

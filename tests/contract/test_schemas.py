@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import golden
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -168,30 +169,26 @@ def test_only_an_event_that_may_be_sampled_has_a_sample_rate() -> None:
     assert with_rate == {"call_started", "call_completed"}
 
 
-@pytest.mark.parametrize(
-    "row", read(SCHEMAS / "vectors" / "v8" / "valid.json"), ids=lambda r: r["name"]
-)
+@pytest.mark.parametrize("row", golden.rows("valid"), ids=lambda r: r["name"])
 def test_valid_vectors_pass(row: dict[str, Any]) -> None:
     schema = read(SCHEMAS / "v8" / f"{row['event']['event']}.schema.json")
     assert Draft202012Validator(schema).is_valid(row["event"])
 
 
-@pytest.mark.parametrize(
-    "row", read(SCHEMAS / "vectors" / "v8" / "invalid.json"), ids=lambda r: r["name"]
-)
+@pytest.mark.parametrize("row", golden.rows("invalid"), ids=lambda r: r["name"])
 def test_invalid_vectors_fail_against_every_file(row: dict[str, Any]) -> None:
     for path in FILES:
         assert not Draft202012Validator(read(path)).is_valid(row["event"])
 
 
 def test_the_valid_vectors_cover_every_event_and_every_field() -> None:
-    events = [row["event"] for row in read(SCHEMAS / "vectors" / "v8" / "valid.json")]
+    events = [row["event"] for row in golden.rows("valid")]
     seen = {(event["event"], name) for event in events for name in event}
     assert seen == {(event, name) for event, name, _ in fields()}
 
 
 def test_the_invalid_vectors_cover_every_keyword() -> None:
-    rules = {row["rule"] for row in read(SCHEMAS / "vectors" / "v8" / "invalid.json")}
+    rules = {row["rule"] for row in golden.rows("invalid")}
     assert rules == {
         *("type", "required", "additionalProperties", "enum", "const", "not", "pattern"),
         *("minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),

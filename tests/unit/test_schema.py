@@ -7,25 +7,20 @@ import math
 from decimal import Decimal
 from enum import Enum, IntEnum
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, NoReturn
 
+import golden
 import pytest
 
 from getpatter.telemetry._tables import COMMON_FIELDS
 from getpatter.telemetry.schema import REFUSED, check, coerce
 
-VECTORS = Path(__file__).parents[2] / "schemas" / "vectors" / "v8"
 HUGE = 10**10_000  # more digits than Python turns into text
 ID = "0123456789abcdef" * 2
 
 
-def rows(name: str) -> Any:
-    return json.loads((VECTORS / name).read_text("ascii"))
-
-
 def event(name: str = "first_run", /, **fields: object) -> dict[str, object]:
-    common = {field: rows("valid.json")[0]["event"][field] for field in COMMON_FIELDS}
+    common = {field: golden.rows("valid")[0]["event"][field] for field in COMMON_FIELDS}
     return {**common, "event": name, **fields}
 
 
@@ -211,12 +206,12 @@ def test_a_hostile_subclass_still_counts_by_its_content() -> None:
     assert coerce("sample_rate", HostileNumber(0.5)) == 0.5
 
 
-@pytest.mark.parametrize("row", rows("valid.json"), ids=lambda row: row["name"])
+@pytest.mark.parametrize("row", golden.rows("valid"), ids=lambda row: row["name"])
 def test_valid_vectors_pass(row: dict[str, Any]) -> None:
     assert check(row["event"]) is None
 
 
-@pytest.mark.parametrize("row", rows("invalid.json"), ids=lambda row: row["name"])
+@pytest.mark.parametrize("row", golden.rows("invalid"), ids=lambda row: row["name"])
 def test_invalid_vectors_fail_where_and_why_they_say(row: dict[str, Any]) -> None:
     assert check(row["event"]) == (row["pointer"], row["rule"])
 

@@ -6,10 +6,10 @@ Changes nothing. What only a program or a call can say is said to depend on it.
 import json
 
 from getpatter.telemetry import install_id, status
+from getpatter.telemetry._fields import values_of
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry._tables import COMMON_FIELDS, DIMENSIONS
 from getpatter.telemetry.commands._example import Example
-from getpatter.telemetry.commands._fields import values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
