@@ -23,3 +23,16 @@ def rows(kind: str, folder: Path = VECTORS) -> list[dict[str, Any]]:
     events = json.loads((folder / f"{kind}.json").read_text("ascii"))
     expected = json.loads((folder / "expected.json").read_text("ascii"))[kind]
     return [{**row, "event": event} for row, event in zip(expected, events, strict=True)]
+
+
+def sent(event: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return an event of the newest version as a client sends it: without what is retired."""
+    name = event.get("event") if isinstance(event, dict) else None
+    schema = _NEWEST.get(name) if isinstance(name, str) else None
+    if schema is None:
+        return event
+    rules = schema["properties"]
+    return {k: v for k, v in event.items() if not history.is_retired(rules.get(k, {}))}
+
+
+_NEWEST = history.load(SCHEMAS / f"v{NEWEST}")

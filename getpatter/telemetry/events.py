@@ -9,7 +9,14 @@ import os
 import sys
 
 from getpatter.telemetry import disclosure, env, schema, stack
-from getpatter.telemetry._tables import DIMENSIONS, ENUMS, EVENT_NAMES, SCHEMA_VERSION
+from getpatter.telemetry._tables import (
+    DIMENSIONS,
+    ENUMS,
+    EVENT_NAMES,
+    RETIRED,
+    SCHEMA_VERSION,
+    WITHOUT,
+)
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import age_bucket, install_id, run_id
 
@@ -132,9 +139,9 @@ def _machine(environ: "Mapping[str, str]") -> str:
 
 def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, object], list[str]]":
     """Return the dimensions as they may stand in an event `name`, which is a known one, and the
-    names of those that were refused.
+    names of those that were refused. What is retired is left out: no fault of whoever records it.
     """
-    coercers = _COERCERS[name]
+    coercers, retired = _COERCERS[name], RETIRED.get(name, ())
     kept: dict[str, object] = {}
     refused: list[str] = []
     for given, value in dimensions.items():
@@ -145,7 +152,8 @@ def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, o
         coercer = coercers.get(dimension)
         fit = schema.REFUSED if coercer is None else coercer(value)
         if fit is schema.REFUSED:
-            refused.append(dimension)
+            if dimension not in retired:
+                refused.append(dimension)
         else:
             kept[dimension] = fit
     return kept, refused
@@ -158,6 +166,8 @@ def _flat(
     would tell programs apart, and what varies most stands last, which compresses best.
     """
     event = {"event": name, **common}
+    for field in WITHOUT.get(name, ()):
+        event.pop(field, None)
     for dimension in DIMENSIONS[name]:
         if dimension in own:
             event[dimension] = own[dimension]
@@ -204,7 +214,7 @@ class Builder:
     ) -> None:
         self._common = common
         # Judged once: whatever is wrong with these is wrong with every event, and none leaves.
-        self._is_flawed = schema.check({"event": EVENT_CALL_STARTED, **common}) is not None
+        self._is_flawed = any(schema.check(_flat(each, common, {})) for each in EVENT_NAMES)
         self.gate = gate
         self._losses = losses
         self._age = age
