@@ -61,6 +61,10 @@ parity: $(VENV)/.ready ## schemas, tables, docs and changelog agree, in Python a
 schema-version: $(VENV)/.ready ## begin the next version of the schemas, and say what is left to do
 	$(BIN)/python schemas/next_version.py
 
+rehearse: $(VENV)/.ready ## make the next version of the schemas in a copy, and see that parity passes (needs Node)
+	@echo "==> rehearsal of the next version"
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/rehearsal
+
 mutants: $(VENV)/.ready ## change one thing at a time and see that parity notices (ten minutes)
 	@echo "==> mutants"
 	$(BIN)/python schemas/mutants.py $(MUTANTS)

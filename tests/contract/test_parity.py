@@ -83,7 +83,9 @@ def test_a_changed_schema_changes_all_that_says_what_it_says(copy: Path) -> None
     path.write_text(path.read_text("ascii").replace('"llm_key"', '"model_key"'), "ascii")
     run = generate(copy, "--check")
     assert run.returncode == 1
-    assert [line.split()[0] for line in run.stdout.splitlines()] == [
+    differs = [line.split()[0] for line in run.stdout.splitlines()]
+    # A value that is new also waits for its notice, where the version before had the list.
+    assert [name for name in differs if name != "getpatter/telemetry/_changes.py"] == [
         "getpatter/telemetry/_tables.py",
         "getpatter/telemetry/_schema_documents.py",
         f"schemas/types/v{VERSION}.d.ts",
@@ -203,8 +205,8 @@ def test_the_tables_import_nothing(name: str) -> None:
 
 def test_every_field_of_the_tables_has_exactly_one_rule() -> None:
     kinds = (
-        *(_tables.ENUMS, _tables.INTEGERS, _tables.NUMBERS, _tables.STRINGS),
-        *(_tables.BOOLEANS, _tables.CONSTANTS),
+        *(_tables.ENUMS, _tables.STEPS, _tables.INTEGERS, _tables.NUMBERS),
+        *(_tables.STRINGS, _tables.BOOLEANS, _tables.CONSTANTS),
     )
     names = {*_tables.COMMON_FIELDS}.union(*_tables.DIMENSIONS.values())
     for name in names:
