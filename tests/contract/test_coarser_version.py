@@ -81,6 +81,23 @@ def test_no_events_that_can_be_joined_are_over_the_limit(copy: Path) -> None:
     assert max(group.bits()[0] for group in groups) < limit
 
 
+def test_the_figures_of_the_page_are_those_of_the_budget(copy: Path) -> None:
+    schemas = copy / "schemas"
+    page = (schemas / "README.md").read_text("utf-8")
+    table = page.partition("| joined events | by | bits then |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1:4] for line in table.splitlines()[2:]]
+    groups = entropy.groups(history.load(schemas / f"v{coarser.NEW}"), schemas)
+    assert len(rows) == len(groups)
+    for events, by, bits in rows:
+        (group,) = [group for group in groups if f"`{group.events[0]}`" in events]
+        assert all(f"`{event}`" in events for event in group.events)
+        assert by.strip() == (f"`{group.ids[0]}`" if group.ids else "nothing")
+        assert bits.strip() == f"{group.bits()[0]:.1f}", events
+    (v8,) = entropy.groups(history.load(schemas / "v8"), schemas)
+    assert f"**{v8.bits(entropy.INSTALL)[0]:.2f} bits in the worst case" in page
+    assert f"**{v8.bits()[0]:.1f} bits in the worst case" in page
+
+
 def test_it_breaks_nothing(copy: Path) -> None:
     versions = (f"{SCHEMA_VERSION}", f"{coarser.NEW}")
     code, said = mutants.run(copy, "-m", "getpatter", "telemetry", "schema", "diff", *versions)
@@ -98,6 +115,23 @@ def test_a_collector_accepts_what_is_retired_and_the_client_does_not_send_it(cop
     assert not_sent == []
     # Copied from the version before, most vectors carry what is retired now.
     assert set(whole) == {"model_used"}
+
+
+def test_what_is_said_of_it_is_true(copy: Path) -> None:
+    command = (copy, "-m", "getpatter", "telemetry")
+    code, said = mutants.run(*command, "inventory", "--json")
+    assert code == 0, said
+    retired = {
+        (row["event"], row["field"]): row["retired"] for row in json.loads(said) if row["retired"]
+    }
+    gone = {(event, name) for event, names in coarser.RETIRED.items() for name in names}
+    assert retired == dict.fromkeys(gone, coarser.NEW)
+    code, said = mutants.run(*command, "explain", "--json", "agent_configured")
+    assert code == 0, said
+    found = json.loads(said)
+    sent = {row["field"] for row in (*found["every_event"], *found["events"][0]["fields"])}
+    assert not sent & set(coarser.RETIRED["agent_configured"])
+    assert "Goes without: run_id, install_id, " in mutants.run(*command, "explain")[1]
 
 
 def test_what_leaves_carries_no_two_ids_and_nothing_that_is_retired(run: Run, copy: Path) -> None:

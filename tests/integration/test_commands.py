@@ -497,10 +497,10 @@ def test_inventory_has_every_field_of_every_event_in_every_format(command: Comma
             assert row["description"] == rule["description"]
             if "enum" in rule:
                 assert row["values"].split() == rule["enum"]
-    assert {row["since"] for row in rows} == {5, 7, 8}
+    assert {row["since"] for row in rows} >= {5, 7, 8}
 
     table = command("inventory", "--format", "csv").stdout
-    plain = [{name: str(value) for name, value in row.items()} for row in rows]
+    plain = [{name: str("" if v is None else v) for name, v in row.items()} for row in rows]
     assert list(csv.DictReader(io.StringIO(table))) == plain
     lines = command("inventory").stdout.splitlines()
     assert len(lines) == len(rows) + 2
