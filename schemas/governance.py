@@ -230,6 +230,12 @@ def main(arguments: list[str]) -> int:
     """Check, or record a release."""
     actions = {"accept": accept, "release": release}
     if len(arguments) == 2 and arguments[0] in actions and arguments[1].isdecimal():
+        known = [*history.versions(ROOT / "schemas")]
+        if int(arguments[1]) not in known:
+            sys.stderr.write(
+                f"no schemas/v{arguments[1]}; there are {', '.join(map(str, known))}\n"
+            )
+            return 2
         actions[arguments[0]](ROOT / "schemas", int(arguments[1]))
         return 0
     if arguments:

@@ -1,7 +1,7 @@
 """The coarser version that schemas/README.md proposes, made by hand as its steps say.
 
-`make` works in a copy of the repository: it begins the version after v8 as `make schema-version`
-does, and edits it. Once there is such a version, this file and its tests have done their work and
+`make` works in a copy of the repository: it begins the next version as `make schema-version`
+does, and edits it. Once that is the newest one, this file and its tests have done their work and
 go.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import golden
 import governance
 import history
 import judges
@@ -19,7 +20,7 @@ import next_version
 if TYPE_CHECKING:
     from pathlib import Path
 
-NEW = 9
+NEW = golden.NEWEST + 1
 STEPS = [0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001]
 INSTALL = ("first_run", "sdk_initialized", "config_incomplete", "cli_command")
 CALLS = ("call_started", "call_completed")
@@ -54,9 +55,9 @@ COLLECTS: list[dict[str, Any]] = [
         "text": "`tunnel`: with the parts of an agent, no longer with the install",
     },
 ]
-CHANGELOG = """\
-- Schema v9 collects `model_used`, `builtin_tool_count_bucket`, and `tunnel` in `feature_used`.
-- Schema v9 no longer sends {retired} on some events, and `sample_rate` is one of nine steps.
+CHANGELOG = f"""\
+- Schema v{NEW} collects `model_used`, `builtin_tool_count_bucket`, and `tunnel` in `feature_used`.
+- Schema v{NEW} no longer sends {{retired}} on some events, and `sample_rate` is one of nine steps.
 """
 
 

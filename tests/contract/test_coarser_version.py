@@ -59,7 +59,6 @@ print(json.dumps([
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository with the coarser version in it."""
-    assert SCHEMA_VERSION == coarser.NEW - 1, "what is proposed was made: tests/coarser.py can go"
     place = tmp_path_factory.mktemp("coarser")
     mutants.copy(place)
     coarser.make(place)
