@@ -145,8 +145,10 @@ def _number(schema: "Schema") -> "int | None":
 
 def _of_rule(path: str, old: "Schema", new: "Schema") -> "Iterator[Change]":
     listed, lists = _values(old), _values(new)
-    if path.endswith(".schema_version") and listed and lists:
-        if max(lists) < max(listed):
+    is_version = path.endswith(".schema_version")
+    if is_version and listed and lists and _type(listed) == _type(lists):
+        # As numbers: 10 comes after 9, and before it as text.
+        if max(map(json.loads, lists)) < max(map(json.loads, listed)):
             yield Change(path, "version went back", refuses=True)
     elif listed is not None and lists is not None:
         if _type(listed) != _type(lists):

@@ -145,7 +145,7 @@ def test_the_notice_of_an_update_names_what_is_new_since_the_last_one(
     events = sent(receiver)
     assert "config_incomplete" in events
     assert events["call_completed"].keys() >= NEW_IN_8
-    assert (state / "notice").read_text() == "8"
+    assert (state / "notice").read_text() == f"{SCHEMA_VERSION}"
     assert run(PROGRAM, **variables).stderr == ""
 
 

@@ -157,6 +157,16 @@ def test_breaking(edit: Edit) -> None:
     assert "breaking" in [change.kind for change in changes(edit)]
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "kinds"), [(9, 10, []), (99, 100, []), (10, 9, ["breaking"])]
+)
+def test_versions_are_compared_as_numbers(was: int, now: int, kinds: list[str]) -> None:
+    old, new = documents(), documents()
+    for number, schemas in ((was, old), (now, new)):
+        field("schema_version", const=number)(schemas["first_run"])
+    assert [change.kind for change in diff(old, new)] == kinds
+
+
 @pytest.mark.parametrize("edit", NARROWING.values(), ids=NARROWING)
 def test_narrowing(edit: Edit) -> None:
     assert {change.kind for change in changes(edit)} == {"narrowing"}
