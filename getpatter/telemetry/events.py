@@ -8,7 +8,14 @@ import os
 import sys
 
 from getpatter.telemetry import disclosure, env, schema, stack
-from getpatter.telemetry._tables import DIMENSIONS, ENUMS, EVENT_NAMES, SCHEMA_VERSION
+from getpatter.telemetry._tables import (
+    DIMENSIONS,
+    ENUMS,
+    EVENT_NAMES,
+    RETIRED,
+    SCHEMA_VERSION,
+    WITHOUT,
+)
 from getpatter.telemetry.batch import encode
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import age_bucket, install_id, run_id
@@ -126,13 +133,13 @@ def _machine(environ: "Mapping[str, str]") -> str:
     return os.uname().machine
 
 
-def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, object], int]":
-    """Return the dimensions as they may stand in an event `name`, which is a known one, and how
-    many were refused.
+def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, object], list[str]]":
+    """Return the dimensions as they may stand in an event `name`, which is a known one, and the
+    names of those that were refused. What is retired is left out: no fault of whoever records it.
     """
-    coercers = _COERCERS[name]
+    coercers, retired = _COERCERS[name], RETIRED.get(name, ())
     kept: dict[str, object] = {}
-    refused = 0
+    refused: list[str] = []
     for given, value in dimensions.items():
         if value is None:
             continue
@@ -141,7 +148,8 @@ def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, o
         coercer = coercers.get(dimension)
         fit = schema.REFUSED if coercer is None else coercer(value)
         if fit is schema.REFUSED:
-            refused += 1
+            if dimension not in retired:
+                refused.append(dimension)
         else:
             kept[dimension] = fit
     return kept, refused
@@ -154,6 +162,8 @@ def _flat(
     would tell programs apart, and what varies most stands last, which compresses best.
     """
     event = {"event": name, **common}
+    for field in WITHOUT.get(name, ()):
+        event.pop(field, None)
     for dimension in DIMENSIONS[name]:
         if dimension in own:
             event[dimension] = own[dimension]
@@ -195,7 +205,7 @@ class Builder:
     ) -> None:
         self._common = common
         # Judged once: whatever is wrong with these is wrong with every event, and none leaves.
-        self._is_flawed = schema.check({"event": EVENT_CALL_STARTED, **common}) is not None
+        self._is_flawed = any(schema.check(_flat(each, common, {})) for each in EVENT_NAMES)
         self.gate = gate
         self._losses = losses
         self._age = age
@@ -212,7 +222,7 @@ class Builder:
             return None
         own, refused = coerced(name, dimensions)
         if refused:
-            self._losses.count(name, "bad_dimension", refused)
+            self._losses.count(name, "bad_dimension", len(refused))
         if name in _CALLS and "time_to_first_call_bucket" not in own:
             own["time_to_first_call_bucket"] = self._age_at_start(own, at)
         rate = self.gate.decide(name, own)

@@ -1,7 +1,8 @@
 """Decides what may stand in an event. Reads nothing but the generated tables; has no state.
 
 `coerce` turns one recorded value into what the wire allows, or refuses it. `check` judges a whole
-event exactly as the schema files do, without `jsonschema`, so that whoever sends can check.
+event exactly as the schema files do, without `jsonschema`, so that whoever sends can check; it also
+refuses the fields that are retired, which the schema still accepts and nobody sends any more.
 Neither runs code of the values it is given, a recorded object may be anything, but the conversion
 of a number that is no `int` or `float`.
 """
@@ -22,7 +23,9 @@ from getpatter.telemetry._tables import (
     NEVER_SAMPLED_FIELDS,
     NEVER_SAMPLED_OUTCOMES,
     NUMBERS,
+    STEPS,
     STRINGS,
+    WITHOUT,
 )
 
 TYPE_CHECKING = False
@@ -75,7 +78,7 @@ def check(event: object) -> tuple[str, str] | None:
     name = event["event"]
     if type(name) is not str or name not in DIMENSIONS:
         return "/event", "enum"
-    if not event.keys() >= _REQUIRED:
+    if not event.keys() >= _REQUIRED[name]:
         return "", "required"
     return _check_fields(event, _FIELDS[name])
 
@@ -130,6 +133,10 @@ def _enum_rule(values: frozenset[str]) -> _Rule:
     return lambda value: None if type(value) is str and value in values else "enum"
 
 
+def _steps_rule(steps: tuple[float, ...]) -> _Rule:
+    return lambda value: None if type(value) in {int, float} and value in steps else "enum"
+
+
 def _const_rule(constant: object) -> _Rule:
     kinds = (str, int, float)
     return lambda value: None if type(value) in kinds and value == constant else "const"
@@ -182,6 +189,7 @@ def _number_rule(bounds: tuple[float, float, bool, bool], *, is_whole: bool = Fa
 
 _RULES: dict[str, _Rule] = {
     **{field: _enum_rule(values) for field, values in ENUMS.items()},
+    **{field: _steps_rule(steps) for field, steps in STEPS.items()},
     **{field: _const_rule(constant) for field, constant in CONSTANTS.items()},
     **{field: _boolean_rule() for field in BOOLEANS},
     **{field: _string_rule(*rule) for field, rule in STRINGS.items()},
@@ -191,10 +199,15 @@ _RULES: dict[str, _Rule] = {
         for field, bounds in INTEGERS.items()
     },
 }
-_REQUIRED = frozenset(COMMON_FIELDS)
+# Event → the common fields that it carries.
+_COMMON = {
+    name: tuple(field for field in COMMON_FIELDS if field not in WITHOUT.get(name, ()))
+    for name in DIMENSIONS
+}
+_REQUIRED = {name: frozenset(fields) for name, fields in _COMMON.items()}
 # Event → its fields in the order of the schema, each with its rule.
 _FIELDS: dict[str, dict[str, _Rule]] = {
-    name: {field: _RULES[field] for field in (*COMMON_FIELDS, *dimensions)}
+    name: {field: _RULES[field] for field in (*_COMMON[name], *dimensions)}
     for name, dimensions in DIMENSIONS.items()
 }
 # The same without the common ones.

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from getpatter.telemetry._capture import Capture
-from getpatter.telemetry._judge import Judge
+from getpatter.telemetry._judge import Judge, Violation
 from getpatter.telemetry._receiver import (
     Answer,
     Request,
@@ -253,7 +253,7 @@ class Receiver:
     def _store(
         self,
         events: list[Any],
-        verdicts: list[tuple[str, str, str] | None],
+        verdicts: list[Violation | None],
         losses: dict[tuple[str, str], int],
     ) -> bytes:
         accepted = [event for event, verdict in zip(events, verdicts, strict=True) if not verdict]

@@ -62,7 +62,7 @@ def _folder(path: str) -> "dict[str, dict[str, Any]]":
 def render(changes: "list[Change]") -> str:
     """Return a line a change, and how many there are of each kind."""
     width = max((len(change.path) for change in changes), default=0)
-    lines = [f"{change.kind:<8}  {change.path:<{width}}  {change.what}" for change in changes]
+    lines = [f"{change.kind:<9}  {change.path:<{width}}  {change.what}" for change in changes]
     kinds = [change.kind for change in changes]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS)
     return "\n".join([*lines, f"{counts}."])
