@@ -5,9 +5,9 @@ anybody else. Where no thread can be started the worker asks for the request to 
 """
 
 import threading
-import time
 from queue import Empty, SimpleQueue
 
+from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry.delivery import Answer
 
 TYPE_CHECKING = False
@@ -108,7 +108,7 @@ class Courier:
         try:
             if self._transport is None:
                 self._transport = self._open_transport()
-            self._begun_at = now = time.monotonic()
+            self._begun_at = now = monotonic()
             return self._transport.send(batch, now, timeout)
         except Exception:  # what loads may be broken in any way; the batch is kept
             return Answer(None)

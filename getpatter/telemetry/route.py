@@ -3,9 +3,8 @@
 Making a route reads the disk and may write the install id, so nobody but the worker does it.
 """
 
-import time
-
 from getpatter.telemetry import events, notice
+from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import new_id, open_state, run_id
@@ -82,7 +81,7 @@ class Route:
             Gate(run_id(), self.rate),
             losses,
             age=self._state.age_seconds(),
-            asked=time.monotonic(),
+            asked=monotonic(),
         )
         self.build = self._builder.build
         self._url = None if run.is_debug else usable_endpoint(run.endpoint)

@@ -10,6 +10,7 @@ import time
 
 from getpatter.telemetry import state
 from getpatter.telemetry._claim import Claim
+from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry.consent import Consent
 from getpatter.telemetry.delivery import Delivery, Drop, Send, Store
 from getpatter.telemetry.events import encode
@@ -38,8 +39,8 @@ def send_all(
     Consent is asked of `environ`, of the file `dotenv` and of all places, that directory included.
     """
     consent = Consent(environ, dotenv=dotenv, directory=directory)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    until = monotonic() + seconds
+    while monotonic() < until:
         held = Claim.take(os.path.join(directory, state.SPOOL, state.SENDER))
         if held is None:
             return  # another one is at work, and will look again before it ends
@@ -78,7 +79,7 @@ class _Sender:
         """Deliver one batch; return whether to go on with the next."""
         if self._consent.settings() is None:
             return False
-        found = self._spool.load(place, time.monotonic())
+        found = self._spool.load(place, monotonic())
         if found is None:
             return True
         batch, endpoint = found
@@ -88,7 +89,7 @@ class _Sender:
                 self._directory, endpoint, self._consent, self._losses
             )
         if not line.deliver(batch, self._until):
-            return time.monotonic() < self._until
+            return monotonic() < self._until
         # Parts of a batch that is too large as a whole go first, so that a kill loses none.
         self._spool.remove(place)
         return True
@@ -121,7 +122,7 @@ class _Line:
             self._count(Drop(batch.events, "endpoint_invalid", batch.report))
             return True
         self._delivery.add(batch)
-        while (now := time.monotonic()) < until:
+        while (now := monotonic()) < until:
             action = self._delivery.next(now)
             if isinstance(action, Store):
                 for part in action.batches:  # in memory for the moment that it takes
@@ -143,7 +144,7 @@ class _Line:
 
     def _answered(self, batch: "Batch", answer: "Answer") -> None:
         chance = int.from_bytes(os.urandom(4), "big") / 2**32
-        for drop in self._delivery.answered(answer, time.monotonic(), chance):
+        for drop in self._delivery.answered(answer, monotonic(), chance):
             self._count(drop)
         body = batch.body or encode(batch.events)
         self._ledger.note(body.decode("ascii"), batch.key, answer.status)

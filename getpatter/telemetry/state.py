@@ -9,9 +9,8 @@ import errno
 import os
 import stat
 import sys
-import time
 
-from getpatter.telemetry import _files
+from getpatter.telemetry import _clock, _files
 from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry.places import OPT_OUT, Places
 
@@ -472,4 +471,4 @@ def _problem_of(found: os.stat_result) -> str | None:
 
 def now() -> float:
     """Return the wall clock: seconds since 1970."""
-    return time.time()  # noqa: TID251 - the one place
+    return _clock.wall()
