@@ -10,6 +10,8 @@ import stat
 import sys
 import time
 
+from getpatter.telemetry._clock import wall
+
 __all__ = [
     "Lock",
     "Temporary",
@@ -194,7 +196,7 @@ def narrow(path: str) -> None:
 
 def now() -> float:
     """Return the wall clock: seconds since 1970."""
-    return time.time()  # noqa: TID251 - the one place
+    return wall()
 
 
 def _is_there(path: str) -> bool:
