@@ -858,7 +858,8 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
     """Have the opening of a file fail once, by its name, as the system does it."""
 
     def failing(name: str, code: int) -> None:
-        real, failed = os.open, []
+        real = os.open
+        failed: list[str] = []
 
         def opening(path: str, *arguments: int) -> int:
             if not failed and os.path.basename(path) == name:
