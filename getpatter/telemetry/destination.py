@@ -41,6 +41,8 @@ class Destination:
         has_consent: "Callable[[], bool]",
     ) -> None:
         self.has_consent = has_consent
+        #: Until when nothing may leave, in seconds of the monotonic clock: see `grace`.
+        self.hold_until = float("-inf")
         url = usable_endpoint(endpoint)
         self._url = url
         #: Whether sending stays in this process, and so needs no thread of its own.
@@ -54,11 +56,16 @@ class Destination:
                 self.spool = Spool(directory, url)
 
     @property
+    def is_loopback(self) -> bool:
+        """Whether the collector is on this machine."""
+        return self._url is not None and is_loopback(self._url)
+
+    @property
     def needs_name(self) -> bool:
         """Whether the collector is named, so that asking it begins with a look-up: the one step
         that nothing can put an end to.
         """
-        return self._url is not None and not is_loopback(self._url)
+        return self._url is not None and not self.is_loopback
 
     def open_transport(self) -> "Transport":
         """Return what sends batches; loads what that needs."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         problem: str | None
         spool: Spool | None
         is_local: bool
+        hold_until: float
 
         @property
         def needs_name(self) -> bool: ...
@@ -147,7 +148,7 @@ class Outbox:
         """Return in how many seconds to look at what waits to be sent, or is being sent."""
         if self._batch is not None:
             return limits.NOTICE if self._uploader is not None else None
-        if not self.backlog.has_next:
+        if not self.backlog.has_next and now < self._look_at:
             return None
         if not self._is_free():
             return limits.NOTICE
@@ -157,7 +158,15 @@ class Outbox:
 
     def wait(self, now: float) -> float:
         """Return for how many seconds the collector must not be asked; 0 if it may be."""
-        return self._schedule.wait(now)
+        return max(self._schedule.wait(now), self.held(now))
+
+    def held(self, now: float) -> float:
+        """Return how much is left of the grace after the notice; 0 if nothing is."""
+        return max(0.0, self._destination.hold_until - now)
+
+    def let_go(self, now: float) -> None:
+        """Hold nothing back any more: what is in memory only would be lost with this process."""
+        self._destination.hold_until = now
 
     def _is_free(self) -> bool:
         """Return whether no request is stuck, beside which none is made."""

@@ -3,7 +3,7 @@
 Making one reads the disk and may write the install id, so nobody but the worker does it.
 """
 
-from getpatter.telemetry import events, notice
+from getpatter.telemetry import events, grace, notice
 from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry.destination import Destination
@@ -88,6 +88,10 @@ class Run:
         # The schema version whose notice was shown; None: none yet. Debug shows none, and all.
         self._shown = SCHEMA_VERSION if start.is_debug else self._state.notice_version()
         self._builder.shown = self._shown or 0
+        # For how long a notice does not count; 0 once that is over.
+        self._grace = start.settings.grace(self.destination.is_loopback)
+        if start.is_debug:
+            self._grace = 0.0
 
     @property
     def standing(self) -> "tuple[str, str]":
@@ -137,7 +141,27 @@ class Run:
         if self._shown is None:
             self.refusal = "notice_not_shown"
             self._state.release_first_run()
+        else:
+            self._respect_grace(self._shown)
         return self._shown is not None
+
+    def _respect_grace(self, shown: int) -> None:
+        """Hold back what a notice tells of that was shown too short a time ago: everything, or
+        after an update what is new.
+        """
+        if not self._grace:
+            return
+        destination, now = self.destination, monotonic()
+        told = self._state.told_version(self._grace)
+        if destination.hold_until > float("-inf"):
+            if now >= destination.hold_until:
+                self._grace = 0.0
+        elif told is None:
+            destination.hold_until = now + grace.left(self._state, self._grace)
+        else:
+            # Asked again with each batch: the new fields leave once the grace is over.
+            self._builder.shown = told
+            self._grace = self._grace if told < shown else 0.0
 
     def _show(self, last: int | None) -> bool:
         return notice.show(notice.compose(last, is_upgrade=self._is_upgrade))

@@ -9,7 +9,7 @@ programs that say they are ending. What cannot be delivered stays where it is, f
 import os
 import time
 
-from getpatter.telemetry import spool, state
+from getpatter.telemetry import grace, spool, state
 from getpatter.telemetry._claim import Claim
 from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._errors import Errors
@@ -17,6 +17,7 @@ from getpatter.telemetry._observer import Observed
 from getpatter.telemetry.buffer import Buffer
 from getpatter.telemetry.consent import Consent
 from getpatter.telemetry.destination import Destination
+from getpatter.telemetry.install_id import open_state
 from getpatter.telemetry.limits import SENDER_SECONDS
 from getpatter.telemetry.losses import Losses
 from getpatter.telemetry.outbox import Outbox
@@ -48,7 +49,7 @@ def send_all(
         held = Claim.take(os.path.join(path, state.SENDER))
         if held is None:
             return  # another one is at work, and will look again before it ends
-        sender = _Sender(directory, consent, until)
+        sender = _Sender(directory, environ, consent, until)
         try:
             sender.run()
         finally:
@@ -62,7 +63,10 @@ def send_all(
 class _Sender:
     """One pass: an outbox for each endpoint."""
 
-    def __init__(self, directory: str, consent: Consent, until: float) -> None:
+    def __init__(
+        self, directory: str, environ: "Mapping[str, str]", consent: Consent, until: float
+    ) -> None:
+        self._environ = environ
         self._directory = directory
         self._path = os.path.join(directory, state.SPOOL)
         self._consent = consent
@@ -118,6 +122,11 @@ class _Sender:
         destination = Destination(
             endpoint, self._directory, losses, self._consent.places, self._has_consent
         )
+        settings = self._consent.settings()
+        if settings is not None:
+            install = open_state(self._environ, writable=False, places=self._consent.places)
+            seconds = settings.grace(destination.is_loopback)
+            destination.hold_until = monotonic() + grace.left(install, seconds)
         return Outbox(
             destination,
             None,

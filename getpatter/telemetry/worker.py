@@ -177,6 +177,8 @@ class Worker(Recorder):
     def close(self, timeout: float) -> bool:
         """`flush`, put the rest on disk (or give it up as `shutdown`), and take no more."""
         delivered = self.flush(timeout)
+        if self._let_go_of_what_cannot_wait(lambda: self._persist_soon(STEP)):
+            delivered = self.flush(timeout)
         if self._refuses is None:
             self._enter(CLOSED, "shutdown")
             self._persist_soon(STEP)
@@ -399,7 +401,19 @@ class Worker(Recorder):
             mode = "wait"  # nothing that is left to others would be there
         self._mode = mode
         if mode == "wait":
+            self._let_go_of_what_cannot_wait(self._persist_at_exit)
             self.flush(max(0.0, begun + _EXIT_TIME.left - monotonic()))
+
+    def _let_go_of_what_cannot_wait(self, persist: "Callable[[], bool]") -> bool:
+        """Hold nothing back after the notice that would be lost with this process; return whether
+        there was anything.
+        """
+        outbox = self._outbox
+        if outbox is None or not outbox.held(monotonic()) or persist():
+            return False
+        outbox.let_go(monotonic())
+        self.wake()  # it waits for the end of that while
+        return True
 
     def _finish_last(self) -> None:
         self._enter(ENDING)
@@ -486,7 +500,8 @@ class Worker(Recorder):
         if directory is not None and directory not in _EXIT_TIME.senders:
             _EXIT_TIME.senders.add(directory)
             dotenv = None if outbox.run is None else outbox.run.dotenv
-            exits.start_sender(directory, self._environ, dotenv=dotenv)
+            held = outbox.held(monotonic())
+            exits.start_sender(directory, self._environ, dotenv=dotenv, seconds=held)
 
     # fork
 

@@ -71,6 +71,7 @@ class Run:
     standing = ("success", "")
 
     refusal = "opted_out"
+    hold_until = float("-inf")
 
     def __init__(self, spool: Disk | None) -> None:
         self.spool = spool
