@@ -44,13 +44,21 @@ class Background:
     """Calls the steps of one `Work`, on a thread that ends after `idle_seconds` (None: never).
 
     A thread that never ends is there when the program ends: from Python 3.12 on none can be
-    started then.
+    started then. Once it is rung for, it waits `linger_seconds` for more to do at once.
     """
 
-    def __init__(self, name: str, work: Work, *, idle_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        work: Work,
+        *,
+        idle_seconds: float | None = None,
+        linger_seconds: float = 0.0,
+    ) -> None:
         self._name = name
         self._work = work
         self._idle_seconds = idle_seconds
+        self._linger_seconds = linger_seconds
         #: Set by the work: the thread ends after this step.
         self.is_over = False
         self.reset()
@@ -69,16 +77,22 @@ class Background:
         # One lock for each caller that waits; released when nothing is left to be done.
         self._waiters: list[threading.Lock] = []
         self._is_asleep = True
+        #: Whether somebody waits, so that nothing is waited for.
+        self.is_hurried = False
 
     # any thread
 
     def ring(self) -> None:
         """Have a step made for what was just left for it."""
         if self._is_asleep:
-            self.wake()
+            self._wake()
 
     def wake(self) -> bool:
-        """Have a step made soon; return whether there is a thread to make it."""
+        """Have a step made at once; return whether there is a thread to make it."""
+        self.is_hurried = True
+        return self._wake()
+
+    def _wake(self) -> bool:
         is_there = self.has_thread() or self._start()
         # Whoever comes before the thread has looked need not ring again.
         self._is_asleep = not is_there
@@ -200,6 +214,7 @@ class Background:
         try:
             # Before the step: whoever leaves something from now on rings.
             self._is_asleep = True
+            self.is_hurried = False
             with self._turn:
                 self._worker = threading.get_ident()
                 pause = self._work.step()
@@ -216,11 +231,12 @@ class Background:
 
     def _has_idled(self, pause: float | None) -> bool:
         """Sleep; return whether there was nothing to do for so long that the thread ends."""
-        longest = threading.TIMEOUT_MAX
-        if pause is not None:
-            self._bell.acquire(timeout=min(pause, longest))
+        seconds = self._idle_seconds if pause is None else min(pause, threading.TIMEOUT_MAX)
+        if self._bell.acquire(timeout=-1 if seconds is None else seconds):
+            if self._linger_seconds and not self.is_hurried:
+                self._bell.acquire(timeout=self._linger_seconds)
             return False
-        if self._bell.acquire(timeout=-1 if self._idle_seconds is None else self._idle_seconds):
+        if pause is not None:
             return False
         self._thread = None
         if not self._work.is_empty():

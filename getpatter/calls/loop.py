@@ -25,6 +25,10 @@ __all__ = ["QUEUE_EVENTS", "Loop"]
 QUEUE_EVENTS = 10_000
 # How many records are made into events before the sinks get them.
 _STEP_RECORDS = 500
+# So long records gather: a thousand calls then wake the threads a hundred times a second, and not
+# with each record. But not so many that the queue would fill.
+_LINGER_SECONDS = 0.01
+_LINGER_SHARE = 4
 # An emitter that was interrupted between its ring and the queue has gone on by then.
 _SETTLE_SECONDS = 5.0
 
@@ -40,7 +44,7 @@ class Loop:
         self._is_finishing = False
         self._is_discarding = False
         self._is_finished = False
-        self._background = Background("getpatter-calls", self)
+        self._background = Background("getpatter-calls", self, linger_seconds=_LINGER_SECONDS)
         self._clear()
         HOOKS.add(self, SINKS)
 
@@ -59,13 +63,16 @@ class Loop:
         """
         if not self._is_live:
             return not self._is_finishing  # nobody listens: the ring is all there is
-        queue = self._queue
-        if len(queue) + len(records) > self._capacity:
-            self._background.ring()
-            return False
-        queue.extend(records)
-        self._background.ring()
-        return True
+        queue, background = self._queue, self._background
+        waiting = len(queue) + len(records)
+        is_taken = waiting <= self._capacity
+        if is_taken:
+            queue.extend(records)
+        if waiting * _LINGER_SHARE > self._capacity and not background.is_hurried:
+            background.wake()
+        else:
+            background.ring()
+        return is_taken
 
     def attach(self, sink: Attached) -> bool:
         """Let a sink have what the rings hold, and everything from now on; return False if another

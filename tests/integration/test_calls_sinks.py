@@ -243,6 +243,25 @@ def test_it_is_given_up_after_so_many_attempts_and_counted(receiver: Receiver) -
     hub.close(LONG)
 
 
+@pytest.mark.parametrize("error", [SystemExit(), KeyError("of an adapter"), MemoryError()])
+def test_events_that_an_exception_loses_leave_their_key_to_no_others(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def send(*_: object, **__: object) -> None:
+        raise error
+
+    receiver.answers = [(503, {})]
+    sink = hook(receiver)
+    assert sink.write([event(0)]) is not None
+    with monkeypatch.context() as patched:
+        patched.setattr("requests.Session.send", send)
+        with pytest.raises(type(error)):
+            sink.write([event(0)])
+    assert sink.write([event(1)]) is None
+    first, second = [headers["Idempotency-Key"] for headers, _ in receiver.requests]
+    assert first != second
+
+
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 413])
 def test_what_will_never_work_is_given_up_at_once(receiver: Receiver, status: int) -> None:
     receiver.answers = [(status, {"Location": receiver.url})]

@@ -90,7 +90,12 @@ class WebhookSink:
         if not self._key:
             self._key = new_id()
         self._tried += 1
-        answer = self._post(events)
+        try:
+            answer = self._post(events)
+        except BaseException:
+            # These events are lost: the next ones must not go under their key.
+            self._key, self._tried = "", 0
+            raise
         if isinstance(answer, float) and self._tried < self._attempts:
             return answer
         self._key, self._tried = "", 0
