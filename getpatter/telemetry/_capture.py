@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import site
-import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from getpatter.telemetry import client, consent, env, events, sender, spool, state
+from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._fields import demand_of, misplaced
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry.install_id import open_state
@@ -125,15 +125,15 @@ class Capture:
         What a process that has ended left on disk is sent from here. AssertionError after `timeout`
         seconds.
         """
-        until = time.monotonic() + timeout
+        until = monotonic() + timeout
         while True:
             self._flush()
-            left = max(0.0, until - time.monotonic())
+            left = max(0.0, until - monotonic())
             self._send_what_is_left(left)
             try:
                 events = self.receiver.wait_for(self._cleared + count, min(left, _LOOK_SECONDS))
             except AssertionError as error:
-                if time.monotonic() < until:
+                if monotonic() < until:
                     continue
                 _, _, arrived = str(error).partition(" s, ")
                 message = f"{count} events expected within {timeout} s, {arrived}{self._why_off()}"

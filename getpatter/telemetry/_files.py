@@ -23,12 +23,15 @@ __all__ = [
     "make_directory",
     "open_lock",
     "read",
+    "read_regular",
     "remove",
     "write",
 ]
 
 # No file of ours is longer; what is longer is not ours.
 FILE_BYTES = 256
+# What says that someone else holds a lock.
+_HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 # Before and after what makes its name unique: nobody else's file in a shared place is like that.
 _TEMPORARY = (".getpatter-", ".tmp")
 
@@ -82,7 +85,9 @@ class Lock:
         for _ in self._attempts():
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except OSError as error:
+                if error.errno not in _HELD:
+                    return False  # there are no locks here, and waiting brings none
                 continue
             return True
         return False
@@ -183,6 +188,32 @@ def read(path: str, limit: int = FILE_BYTES) -> bytes | None:
         return os.read(descriptor, limit)
     except OSError:
         return None
+    finally:
+        os.close(descriptor)
+
+
+def read_regular(path: str, limit: int, *, whole: bool = True) -> bytes | None:
+    """Return the content of a regular file of this user, None for anything else at that path.
+
+    At most `limit` bytes: a longer file is none of ours, unless only its beginning is asked for.
+    Raises OSError if there is nothing, or if it cannot be opened or read now.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            return None
+        raise
+    try:
+        found = os.fstat(descriptor)
+        mine = sys.platform == "win32" or found.st_uid == os.geteuid()
+        if not (stat.S_ISREG(found.st_mode) and mine) or (whole and found.st_size > limit):
+            return None
+        content = b""
+        while len(content) < limit and (piece := os.read(descriptor, limit - len(content))):
+            content += piece
+        return content
     finally:
         os.close(descriptor)
 

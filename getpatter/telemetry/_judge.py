@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from getpatter.telemetry import _schema_documents, _schema_history
 from getpatter.telemetry._fields import demand_of, misplaced, rate_demand
-from getpatter.telemetry._schema_documents import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,12 +42,18 @@ class Violation(NamedTuple):
 
 
 class Judge:
-    """The schemas of all events, ready to judge what `json.loads` returned."""
+    """The schemas of all events, ready to judge what `json.loads` returned.
 
-    def __init__(self) -> None:
+    Those of the current version, or of an earlier one; KeyError for one that is not on record.
+    """
+
+    def __init__(self, version: int | None = None) -> None:
         from jsonschema import Draft202012Validator  # only who judges pays for it
 
-        self._documents = documents()
+        if version is None:
+            self._documents = _schema_documents.documents()
+        else:
+            self._documents = _schema_history.documents(version)
         self._validators: dict[str, Validator] = {
             name: Draft202012Validator(schema) for name, schema in self._documents.items()
         }

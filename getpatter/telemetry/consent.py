@@ -10,7 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Rule", "decide", "has_refused", "is_enabled", "judge", "resolve"]
+    from getpatter.telemetry.places import Places
+
+__all__ = ["Consent", "Rule", "decide", "has_refused", "is_enabled", "judge", "resolve"]
 
 # `PATTER_TELEMETRY` reads anything else as a no: an unclear opt-out is an opt-out.
 _YES = frozenset({"", "1", "true", "yes", "on", "y", "t"})
@@ -102,6 +104,61 @@ def has_refused(environ: "Mapping[str, str]", flag: "bool | None") -> bool:
     return any(rule.off for rule in rules)
 
 
+class Consent:
+    """The consent of one run: where to ask stays as it was at its start, what is said there counts
+    anew each time.
+
+    `dotenv` is the `.env` to read ("": none; None: that of the working directory), `directory` a
+    state directory to ask beside the known places: both for a process that goes on for another.
+    """
+
+    __slots__ = ("_directory", "_environ", "_flag", "_places", "dotenv")
+
+    def __init__(
+        self,
+        environ: "Mapping[str, str]",
+        flag: "bool | None" = None,
+        *,
+        dotenv: str | None = None,
+        directory: str | None = None,
+    ) -> None:
+        self._environ = environ
+        self._flag = flag
+        self._directory = directory
+        self._places: Places | None = None
+        #: The absolute path of the `.env`, there or not; empty if there can be none.
+        self.dotenv = env.dotenv_path() if dotenv is None else dotenv
+
+    @property
+    def places(self) -> "Places":
+        """Where state can be. Not asked, and nothing loaded for it, while telemetry is off."""
+        if self._places is None:
+            from getpatter.telemetry.places import Places
+
+            found = Places.of(self._environ)
+            if self._directory is not None and self._directory not in found.all:
+                found.earlier += (self._directory,)
+            self._places = found
+        return self._places
+
+    def settings(self) -> env.Settings | None:
+        """Return the settings that are in force; None without consent.
+
+        Asks the environment and the flag first: where they say off, nothing is touched at all.
+        """
+        if has_refused(self._environ, self._flag):
+            return None
+        settings = env.Settings.load(self._environ, self.dotenv)
+        if any(rule.off for rule in _environment_rules(settings)):
+            return None
+        return None if self.places.opt_out() is not None else settings
+
+    def rules(self) -> "list[Rule]":
+        """Return every rule with what it says, in order, for a person."""
+        settings = env.Settings.load(self._environ, self.dotenv)
+        return judge(settings, self._flag, self.places.opt_out())
+
+
 def is_enabled(flag: "bool | None" = None) -> bool:
     """Return whether telemetry is on for this process now. Reads; writes nothing.
 
@@ -111,15 +168,5 @@ def is_enabled(flag: "bool | None" = None) -> bool:
 
 
 def resolve(environ: "Mapping[str, str]", flag: "bool | None") -> env.Settings | None:
-    """Return the settings of a run with consent, None for one without.
-
-    Asks the environment and the flag first: where they say off, nothing is touched at all.
-    """
-    if has_refused(environ, flag):
-        return None
-    settings = env.Settings.load(environ)
-    if any(rule.off for rule in _environment_rules(settings)):
-        return None
-    from getpatter.telemetry import state  # off by environment loads no state code
-
-    return None if state.opt_out_place(environ) is not None else settings
+    """Return the settings of a run that starts now with consent, None for one without."""
+    return Consent(environ, flag).settings()

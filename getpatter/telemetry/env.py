@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "CONSENT_VARIABLES",
+    "GRACE",
     "Settings",
     "ci_variable",
+    "dotenv_path",
     "is_ci",
     "is_test",
     "is_truthy",
+    "parse_grace",
     "parse_sample_rate",
     "process_environment",
     "read_dotenv",
@@ -48,6 +52,9 @@ CI_VARIABLES = (
     "CODEBUILD_BUILD_ID",
 )
 
+_TEST_BY_PRESENCE = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
+_TEST_BY_VALUE = ("PATTER_ENV", "NODE_ENV")
+
 # An untrusted working directory must not redirect data or move state: only these count in `.env`.
 DOTENV_VARIABLES = (
     "DO_NOT_TRACK",
@@ -57,13 +64,26 @@ DOTENV_VARIABLES = (
     "PATTER_TELEMETRY_DEBUG",
 )
 
+#: All that consent asks the environment for, and what it then allows.
+CONSENT_VARIABLES = (
+    *DOTENV_VARIABLES,
+    *CI_VARIABLES,
+    *_TEST_BY_PRESENCE,
+    *_TEST_BY_VALUE,
+    "PATTER_TELEMETRY_GRACE",
+    "PATTER_TELEMETRY_STATE_DIR",
+)
+
 # What the telemetry reads by a name of its own.
 _OWN_VARIABLES = frozenset(
     {*DOTENV_VARIABLES, "PATTER_TELEMETRY_ENDPOINT", "PATTER_TELEMETRY_STATE_DIR"}
-    | {"PATTER_TELEMETRY_EXIT"}
+    | {"PATTER_TELEMETRY_EXIT", "PATTER_TELEMETRY_GRACE"}
 )
 # What nobody else's variables begin with, in whatever case.
 _OWN_PREFIX = "patter_tel"
+
+#: Time to read the notice and to say no, in seconds.
+GRACE = 30.0
 
 # Larger than any `.env` a person writes; a larger one is not read at all.
 _DOTENV_BYTES = 65_536
@@ -89,10 +109,10 @@ def ci_variable(environ: "Mapping[str, str]") -> str | None:
 
 def test_variable(environ: "Mapping[str, str]") -> str | None:
     """Return the first variable that says that this is a test run, or None."""
-    for name in ("PYTEST_CURRENT_TEST", "PYTEST_VERSION"):
+    for name in _TEST_BY_PRESENCE:
         if name in environ:
             return name
-    for name in ("PATTER_ENV", "NODE_ENV"):
+    for name in _TEST_BY_VALUE:
         if environ.get(name, "").strip().lower() == "test":
             return name
     return None
@@ -135,9 +155,30 @@ def parse_sample_rate(value: str | None) -> tuple[float, bool]:
     return (abs(rate), True) if 0.0 <= rate <= 1.0 else (1.0, False)
 
 
+def parse_grace(value: str | None) -> tuple[float, bool]:
+    """Return the pause after the notice that `value` asks for, and whether it was understood.
+
+    Unset, empty and what is not a finite number of seconds from 0 on are 0: it can only lengthen.
+    """
+    text = (value or "").strip()
+    try:
+        seconds = float(text or 0) if _DECIMAL.issuperset(text) else -1.0
+    except ValueError:
+        return 0.0, False
+    return (abs(seconds), True) if 0.0 <= seconds < float("inf") else (0.0, False)
+
+
 def sample_rate() -> float:
     """Return the rate in [0, 1] at which runs keep their sampleable events; 1.0 unless set."""
     return Settings.load().sample_rate
+
+
+def dotenv_path() -> str:
+    """Return the absolute path of the working directory's `.env`; empty if that is gone."""
+    try:
+        return os.path.abspath(".env")
+    except OSError:
+        return ""
 
 
 def read_dotenv(path: str) -> dict[str, str]:
@@ -196,10 +237,15 @@ class Settings:
         self.dotenv = dotenv
 
     @classmethod
-    def load(cls, environ: "Mapping[str, str] | None" = None) -> "Settings":
-        """Read the `.env` of the working directory beside `environ` (default: the process's)."""
+    def load(
+        cls, environ: "Mapping[str, str] | None" = None, dotenv: str | None = None
+    ) -> "Settings":
+        """Read the `.env` at `dotenv` beside `environ`. Default: the process's, and that of the
+        working directory; an empty path is none.
+        """
         chosen = process_environment() if environ is None else environ
-        found = read_dotenv(".env")
+        path = dotenv_path() if dotenv is None else dotenv
+        found = read_dotenv(path) if path else {}
         return cls(chosen, {name: found[name] for name in DOTENV_VARIABLES if name in found})
 
     def get(self, name: str) -> str | None:
@@ -216,6 +262,15 @@ class Settings:
     def debug(self) -> bool:
         """Whether to print what would be sent, and send and change nothing."""
         return is_truthy(self.get("PATTER_TELEMETRY_DEBUG"))
+
+    def grace(self, is_loopback: bool) -> float:  # noqa: FBT001 - its name is in the call's
+        """Return for how many seconds after the notice nothing leaves.
+
+        The environment may lengthen it. An endpoint on loopback has none of its own: what goes
+        there does not leave the machine.
+        """
+        asked, _ = parse_grace(self.environ.get("PATTER_TELEMETRY_GRACE"))
+        return asked if is_loopback else max(asked, GRACE)
 
     @property
     def endpoint(self) -> str | None:

@@ -4,7 +4,6 @@ Whatever the dimensions are, what comes out is valid or is not there at all. No 
 `build_event` of the host library asks of the install's state.
 """
 
-import json
 import os
 import sys
 
@@ -17,12 +16,13 @@ from getpatter.telemetry._tables import (
     SCHEMA_VERSION,
     WITHOUT,
 )
+from getpatter.telemetry.batch import encode
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import age_bucket, install_id, run_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from getpatter.telemetry.losses import Losses
 
@@ -186,11 +186,6 @@ def build_event(
         raise ValueError(message)
     common = common_fields(sdk_version, install_id(), env.process_environment())
     return _flat(name, common, coerced(name, dimensions or {})[0])
-
-
-def encode(events: "Iterable[Mapping[str, object]]") -> bytes:
-    """Return the body that carries `events`: the one serialiser of the wire and what shows it."""
-    return json.dumps(list(events), separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 class Builder:

@@ -45,15 +45,21 @@ def run_id() -> str:
 
 
 def open_state(
-    environ: "Mapping[str, str] | None" = None, *, writable: bool | None = None
+    environ: "Mapping[str, str] | None" = None,
+    *,
+    writable: bool | None = None,
+    places: "state.Places | None" = None,
 ) -> state.State:
-    """Open the state of `environ`; unless told, writable only with consent and without debug."""
+    """Open the state of `environ`, in `places` where they are known already.
+
+    Unless told, writable only with consent and without debug.
+    """
     chosen = env.process_environment() if environ is None else environ
     if writable is None:
         settings = consent.resolve(chosen, None)
         writable = settings is not None and not settings.debug
     # In memory only, the run is all there is to tell installs apart.
-    return state.State(chosen, memory_id=_RUN_ID[::-1], writable=writable)
+    return state.State(places or state.Places.of(chosen), _RUN_ID[::-1], writable=writable)
 
 
 def install_id() -> str:

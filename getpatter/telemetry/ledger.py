@@ -15,8 +15,6 @@ from getpatter.telemetry import _files, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from getpatter.telemetry.losses import Losses
 
 __all__ = ["LIMIT", "Ledger", "NoLedger", "read"]
@@ -37,19 +35,19 @@ class NoLedger:
 class Ledger:
     """Notes what one run sends to `endpoint`, which is shown as it is: without credentials."""
 
-    __slots__ = ("_directory", "_endpoint", "_environ", "_losses", "_noted")
+    __slots__ = ("_directory", "_endpoint", "_losses", "_noted", "_places")
 
     def __init__(
         self,
         directory: str,
         endpoint: str | None,
         losses: "Losses",
-        environ: "Mapping[str, str]",
+        places: "state.Places",
     ) -> None:
         self._directory = directory
         self._endpoint = endpoint
         self._losses = losses
-        self._environ = environ
+        self._places = places
         self._noted: dict[tuple[str, str], int] = {}
 
     def note(self, body: str = "", key: str = "", status: int | None = None) -> None:
@@ -67,9 +65,9 @@ class Ledger:
         line = json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
         # Asked before and after: an opt-out that is stored meanwhile erases what is there, and
         # if it came too early for this line, this line goes here.
-        if state.opt_out_place(self._environ) is None:
+        if self._places.opt_out() is None:
             _append(self._directory, line)
-            if state.opt_out_place(self._environ) is not None:
+            if self._places.opt_out() is not None:
                 _files.remove(_path(self._directory))
 
     def _fresh_losses(self) -> dict[str, dict[str, int]]:

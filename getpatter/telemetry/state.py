@@ -13,6 +13,7 @@ import time
 
 from getpatter.telemetry import _files
 from getpatter.telemetry._tables import SCHEMA_VERSION
+from getpatter.telemetry.places import OPT_OUT, Places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Places", "State", "opt_out_place", "set_opt_out"]
 
-OPT_OUT = "telemetry-disabled"
 INSTALL_ID = "install-id"
 INSTALL_DATE = "install-date"
 FIRST_RUN = "first-run"
 VERSION = "version"
 NOTICE = "notice"
+NOTICE_LOCK = "notice.lock"
 LEDGER = "ledger"
 SPOOL = "spool"
 #: What the sender at work holds a lock on, in the spool.
@@ -37,86 +38,15 @@ ASIDE = ".aside"
 # again neither counts the install a second time nor repeats the notice.
 _IDENTITY = (INSTALL_ID, INSTALL_DATE, VERSION)
 
-# What `first-run` and `notice` hold: the schema version of whoever wrote them.
+# What `first-run` holds: the schema version of whoever wrote them.
 _VERSION_CONTENT = b"%d" % SCHEMA_VERSION
 
 _HEX = frozenset("0123456789abcdef")
 
 
-class Places:
-    """Where state can be: the one directory in use, and all where earlier installs left theirs."""
-
-    __slots__ = ("default", "earlier", "override")
-
-    def __init__(self, override: str | None, default: str | None, earlier: tuple[str, ...]) -> None:
-        self.override = override
-        self.default = default
-        self.earlier = earlier
-
-    @classmethod
-    def of(cls, environ: "Mapping[str, str]") -> "Places":
-        """Find the places for `environ`; `default` is None where there is no home directory."""
-        override = environ.get("PATTER_TELEMETRY_STATE_DIR") or None
-        earlier = []
-        xdg = environ.get("XDG_STATE_HOME", "")
-        if os.path.isabs(xdg):
-            earlier += [os.path.join(xdg, "getpatter"), xdg]
-        # Both: on Windows they differ, and earlier versions knew the second only.
-        for home in (environ.get("HOME", ""), os.path.expanduser("~")):
-            if os.path.isabs(home):
-                earlier.append(os.path.join(home, ".getpatter"))
-        default = _default_directory()
-        return cls(
-            None if override is None else _absolute(override),
-            default,
-            tuple(place for place in dict.fromkeys(earlier) if place != default),
-        )
-
-    @property
-    def own(self) -> tuple[str, ...]:
-        """The places that this version writes to."""
-        return tuple(place for place in (self.override, self.default) if place is not None)
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Every known place, the one in use first."""
-        named = (self.override, self.default, *self.earlier)
-        return tuple(dict.fromkeys(place for place in named if place is not None))
-
-
-def _absolute(path: str) -> str:
-    try:
-        return os.path.abspath(path)
-    except OSError:
-        return path  # the working directory is gone, and nothing relative can be found
-
-
-def _default_directory() -> str | None:
-    import platformdirs  # whoever is off never gets here, and does not load it
-
-    try:
-        place = platformdirs.user_state_dir("getpatter", appauthor=False)
-    except (RuntimeError, KeyError, OSError):
-        # No home directory: HOME unset and a user id that nobody knows.
-        return None
-    return place if os.path.isabs(place) else None
-
-
 def opt_out_place(environ: "Mapping[str, str]") -> str | None:
-    """Say where an opt-out is stored, or that it cannot be known; None where there is none.
-
-    A place that cannot be looked into counts as an opt-out.
-    """
-    for place in Places.of(environ).all:
-        marker = os.path.join(place, OPT_OUT)
-        try:
-            os.lstat(marker)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except (OSError, ValueError):
-            return f"{marker} cannot be looked at"
-        return f"stored in {marker}"
-    return None
+    """Return where an opt-out is stored, or why that cannot be known; None if there is none."""
+    return Places.of(environ).opt_out()
 
 
 def set_opt_out(environ: "Mapping[str, str]", *, disabled: bool) -> None:
@@ -181,24 +111,61 @@ def _listed(place: str) -> list[str]:
         return []
 
 
+class _Shown:
+    """What `notice` holds: the schema version whose notice was shown, when it first was, and the
+    version of the one before it, if there was one.
+    """
+
+    __slots__ = ("before", "since", "version")
+
+    def __init__(self, version: int, since: float, before: int | None) -> None:
+        self.version = version
+        self.since = since
+        self.before = before
+
+    @classmethod
+    def parse(cls, content: bytes) -> "_Shown":
+        """Read the file. One that does not say counts as the oldest version, shown long ago."""
+        from getpatter.telemetry._changes import OLDEST  # whoever starts does not ask
+
+        words = content.split()
+        # Ten digits reach the year 2286; a longer number is damage.
+        if not words or len(words) > 3 or not all(w.isdigit() and len(w) <= 10 for w in words):
+            return cls(OLDEST, float("-inf"), None)
+        version, since, before = [*(int(word) for word in words), None, None][:3]
+        return cls(
+            max(version or 0, OLDEST),
+            float("-inf") if since is None else since,
+            before and max(before, OLDEST),
+        )
+
+    def content(self) -> bytes:
+        """Return what to write."""
+        words = (self.version, int(self.since), self.before)
+        return b" ".join(b"%d" % word for word in words if word is not None)
+
+    def age(self) -> float:
+        """Return how long ago it was shown, in seconds; 0 where the clock was set back since."""
+        return max(0.0, now() - self.since)
+
+
 class State:
     """The files of one install. `directory` is None where identity is kept in memory only.
 
     With `writable=False` (debug, or no consent) nothing on disk changes. Never raises OSError.
     """
 
-    __slots__ = ("_earlier", "_memory_id", "directory", "problem", "writable")
+    __slots__ = ("_earlier", "_memory_id", "_seen", "directory", "problem", "writable")
 
-    def __init__(
-        self, environ: "Mapping[str, str]", memory_id: str, *, writable: bool = True
-    ) -> None:
-        places = Places.of(environ)
+    def __init__(self, places: Places, memory_id: str, *, writable: bool = True) -> None:
         self.writable = writable
         self._memory_id = memory_id
+        # The file of the install id as it was when that was last read, see `has_erased`.
+        self._seen: tuple[int, int, int] | None = None
         # Whoever names a directory means that one alone.
         self._earlier = places.earlier if places.override is None else ()
-        directory = places.override or places.default
-        self.problem: str | None = "there is no home directory"
+        directory = places.directory
+        self.problem = places.problem
         self.directory: str | None = None
         if directory is not None:
             self.problem = self._adopt(directory, ours=places.override is None)
@@ -272,6 +239,27 @@ class State:
         ids = (_stored_id(place) for place in (self.directory, *self._earlier))
         return next((found for found in ids if found is not None), None)
 
+    def has_erased(self, install: str) -> bool:
+        """Return whether an install id that was stored here has been erased, or replaced.
+
+        A directory that is gone altogether, or cannot be looked into, says nothing of the kind.
+        """
+        if self.directory is None:
+            return False
+        try:
+            found = os.lstat(self._path(INSTALL_ID))
+        except (FileNotFoundError, NotADirectoryError):
+            return os.path.isdir(self.directory)
+        except OSError:
+            return False
+        seen = (found.st_dev, found.st_ino, found.st_mtime_ns)
+        if seen != self._seen:
+            stored = _stored_id(self.directory)
+            if stored is not None and stored != install:
+                return True
+            self._seen = seen
+        return False
+
     def install_date(self) -> float | None:
         """Return when this install was first seen, seconds since 1970; None if that is unknown.
 
@@ -328,6 +316,12 @@ class State:
         # Earlier versions left it empty: so they can be told from this one.
         return self._create(FIRST_RUN, _VERSION_CONTENT) if self.writable else True
 
+    def first_run_state(self) -> str:
+        """Return how the first run stands, in words for a person."""
+        if self.directory is None:
+            return "never said, because no state can be kept"
+        return "was claimed" if self._exists_anywhere(FIRST_RUN) else "the next successful start"
+
     def has_earlier_version(self) -> bool:
         """Return whether a version ran here that did not keep which notice it had shown."""
         for place in (self.directory, *self._earlier):
@@ -347,38 +341,73 @@ class State:
         return self.directory is not None and os.path.lexists(self._path(NOTICE))
 
     def notice_version(self) -> int | None:
-        """Return the schema version whose notice was shown; None if none is known to have been.
+        """Return the schema version whose notice was shown; None if none is known to have been."""
+        shown = self._shown()
+        return None if shown is None else shown.version
 
-        A marker that does not say counts as the oldest: showing it twice is the lesser evil.
+    def notice_age(self) -> float | None:
+        """Return how long ago this version's notice was first shown, in seconds; None: it was not.
+
+        Infinite for one of which only that is known. A clock that was set back makes it 0.
         """
+        shown = self._shown()
+        if shown is None or shown.version < SCHEMA_VERSION:
+            return None
+        return shown.age()
+
+    def told_version(self, grace: float) -> int | None:
+        """Return the schema version that may leave where a notice counts after `grace` seconds:
+        the one that was shown last, or else the one before it; None for none.
+        """
+        shown = self._shown()
+        if shown is None or shown.age() >= grace:
+            return None if shown is None else shown.version
+        return shown.before
+
+    def _shown(self) -> "_Shown | None":
         if not self.is_notice_shown():
             return None
-        from getpatter.telemetry._changes import OLDEST  # whoever starts does not ask
-
-        content = _files.read(self._path(NOTICE)) or b""
-        # Three digits are more versions than there will be; a longer number is damage.
-        is_version = content.isdigit() and len(content) <= 3
-        return max(int(content), OLDEST) if is_version else OLDEST
+        return _Shown.parse(_files.read(self._path(NOTICE)) or b"")
 
     def set_notice_shown(self) -> None:
-        """Remember that the notice of this version was shown."""
+        """Remember that the notice of this version was shown now, unless it was before."""
+        last = self._shown()
+        if last is not None and last.version >= SCHEMA_VERSION:
+            return
         if self.directory is not None and self.writable:
-            self._replace(NOTICE, _VERSION_CONTENT)
+            before = None if last is None else last.version
+            self._replace(NOTICE, _Shown(SCHEMA_VERSION, now(), before).content())
 
     def show_notice_once(self, show: "Callable[[int | None], bool]") -> int | None:
         """Have the notice shown unless this version's has been; return the version shown last.
 
         `show` gets the version whose notice was the last, and answers whether it could show this
-        one's. However many ask at once, one shows it, as far as there are file locks.
+        one's. However many ask at once, one shows it, as far as there are file locks. It waits, so
+        the lock is one that nobody else ever needs.
         """
-        with _files.Lock(self._path("lock")):
-            last = self.notice_version()
-            if last is not None and last >= SCHEMA_VERSION:
-                return last
-            if not show(last):
-                return last
-            self.set_notice_shown()
-            return SCHEMA_VERSION
+        if self.directory is None or not self.writable:
+            return self._show_notice(show)
+        with _files.Lock(self._path(NOTICE_LOCK)):
+            return self._show_notice(show)
+
+    def _show_notice(self, show: "Callable[[int | None], bool]") -> int | None:
+        last = self.notice_version()
+        if last is not None and last >= SCHEMA_VERSION:
+            return last
+        if not show(last):
+            return last
+        self.set_notice_shown()
+        return SCHEMA_VERSION
+
+    def release_first_run(self) -> None:
+        """Let a later start be the first: no notice could be shown, so nothing of this one leaves.
+
+        Not where a notice was shown, by whatever version or process: then it has left.
+        """
+        if self.directory is None or not self.writable or self.is_notice_shown():
+            return
+        if _files.read(self._path(FIRST_RUN)) == _VERSION_CONTENT:
+            _files.remove(self._path(FIRST_RUN))
 
     def swap_version(self, current: str) -> str:
         """Return the version that ran last, "" if none is known, and store `current`."""
@@ -403,12 +432,16 @@ class State:
     # writing
 
     def _path(self, name: str) -> str:
-        return os.path.join(self.directory or "", name)
+        """Return the path of a file of ours; only for who has a directory."""
+        if self.directory is None:
+            message = "there is no state directory"
+            raise FileNotFoundError(message)
+        return os.path.join(self.directory, name)
 
     def _create(self, name: str, content: bytes, modified: float | None = None) -> bool:
         """Create the file whole, or answer False if it is there already or cannot be made."""
         try:
-            with _files.Temporary(self.directory or "", content, modified) as temporary:
+            with _files.Temporary(self._path(""), content, modified) as temporary:
                 os.link(temporary, self._path(name))
         except FileExistsError:
             return False
@@ -435,7 +468,7 @@ class State:
 
     def _replace(self, name: str, content: bytes, modified: float | None = None) -> bool:
         try:
-            with _files.Temporary(self.directory or "", content, modified) as temporary:
+            with _files.Temporary(self._path(""), content, modified) as temporary:
                 os.replace(temporary, self._path(name))
         except OSError:
             return False  # a full or read-only disk: what was there stays

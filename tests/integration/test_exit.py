@@ -314,6 +314,28 @@ for client in clients: record(1, client)
     assert wall(run, code, PATTER_TELEMETRY_ENDPOINT=endpoint) < NO_HANG
 
 
+@pytest.mark.parametrize("mode", ["wait", "spool", "detach"])
+def test_many_clients_beside_a_disk_that_hangs_hold_no_ending_program(
+    run: Run, receiver: Receiver, mode: str
+) -> None:
+    """A process ends once: its clients share one bound."""
+    code = """
+import threading
+is_stuck, opened = threading.Event(), os.open
+def open_or_hang(path, *more, **options):
+    if threading.current_thread() is not threading.main_thread() and "state" in os.fspath(path):
+        is_stuck.set()
+        threading.Event().wait()
+    return opened(path, *more, **options)
+os.open = open_or_hang
+clients = [TelemetryClient(sdk_version="1") for _ in range(40)]
+for client in clients: record(1, client)
+assert is_stuck.wait(20)
+"""
+    assert receiver.events == []
+    assert wall(run, CLIENT + code, PATTER_TELEMETRY_EXIT=mode) < NO_HANG
+
+
 def test_a_collector_that_is_slow_to_answer_holds_no_ending_program(
     run: Run, receiver: Receiver
 ) -> None:

@@ -158,9 +158,14 @@ def test_a_malformed_header_is_refused(
     assert receiver.requests[0].status == 400
 
 
-def test_a_missing_key_is_refused(http: requests.Session, receiver: Receiver) -> None:
-    assert http.post(receiver.endpoint, json=VALID[:1], timeout=10).status_code == 400
+@pytest.mark.parametrize("name", ["Patter-Batch-Age", "Patter-Sample-Rate", "patter-anything"])
+def test_a_missing_key_is_refused(http: requests.Session, receiver: Receiver, name: str) -> None:
+    """Who sends any header of the contract sends the key, too."""
+    headers = {name: "1"}
+    answer = http.post(receiver.endpoint, json=VALID[:1], headers=headers, timeout=10)
+    assert answer.status_code == 400
     assert receiver.events == []
+    assert not receiver.requests[0].is_legacy
 
 
 @pytest.mark.parametrize(

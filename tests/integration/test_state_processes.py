@@ -182,7 +182,7 @@ IMPORTS = """
 import os, sys
 from getpatter.telemetry import TelemetryClient, install_id
 import platformdirs, requests, json
-import getpatter.telemetry.worker, getpatter.telemetry.route
+import getpatter.telemetry.worker, getpatter.telemetry.run
 """
 
 
@@ -229,7 +229,7 @@ def test_state_directory_of_someone_else_is_not_used(run: Run, home: Path, tmp_p
         + UNKNOWN_UID
         + """
 from getpatter.telemetry import state
-found = state.State(os.environ, "m" * 32)
+found = state.State(state.Places.of(os.environ), "m" * 32)
 print(found.directory, found.problem)
 print(found.install_id("b" * 32))
 """

@@ -395,6 +395,76 @@ def run_plain(code: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+# where a run asks
+
+
+def test_a_run_asks_where_it_asked_at_its_start(
+    home: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program has changed its directory and its HOME since."""
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    environ = {"HOME": str(home), "PATTER_TELEMETRY_STATE_DIR": "relative"}
+    for place in ("home/.getpatter", "work/relative", "home/.local/state/getpatter"):
+        run_consent = consent.Consent(environ)
+        assert run_consent.settings() is not None
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HOME", "/nowhere")
+        environ["HOME"] = "/nowhere"
+        put_marker(tmp_path / place)
+        assert run_consent.settings() is None, place
+        (tmp_path / place / MARKER).unlink()
+        assert run_consent.settings() is not None
+        monkeypatch.chdir(work)
+        monkeypatch.setenv("HOME", str(home))
+        environ["HOME"] = str(home)
+
+
+def test_a_run_reads_the_dotenv_of_its_start(
+    home: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_consent = consent.Consent({"HOME": str(home)})
+    assert run_consent.settings() is not None
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("DO_NOT_TRACK=1\n")
+    assert run_consent.settings() is not None
+    (work / ".env").write_text("PATTER_TELEMETRY_SAMPLE=0.25\n")
+    settings = run_consent.settings()
+    assert settings is not None
+    assert settings.sample_rate == 0.25
+    (work / ".env").write_text("DO_NOT_TRACK=1\n")
+    assert run_consent.settings() is None
+
+
+def test_a_process_that_goes_on_for_another_asks_where_that_did(
+    home: Path, work: Path, tmp_path: Path
+) -> None:
+    environ = {"HOME": str(home)}
+    theirs, directory = tmp_path / "theirs.env", tmp_path / "state"
+    (work / ".env").write_text("DO_NOT_TRACK=1\n")
+    asked = consent.Consent(environ, dotenv=str(theirs), directory=str(directory))
+    assert asked.settings() is not None
+    put_marker(directory)
+    assert asked.settings() is None
+    (directory / MARKER).unlink()
+    theirs.write_text("PATTER_TELEMETRY=0\n")
+    assert asked.settings() is None
+    assert consent.Consent(environ, dotenv="").settings() is not None
+
+
+def test_the_environment_of_a_run_is_asked_anew(home: Path, work: Path) -> None:
+    assert not list(work.iterdir())
+    environ = {"HOME": str(home)}
+    asked = consent.Consent(environ)
+    assert asked.settings() is not None
+    environ["DO_NOT_TRACK"] = "1"
+    assert asked.settings() is None
+    assert [rule.name for rule in asked.rules() if rule.off] == ["DO_NOT_TRACK"]
+    del environ["DO_NOT_TRACK"]
+    assert asked.settings() is not None
+    assert consent.Consent(environ, False).settings() is None
+
+
 # the process's own environment
 
 
@@ -456,7 +526,7 @@ def test_off_by_flag_touches_no_file(run: Run) -> None:
 def test_who_is_not_off_looks_for_dotenv_and_markers(run: Run) -> None:
     """That the two tests above would notice."""
     asked = asked_paths(run, "None")
-    assert ".env" in asked
+    assert any(path.endswith("/.env") for path in asked)
     assert any(path.endswith(MARKER) for path in asked)
 
 

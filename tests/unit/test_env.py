@@ -279,6 +279,35 @@ def test_sample_rate_zero_has_no_sign() -> None:
     assert repr(env.parse_sample_rate("-0")[0]) == "0.0"
 
 
+@pytest.mark.parametrize(
+    ("value", "seconds", "is_understood"),
+    [
+        (None, 30.0, True),
+        ("", 30.0, True),
+        ("0", 30.0, True),
+        ("29.5", 30.0, True),
+        ("60", 60.0, True),
+        (" 1e2 ", 100.0, True),
+        ("-1", 30.0, False),
+        ("nan", 30.0, False),
+        ("inf", 30.0, False),
+        ("1e999", 30.0, False),
+        ("60s", 30.0, False),
+        ("1_0_0", 30.0, False),
+    ],
+)
+def test_the_grace_can_only_be_lengthened(
+    value: str | None, seconds: float, is_understood: bool
+) -> None:
+    environ = {} if value is None else {"PATTER_TELEMETRY_GRACE": value}
+    settings = env.Settings(environ, {"PATTER_TELEMETRY_GRACE": "99"})
+    assert settings.grace(is_loopback=False) == seconds
+    asked, understood = env.parse_grace(value)
+    assert settings.grace(is_loopback=True) == asked
+    assert understood is is_understood
+    assert seconds == max(30.0, asked)
+
+
 def test_functions_of_the_process_read_its_environment(run: Run) -> None:
     code = """
 from getpatter.telemetry import env

@@ -9,6 +9,7 @@ import pytest
 
 from getpatter.telemetry.ledger import LIMIT, Ledger, NoLedger, read
 from getpatter.telemetry.losses import Losses
+from getpatter.telemetry.places import Places
 
 BODY = json.dumps([{"event": "cli_command", "padding": "x" * 4_000}])
 
@@ -18,7 +19,8 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def ledger(directory: Path, losses: Losses | None = None) -> Ledger:
-    return Ledger(str(directory), "https://x", losses or Losses(), environment(directory))
+    places = Places.of(environment(directory))
+    return Ledger(str(directory), "https://x", losses or Losses(), places)
 
 
 def keys(directory: Path) -> list[object]:
@@ -118,8 +120,10 @@ WRITER = """
 import sys
 from getpatter.telemetry.ledger import Ledger
 from getpatter.telemetry.losses import Losses
+from getpatter.telemetry.places import Places
 place, name, count, size = sys.argv[1:]
-book = Ledger(place, None, Losses(), {"HOME": place, "PATTER_TELEMETRY_STATE_DIR": place})
+environ = {"HOME": place, "PATTER_TELEMETRY_STATE_DIR": place}
+book = Ledger(place, None, Losses(), Places.of(environ))
 sys.stdin.readline()  # all at once
 for number in range(int(count)):
     book.note("x" * int(size), f"{name}-{number}", 200)

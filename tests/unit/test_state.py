@@ -36,7 +36,8 @@ def place(home: Path) -> Path:
 @pytest.fixture
 def open_state(home: Path) -> Open:
     def opening(*, writable: bool = True, **variables: str) -> state.State:
-        return state.State({"HOME": str(home), **variables}, MEMORY, writable=writable)
+        environ = {"HOME": str(home), **variables}
+        return state.State(state.Places.of(environ), MEMORY, writable=writable)
 
     return opening
 
@@ -239,6 +240,67 @@ def test_age_is_the_time_since_the_date(place: Path, open_state: Open) -> None:
 def test_age_without_an_install_is_unknown(open_state: Open) -> None:
     assert open_state().age_seconds() is None
     assert open_state().install_date() is None
+
+
+# the notice
+
+
+def test_the_notice_is_as_old_as_its_first_showing(place: Path, open_state: Open) -> None:
+    assert open_state().notice_age() is None
+    open_state().set_notice_shown()
+    age = open_state().notice_age()
+    assert age is not None
+    assert 0 <= age < 60
+    make(place, notice=f"8 {state.now() - DAY:.0f}".encode())
+    open_state().set_notice_shown()
+    age = open_state().notice_age()
+    assert age is not None
+    assert abs(age - DAY) < 60
+    os.utime(place / "notice")
+    assert (open_state().notice_age() or 0) > DAY - 60, "a modification time is no date"
+
+
+def test_the_notice_of_a_clock_that_was_set_back_was_shown_just_now(
+    place: Path, open_state: Open
+) -> None:
+    make(place, notice=b"8 9999999999")
+    assert open_state().notice_age() == 0
+
+
+@pytest.mark.parametrize("content", [b"7", b"7 9999999999", b"", b"torn!", b"8 x", b"8 1 2 3"])
+def test_only_the_notice_of_this_version_has_an_age(
+    place: Path, open_state: Open, content: bytes
+) -> None:
+    make(place, notice=content)
+    assert open_state().notice_age() is None
+
+
+def test_a_notice_without_a_date_was_shown_long_ago(place: Path, open_state: Open) -> None:
+    make(place, notice=b"8")
+    assert open_state().notice_age() == float("inf")
+    assert open_state().told_version(1e9) == 8
+
+
+def test_what_is_new_is_told_when_the_grace_is_over(place: Path, open_state: Open) -> None:
+    """Until then what the notice before named may leave."""
+    assert open_state().told_version(0) is None
+    make(place, notice=b"7")
+    assert open_state().told_version(30) == 7
+    open_state().set_notice_shown()
+    assert open_state().notice_version() == 8
+    assert open_state().told_version(30) == 7
+    assert open_state().told_version(0) == 8
+    make(place, notice=f"8 {state.now() - 31:.0f} 7".encode())
+    assert open_state().told_version(30) == 8
+
+
+def test_the_first_notice_lets_nothing_leave_until_the_grace_is_over(
+    place: Path, open_state: Open
+) -> None:
+    open_state().set_notice_shown()
+    assert open_state().told_version(30) is None
+    make(place, notice=f"8 {state.now() - 31:.0f}".encode())
+    assert open_state().told_version(30) == 8
 
 
 # earlier installs
@@ -484,8 +546,8 @@ def test_enable_removes_the_opt_out_everywhere(environ: dict[str, str], tmp_path
 
 
 def test_disable_erases_the_identity_everywhere(environ: dict[str, str], tmp_path: Path) -> None:
-    state.State(environ, MEMORY).install_id(A)
-    state.State(environ, MEMORY).swap_version("0.8.0")
+    state.State(state.Places.of(environ), MEMORY).install_id(A)
+    state.State(state.Places.of(environ), MEMORY).swap_version("0.8.0")
     for place in ("xdg/getpatter", "xdg", "home/.getpatter"):
         make(tmp_path / place, install_id=A.encode(), version=b"0.7.0")
     state.set_opt_out(environ, disabled=True)
@@ -508,7 +570,7 @@ def test_disable_erases_what_killed_writers_left(
         patch.setattr(os, "link", die)
         patch.setattr(os, "unlink", die)
         with pytest.raises(Killed):
-            state.State(environ, MEMORY).install_id(A)
+            state.State(state.Places.of(environ), MEMORY).install_id(A)
     assert [path for path in own.iterdir() if path.suffix == ".tmp"]
     (own.parent / "theirs.tmp").touch()
     state.set_opt_out(environ, disabled=True)
@@ -518,13 +580,13 @@ def test_disable_erases_what_killed_writers_left(
 
 def test_disable_keeps_what_is_known_once_per_install(environ: dict[str, str]) -> None:
     """So that enabling again counts no install twice and repeats no notice."""
-    install = state.State(environ, MEMORY)
+    install = state.State(state.Places.of(environ), MEMORY)
     install.install_id(A)
     install.claim_first_run()
     install.set_notice_shown()
     state.set_opt_out(environ, disabled=True)
     state.set_opt_out(environ, disabled=False)
-    again = state.State(environ, MEMORY)
+    again = state.State(state.Places.of(environ), MEMORY)
     assert again.claim_first_run() is False
     assert again.is_notice_shown() is True
     assert again.install_id(B) == B
