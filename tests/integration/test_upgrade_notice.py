@@ -145,7 +145,8 @@ def test_the_notice_of_an_update_names_what_is_new_since_the_last_one(
     events = sent(receiver)
     assert "config_incomplete" in events
     assert events["call_completed"].keys() >= NEW_IN_8
-    assert (state / "notice").read_text().split()[::2] == [f"{SCHEMA_VERSION}", marker or "5"]
+    shown = (state / "notice").read_text().split()[::2]
+    assert shown == [f"{SCHEMA_VERSION}", marker or "5"]
     assert run(PROGRAM, **variables).stderr == ""
 
 
