@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from getpatter.telemetry._drain import Drains
     from getpatter.telemetry._observer import Observer
     from getpatter.telemetry.losses import Losses
-    from getpatter.telemetry.route import Route
+    from getpatter.telemetry.run import Run
 
     class _Pipeline(Protocol):
         def record(self, name: str, dimensions: Mapping[str, object]) -> None: ...
@@ -204,10 +204,10 @@ def _start(
     run_id()  # made with its module, here: the children of a later fork share it
     is_debug = settings.debug
 
-    def open_route(losses: "Losses") -> "Route":
-        from getpatter.telemetry.route import Route, Run  # on the worker
+    def open_run(losses: "Losses") -> "Run":
+        from getpatter.telemetry.run import Run, Start  # on the worker
 
-        run = Run(
+        start = Start(
             sdk_version=sdk_version,
             consent=asked,
             settings=settings,
@@ -215,9 +215,9 @@ def _start(
             environ=environ,
             is_debug=is_debug,
         )
-        return Route(run, losses)
+        return Run(start, losses)
 
-    return Worker(open_route, environ, *limit, observer=observer)
+    return Worker(open_run, environ, *limit, observer=observer)
 
 
 def _is_rate(value: object) -> bool:

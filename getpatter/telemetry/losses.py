@@ -64,14 +64,19 @@ class Losses:
     business of one thread at a time, which the worker's own lock sees to.
     """
 
-    __slots__ = ("_counters", "_reported")
+    __slots__ = ("_adopted", "_counters", "_reported")
 
     def __init__(self) -> None:
         self._counters: dict[tuple[str, str], _Counter] = {}
         self._reported: dict[tuple[str, str], int] = {}
+        # Those of them that are of other runs, whose batches this one has adopted.
+        self._adopted: dict[tuple[str, str], int] = {}
 
-    def count(self, event: object, reason: str, times: int = 1) -> None:
-        """Count `times` losses of `event`; a name that is not ours counts as `unknown`."""
+    def count(self, event: object, reason: str, times: int = 1, *, is_own: bool = True) -> None:
+        """Count `times` losses of `event`; a name that is not ours counts as `unknown`.
+
+        `is_own`: it was recorded in this run. Only the worker counts one that was not.
+        """
         name = event if type(event) is str and event in _KNOWN else UNKNOWN_EVENT
         key = (name, reason)
         counter = self._counters.get(key)
@@ -80,10 +85,18 @@ class Losses:
             counter = self._counters.setdefault(key, _Counter())
         for _ in range(times):
             counter.add()
+        if not is_own:
+            self._adopted[key] = self._adopted.get(key, 0) + times
 
     def totals(self) -> dict[tuple[str, str], int]:
         """Return how often each (event, reason) was counted since the start."""
         return {key: counter.value() for key, counter in sorted(self._counters.copy().items())}
+
+    def own_totals(self) -> dict[tuple[str, str], int]:
+        """Return the same without what was lost of the batches of other runs."""
+        totals, adopted = self.totals(), self._adopted.copy()
+        own = {key: total - adopted.get(key, 0) for key, total in totals.items()}
+        return {key: total for key, total in own.items() if total}
 
     def take_unreported(self) -> dict[tuple[str, str], int]:
         """Return what no report has said yet; from now on it counts as said."""
@@ -99,6 +112,8 @@ class Losses:
     def give_back(self, report: "dict[tuple[str, str], int]") -> None:
         """Return a report that reached nobody: the next one says it again."""
         for key, times in report.items():
+            # It may be of another run, and tell of what was never lost here.
+            self._counters.setdefault(key, _Counter())
             self._reported[key] = self._reported.get(key, 0) - times
 
 

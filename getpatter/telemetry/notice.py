@@ -31,7 +31,8 @@ def compose(shown: int | None, *, is_upgrade: bool) -> str:
     which one it does not say, so that the text names all that is new since the oldest.
     """
     if shown is not None:
-        return _UPDATE.format(lines=_lines(shown))
+        # A version may collect nothing more than the one before, and then there is nothing to say.
+        return _UPDATE.format(lines=_lines(shown)) if disclosure.words(shown) else ""
     return TEXT + _SINCE.format(lines=_lines(OLDEST)) if is_upgrade else TEXT
 
 
