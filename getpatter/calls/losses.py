@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["REASONS", "Losses"]
 
-#: Why an event did not get to a sink: the first five on its way in, the others at one sink.
+#: Why an event did not get to a sink: the first five on its way in, the others at one sink. And
+#: `bad_value`: what a call was told and is none, as a stage that does not exist.
 REASONS = (
     "queue_full",
     "rate_limit",
@@ -25,6 +26,7 @@ REASONS = (
     "sink_full",
     "sink_failed",
     "internal_error",
+    "bad_value",
 )
 
 

@@ -10,19 +10,22 @@ import stat
 import sys
 import time
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from getpatter.telemetry._clock import wall
 
 __all__ = [
     "Lock",
     "Temporary",
     "exists",
+    "is_of_this_user",
     "is_temporary",
     "make_directories",
     "make_directory",
+    "narrow",
+    "now",
     "open_lock",
+    "problem_of",
     "read",
+    "read_now",
     "read_regular",
     "remove",
     "write",
@@ -67,12 +70,16 @@ class Temporary:
 
 
 class Lock:
-    """An advisory lock on a file, waited for at most half a second; gone with its process."""
+    """An advisory lock on a file, waited for at most half a second; gone with its process.
 
-    __slots__ = ("_descriptor", "_path")
+    Without `may_wait` it is had at once or not at all.
+    """
 
-    def __init__(self, path: str) -> None:
+    __slots__ = ("_descriptor", "_path", "_waits")
+
+    def __init__(self, path: str, *, may_wait: bool = True) -> None:
         self._path = path
+        self._waits = 50 if may_wait else 0
         self._descriptor = -1
 
     def __enter__(self) -> bool:
@@ -82,7 +89,9 @@ class Lock:
             self._descriptor = open_lock(self._path)
         except (ImportError, OSError):
             return False
-        for _ in self._attempts():
+        for attempt in range(1 + self._waits):
+            if attempt:
+                time.sleep(0.01)
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -91,13 +100,6 @@ class Lock:
                 continue
             return True
         return False
-
-    @staticmethod
-    def _attempts() -> "Iterator[int]":
-        for attempt in range(50):
-            if attempt:
-                time.sleep(0.01)
-            yield attempt
 
     def __exit__(self, *_: object) -> None:
         if self._descriptor < 0:
@@ -135,6 +137,66 @@ def make_directory(path: str) -> None:
         return
     if os.lstat(path).st_mode & 0o700 != 0o700:
         os.chmod(path, 0o700)  # the umask may take the owner's rights as well
+
+
+def problem_of(path: str, *, may_narrow: bool = False) -> str | None:
+    """Return why a directory must not hold files of ours; None if it may: it is this user's, no
+    link, and nobody else may write to it. Raises FileNotFoundError if there is none.
+
+    `may_narrow`: one that is open to others is made private.
+    """
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError):  # RecursionError: thousands of components
+        return "cannot be used"
+    problem = None
+    if stat.S_ISLNK(found.st_mode):
+        problem = "is a symbolic link"
+    elif not stat.S_ISDIR(found.st_mode):
+        problem = "is not a directory"
+    elif sys.platform == "win32":
+        problem = None  # the profile directory is the user's own; ids and modes say nothing there
+    elif found.st_uid != os.geteuid():
+        problem = "belongs to someone else"
+    elif found.st_mode & 0o077 and not (may_narrow and _narrowed(path)):
+        others_write = found.st_mode & 0o022
+        problem = "can be written to by others (chmod go-w it)" if others_write else None
+    return problem
+
+
+def _narrowed(directory: str) -> bool:
+    try:
+        os.chmod(directory, 0o700)
+    except OSError:
+        return False
+    return True
+
+
+def is_of_this_user(path: str) -> bool:
+    """Return whether a directory, and a link to it if it is one, is this user's."""
+    try:
+        found = (os.lstat(path), os.stat(path))
+    except (OSError, ValueError):
+        return False
+    mine = sys.platform == "win32" or all(one.st_uid == os.geteuid() for one in found)
+    return mine and stat.S_ISDIR(found[1].st_mode)
+
+
+def narrow(path: str) -> None:
+    """Make a file of this user readable by nobody else, if it is there."""
+    try:
+        found = os.lstat(path)
+        if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
+            os.chmod(path, 0o600)
+    except OSError:
+        return  # someone else's, or away
+
+
+def now() -> float:
+    """Return the wall clock: seconds since 1970."""
+    return wall()
 
 
 def _is_there(path: str) -> bool:
@@ -216,6 +278,22 @@ def read_regular(path: str, limit: int, *, whole: bool = True) -> bytes | None:
         return content
     finally:
         os.close(descriptor)
+
+
+def read_now(path: str) -> bytes | None:
+    """Return the content of a small file of ours; None if it is not there, or is not ours.
+
+    Raises OSError for one that is there and cannot be read now (no descriptor is left, the disk
+    fails): that is not the same as none.
+    """
+    try:
+        return read_regular(path, FILE_BYTES)
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        raise
 
 
 def write(path: str, content: bytes, exclusive: int = 0) -> None:

@@ -17,6 +17,8 @@ __all__ = ["BODY_BYTES", "HttpError", "Reply", "read_reply"]
 BODY_BYTES = 65_536
 # Twice of that: for the head, and for answers that only announce one.
 _BYTES = 131_072
+# As many as `http.client` puts up with.
+_MOST_HEADERS = 100
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: .*)?", re.DOTALL)
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?", re.DOTALL)
 _NUMBER = re.compile("[0-9]{1,15}")
@@ -80,7 +82,12 @@ def _read_status(reader: "_Reader") -> tuple[int, int]:
 
 def _read_headers(reader: "_Reader") -> dict[str, str]:
     headers: dict[str, str] = {}
+    lines = 0
     while line := reader.line():
+        lines += 1
+        if lines > _MOST_HEADERS:
+            message = "too many headers"
+            raise HttpError(message)
         name, colon, value = line.decode("latin-1").partition(":")
         if colon:
             key, said = name.lower(), value.strip()
@@ -116,8 +123,7 @@ def _read_chunks(reader: "_Reader") -> bytes:
         if reader.line():
             message = "a chunk has no end"
             raise HttpError(message)
-    while reader.line():
-        pass  # trailers
+    _read_headers(reader)  # trailers, which say nothing to us
     return body
 
 

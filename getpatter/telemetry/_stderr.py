@@ -11,7 +11,8 @@ import signal
 import stat
 import sys
 import threading
-import time
+
+from getpatter.telemetry._clock import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def write(text: str, seconds: float = SECONDS) -> bool:
     stream = sys.stderr
     if stream is None:
         return False
-    until = time.monotonic() + seconds
+    until = monotonic() + seconds
     if _is_plain(stream):
         return _write_file(stream.fileno(), text, until)
     if type(stream) is io.StringIO:
@@ -101,7 +102,7 @@ def _is_ready(descriptor: int, until: float) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     # The system's wait, not the clock, bounds it: the host's tests may have stopped that.
-    ready = poll.poll(min(SECONDS, max(0.0, until - time.monotonic())) * 1_000)
+    ready = poll.poll(min(SECONDS, max(0.0, until - monotonic())) * 1_000)
     # Without a reader a write would raise a signal.
     return bool(ready) and ready[0][1] & ~select.POLLOUT == 0
 
@@ -140,7 +141,7 @@ def _write_elsewhere(stream: "TextIO", text: str, until: float) -> bool:
     except RuntimeError:
         behind = _file_behind(stream)
         return behind is not None and _write_file(behind, text, until)
-    done.wait(max(0.0, until - time.monotonic()))
+    done.wait(max(0.0, until - monotonic()))
     return bool(succeeded)
 
 

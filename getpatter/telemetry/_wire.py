@@ -36,7 +36,10 @@ __all__ = ["Plain", "Tls", "above_standard_streams", "connect", "left"]
 
 _BYTES = 65_536
 # A peer that has gone away is an error, and no signal that ends a host which does not ignore it.
-_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+try:
+    _NO_SIGNAL = int(socket.MSG_NOSIGNAL)
+except AttributeError:  # Windows has no such signal; macOS ignores it as Python has it
+    _NO_SIGNAL = 0
 _READABLE, _WRITABLE = 1, 4  # POLLIN and POLLOUT, which eventlet takes away with `poll`
 
 
@@ -97,9 +100,13 @@ class Plain:
             own.settimeout(0)
             # What is written is all of a request; waiting for more to come would only delay it.
             own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except BaseException:
+        except OSError:
             made.close()
             raise
+        except Exception as error:  # of what stands there in place of a socket
+            made.close()
+            message = "a connection is not allowed"
+            raise ConnectionError(message) from error
         return made
 
     def send(self, data: bytes, until: float) -> None:

@@ -31,7 +31,8 @@ def compose(shown: int | None, *, is_upgrade: bool) -> str:
     which one it does not say, so that the text names all that is new since the oldest.
     """
     if shown is not None:
-        return _UPDATE.format(lines=_lines(shown))
+        # A version may collect nothing more than the one before, and then there is nothing to say.
+        return _UPDATE.format(lines=_lines(shown)) if disclosure.words(shown) else ""
     return TEXT + _SINCE.format(lines=_lines(OLDEST)) if is_upgrade else TEXT
 
 
@@ -43,6 +44,6 @@ def show(text: str = TEXT) -> bool:
     """Write the notice and return whether that succeeded; never on stdout, never raises.
 
     Succeeded: somebody can have read it. So not where stderr is None, closed, broken or the null
-    device, nor where nobody reads it within half a second.
+    device, nor where nobody reads it within half a second. No text is always shown.
     """
-    return _stderr.write(text)
+    return not text or _stderr.write(text)

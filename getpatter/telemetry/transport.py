@@ -8,7 +8,7 @@ import json
 import sys
 from urllib.parse import urlsplit, urlunsplit
 
-from getpatter.telemetry import _stderr, schema
+from getpatter.telemetry import _dependency, _stderr, schema
 from getpatter.telemetry._loopback import is_loopback_host
 from getpatter.telemetry._quiet import quiet_import
 from getpatter.telemetry._turns import short_turns
@@ -131,6 +131,7 @@ def _open(url: str) -> "Http":
     # On the thread that sends, when it first does. Half of the wait that this costs the host's
     # other threads is waiting for their turn.
     with short_turns(), quiet_import():
+        _dependency.load("requests", "sessions.py")
         from getpatter.telemetry._http import Http
     return Http(url)
 
@@ -226,9 +227,9 @@ def _takes_gzip(accepted: str) -> bool:
 
 def _max_events(said: str) -> int | None:
     """Return how many events a request may have, as the collector says; None if it does not."""
-    if not (said.isascii() and said.isdigit()) or not said.strip("0"):
+    if not (said.isascii() and said.isdigit()) or said.startswith("0"):
         return None
-    return int(said) if len(said) <= 3 and int(said) < _MOST_EVENTS else _MOST_EVENTS
+    return min(int(said[:4]), _MOST_EVENTS)  # four digits tell that it is more
 
 
 def _recommended(content: bytes) -> dict[str, object] | None:

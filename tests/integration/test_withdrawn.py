@@ -8,7 +8,7 @@ from conftest import Run
 from in_process import client as make_client
 from in_process import environment
 
-from getpatter.telemetry import TelemetryClient, sender, state
+from getpatter.telemetry import TelemetryClient, opt_out, sender
 from getpatter.telemetry.spool import waiting
 from getpatter.telemetry.testing import Answer, Receiver
 
@@ -53,8 +53,8 @@ def test_an_opt_out_that_is_taken_back_at_once_ends_the_telemetry_of_that_run(
     with closing(make_client(tmp_path, receiver.endpoint)) as client:
         send(client, 1)
         assert client.flush(20)
-        state.set_opt_out(environ, disabled=True)
-        state.set_opt_out(environ, disabled=False)
+        opt_out.set_opt_out(environ, disabled=True)
+        opt_out.set_opt_out(environ, disabled=False)
         before = sorted(path.name for path in (tmp_path / "state").iterdir())
         send(client, 2, 3)
         assert client.flush(20)

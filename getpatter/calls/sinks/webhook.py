@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from getpatter.calls.clock import new_id, timestamp_us
+from getpatter.calls.endpoint import read
 from getpatter.calls.sinks.signature import HEADER, sign
 from getpatter.telemetry._loopback import is_loopback_host
+from getpatter.telemetry._plain import plain_number
 from getpatter.telemetry._quiet import quiet_import
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from urllib.parse import SplitResult
 
     from getpatter.calls.event import Event
     from getpatter.telemetry._http import Http
@@ -31,6 +34,8 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 # About two minutes: longer than a restart, shorter than the patience of who looks.
 _ATTEMPTS = 8
+# A day: what is set longer is a mistake in the unit.
+_LONGEST_WAIT = 86_400
 # The answers after which the same request may succeed later.
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -53,19 +58,18 @@ class WebhookSink:
         first_pause: float = _FIRST_PAUSE,
         allow_http: bool = False,
     ) -> None:
-        parts = urlsplit(url)
-        # Asking for the port raises ValueError for one that there cannot be.
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            message = "a webhook needs an http or https URL"
-            raise ValueError(message)
-        if parts.scheme == "http" and not is_loopback_host(parts.hostname) and not allow_http:
+        parts = _checked(url)
+        if parts.scheme == "http" and not is_loopback_host(parts.hostname or "") and not allow_http:
             message = "a webhook to another machine needs https, or allow_http=True"
             raise ValueError(message)
         if not secret:
             message = "a webhook needs a secret to sign with"
             raise ValueError(message)
-        if attempts < 1:
-            message = "attempts is at least 1"
+        if type(attempts) is not int or attempts < 1:
+            message = "attempts is a whole number, at least 1"
+            raise ValueError(message)
+        if not _is_time(timeout) or not timeout or not _is_time(first_pause):
+            message = "timeout and first_pause are seconds, timeout above 0"
             raise ValueError(message)
         self._url = url
         self._secret = secret.encode() if isinstance(secret, str) else secret
@@ -86,7 +90,12 @@ class WebhookSink:
         if not self._key:
             self._key = new_id()
         self._tried += 1
-        answer = self._post(events)
+        try:
+            answer = self._post(events)
+        except BaseException:
+            # These events are lost: the next ones must not go under their key.
+            self._key, self._tried = "", 0
+            raise
         if isinstance(answer, float) and self._tried < self._attempts:
             return answer
         self._key, self._tried = "", 0
@@ -131,3 +140,18 @@ def _open(url: str) -> Http:
     with quiet_import():
         from getpatter.telemetry._http import Http  # only who has a webhook loads it
     return Http(url)
+
+
+def _checked(url: object) -> SplitResult:
+    """Return the parts of a URL that can be asked for; raise ValueError for any other."""
+    parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        message = "a webhook needs an http or https URL"
+        raise ValueError(message)
+    read(f"{parts.scheme}://{parts.netloc}/")  # whether host and port can be
+    return parts
+
+
+def _is_time(seconds: object) -> bool:
+    number = plain_number(seconds)
+    return number is not None and 0 <= number <= _LONGEST_WAIT
