@@ -341,6 +341,7 @@ class Rude(Mapping[str, object]):
         return 1
 
 
+@pytest.mark.internal_error
 def test_data_that_cannot_be_read_is_counted_and_harms_nobody(hub: Hub) -> None:
     seen = Collected()
     hub.attach(seen)
@@ -353,6 +354,7 @@ def test_data_that_cannot_be_read_is_counted_and_harms_nobody(hub: Hub) -> None:
     assert lost(hub) == {"internal_error": 1}
 
 
+@pytest.mark.internal_error
 def test_a_listener_that_raises_harms_nobody(hub: Hub) -> None:
     class Fails(Collected):
         def write(self, events: Sequence[Event]) -> None:
