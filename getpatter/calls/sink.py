@@ -5,13 +5,13 @@ Whatever it raises, answers or does to what it is given is counted, said once, a
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from getpatter.calls.background import must_pass
 from getpatter.calls.consumer import Consumer
 from getpatter.calls.losses import Losses
+from getpatter.calls.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,8 +28,6 @@ SINK_EVENTS = 10_000
 _WRITE_EVENTS = 100
 # The longest pause that a sink may ask for: what would then wait is too old to be of use.
 _PAUSE_SECONDS = 3_600.0
-
-_log = logging.getLogger("getpatter.calls")
 
 
 class EventsLost(Exception):  # noqa: N818 - what a sink reports, no defect
@@ -137,7 +135,7 @@ class Attached:
         message = str(error) if isinstance(error, EventsLost) else described(error)
         self._on_failure(self.name, message)
         try:
-            _log.warning("sink %s failed, its events are lost meanwhile: %s", self.name, message)
+            warn(f"sink {self.name} failed, its events are lost meanwhile: {message}")
         except BaseException as other:  # a handler of the host's, or its stderr
             if must_pass(other):
                 raise

@@ -435,3 +435,55 @@ def test_a_hub_that_is_gone_leaves_no_thread() -> None:
     for thread in threads:
         thread.join(LONG)
         assert not thread.is_alive()
+
+
+STUCK = """
+import fcntl, logging, os, sys
+from getpatter.calls import Hub
+read, write = os.pipe()
+os.set_blocking(write, False)
+try:
+    while True:
+        os.write(write, b"x" * 4096)
+except BlockingIOError:
+    pass
+os.set_blocking(write, True)
+os.dup2(write, 2)
+if sys.argv[1] == "configured":
+    logging.basicConfig()
+if sys.argv[1] == "own":
+    logging.getLogger("getpatter").addHandler(logging.StreamHandler(os.fdopen(os.dup(2), "w")))
+failed = []
+def fail(event):
+    raise ValueError("x" * 10_000)
+hub = Hub(fail)
+hub.on_failure = lambda sink, message: failed.append(sink)
+hub.emitter("x", hub.session()).emit("event", {})
+assert hub.flush(60)
+if failed != ["callback"]:
+    os._exit(3)
+"""
+
+
+@pytest.mark.parametrize("how", ["not configured", "configured", "own"])
+def test_a_program_ends_although_a_sink_fails_and_nobody_reads_its_stderr(
+    run: Run, how: str
+) -> None:
+    done = run(f"import sys\nsys.argv = ['', {how!r}]\n{STUCK}", timeout=30)
+    assert done.returncode == 0
+
+
+def test_a_failure_is_logged_where_the_log_takes_it(run: Run) -> None:
+    done = run(
+        """
+from getpatter.calls import Hub
+def fail(event):
+    raise ValueError("x" * 10_000)
+hub = Hub(fail)
+hub.emitter("x", hub.session()).emit("event", {})
+assert hub.flush(60)
+"""
+    )
+    assert done.returncode == 0
+    assert done.stderr.startswith("sink callback failed, its events are lost meanwhile: ValueError")
+    assert len(done.stderr) == 501
