@@ -9,8 +9,13 @@ from typing import Any
 
 import internal_errors
 import pytest
+from hypothesis import HealthCheck, settings
 
 from getpatter.telemetry.testing import Receiver
+
+# A loaded machine is slow, and that is no defect of ours: no timing is asserted.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
