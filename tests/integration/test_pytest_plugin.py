@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Tests = Callable[..., "subprocess.CompletedProcess[str]"]
 
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
-PYTEST += ["-p", "no:requests_mock"]  # which loads `requests`
+# Another plugin of this environment, which loads `requests` for everybody.
+PYTEST += ["-p", "no:requests_mock"]
 # Wherever a broken guard would send to, it would go through this proxy, which nobody runs.
 NOWHERE = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
 
