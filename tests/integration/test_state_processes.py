@@ -182,7 +182,7 @@ IMPORTS = """
 import os, sys
 from getpatter.telemetry import TelemetryClient, install_id
 import platformdirs, requests, json
-import getpatter.telemetry.worker, getpatter.telemetry.run
+import getpatter.telemetry.worker, getpatter.telemetry.run, getpatter.telemetry._http
 """
 
 
