@@ -1,5 +1,6 @@
 """What every test may use. Child processes get an environment made from scratch."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from getpatter.telemetry.testing import Receiver
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+_NUMBERS = itertools.count()
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -42,6 +44,16 @@ def no_internal_error(
     is_asked = request.node.get_closest_marker("internal_error") is not None
     if found and not is_asked:
         pytest.fail("\n".join(["an error of our own:", *found]), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def nobody_s_home(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home of its own: an opt-out that a test stores is not that of the user who runs it."""
+    base = tmp_path_factory.getbasetemp()
+    monkeypatch.setenv("HOME", str(base / f"home-{next(_NUMBERS)}"))  # made by who needs it
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
 
 
 @pytest.fixture

@@ -20,12 +20,12 @@ from getpatter.telemetry._way import PORTS, find_way
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from getpatter.telemetry._way import Way
     from getpatter.telemetry._wire import Wire
 
-__all__ = ["FAILURES", "Http", "Reply"]
+__all__ = ["FAILURES", "Http", "Reply", "WithdrawnError"]
 
 # RFC 9110: what a field's value may hold; ours are ASCII.
 _VALUE = re.compile("[ -~]*")
@@ -36,14 +36,21 @@ _VALUE = re.compile("[ -~]*")
 FAILURES = (HttpError, OSError, ValueError, RuntimeError, ImportError)
 
 
+class WithdrawnError(Exception):
+    """Nothing may be sent any more: an opt-out came while the connection was made."""
+
+
 class Http:
     """Requests to one URL, over a connection that is kept while it works.
 
     What the environment says of proxies and certificates is read for each new connection. Used by
     one thread at a time. A `fork` child opens a connection of its own.
+
+    `may_send` is asked once more when a connection has been made, which can take seconds.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, may_send: "Callable[[], bool] | None" = None) -> None:
+        self._may_send = may_send
         # Loads what a look-up of a name would load while it is under way, outside of the lock
         # that keeps forks from the middle of loading.
         "localhost".encode("idna")
@@ -56,7 +63,8 @@ class Http:
     def request(
         self, method: str, headers: "Mapping[str, str]", body: bytes, seconds: float
     ) -> Reply:
-        """Send a request and return the answer. Raises one of `FAILURES` if there is none.
+        """Send a request and return the answer. Raises one of `FAILURES` if there is none, and
+        WithdrawnError where `may_send` says no.
 
         Beside `headers` the request has `Host`, `Accept-Encoding` and `Content-Length`.
         """
@@ -75,7 +83,11 @@ class Http:
         if is_network_replaced():
             message = "a test has replaced the network"
             raise HttpError(message)
+        before = self._wire
         way, wire = self._connected(until)
+        if wire is not before and self._may_send is not None and not self._may_send():
+            self.close()
+            raise WithdrawnError
         head = self._head(method, headers, len(body), way)
         try:
             wire.send(head + body, until)

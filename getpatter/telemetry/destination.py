@@ -69,7 +69,9 @@ class Destination:
 
     def open_transport(self) -> "Transport":
         """Return what sends batches; loads what that needs."""
-        return StderrTransport() if self._url is None else HttpTransport(self._url)
+        if self._url is None:
+            return StderrTransport()
+        return HttpTransport(self._url, self.has_consent)
 
     def note(self, batch: "Batch | None" = None, answer: "Answer | None" = None) -> None:
         """Note in the ledger what was sent and answered, and what was lost since the last note."""

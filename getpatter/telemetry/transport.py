@@ -18,6 +18,8 @@ from getpatter.telemetry.retry_after import retry_after
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from getpatter.telemetry._http import Http
     from getpatter.telemetry.batch import Event
 
@@ -92,8 +94,8 @@ class HttpTransport:
 
     __slots__ = ("_gzip", "_http")
 
-    def __init__(self, url: str) -> None:
-        self._http = _open(url)
+    def __init__(self, url: str, has_consent: "Callable[[], bool] | None" = None) -> None:
+        self._http = _open(url, has_consent)
         self._gzip = False
 
     def send(self, batch: Batch, now: float, timeout: float = SECONDS) -> Answer:
@@ -101,7 +103,7 @@ class HttpTransport:
 
         Never raises because of what the network or the collector does.
         """
-        from getpatter.telemetry._http import FAILURES
+        from getpatter.telemetry._http import FAILURES, WithdrawnError
 
         body = batch.encoded()
         headers = _headers(batch, now)
@@ -112,6 +114,8 @@ class HttpTransport:
             reply = self._http.request("POST", headers, body, min(timeout, SECONDS))
         except FAILURES:
             return Answer(None)
+        except WithdrawnError:
+            return Answer.none("opted_out")
         said = reply.headers
         self._gzip = _takes_gzip(said.get("accept-encoding", ""))
         return Answer(
@@ -127,13 +131,13 @@ class HttpTransport:
         self._http.close()
 
 
-def _open(url: str) -> "Http":
+def _open(url: str, has_consent: "Callable[[], bool] | None" = None) -> "Http":
     # On the thread that sends, when it first does. Half of the wait that this costs the host's
     # other threads is waiting for their turn.
     with short_turns(), quiet_import():
         _dependency.load("requests", "sessions.py")
         from getpatter.telemetry._http import Http
-    return Http(url)
+    return Http(url, has_consent)
 
 
 def _gzip(body: bytes) -> bytes:

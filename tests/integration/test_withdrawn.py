@@ -1,9 +1,12 @@
 """Consent that is withdrawn at a bad moment: nothing leaves, and what is lost is counted."""
 
 import json
+import socket
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import pytest
 from conftest import Run
 from in_process import client as make_client
 from in_process import environment
@@ -43,6 +46,26 @@ print(json.dumps(client.stats()["lost"]))
     *loading, lost = done.stdout.splitlines()
     assert set(loading) == {"loading"}
     assert json.loads(lost) == {"cli_command": {"opted_out": 1}}
+    assert receiver.requests == []
+
+
+def test_while_the_collector_s_name_is_looked_up(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name server may take seconds, in which a person has the time to say no."""
+    endpoint = receiver.endpoint.replace("127.0.0.1", "localhost")
+    environ = environment(tmp_path, endpoint)
+    look_up = socket.getaddrinfo
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        opt_out.set_opt_out(environ, disabled=True)
+        return look_up(*arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with closing(make_client(tmp_path, endpoint)) as client:
+        send(client, 1, 2)
+        client.flush(20)
+        assert client.stats()["lost"] == {"agent_configured": {"opted_out": 2}}
     assert receiver.requests == []
 
 
