@@ -274,14 +274,13 @@ class Call:
         self._record.cost = usd
 
     def refuse(self, what: str, known: Iterable[str], value: object) -> None:
-        """Count and tell a value that this call was given and that is none; only a text is shown.
-
-        For the host object. The call goes on.
+        """Count and report a value that is not valid. The value itself is not shown: a phone number
+        in the wrong place must not get into a log. For the host object. The call goes on.
         """
-        shown = ascii(plain_text(value)) if isinstance(value, str) else type(value).__name__
         self.reporter.refuse()
         if self._board is not None:
-            message = f"{what} must be {', '.join(known)}, not {shown:.60}"
+            kind = "" if isinstance(value, str) else f", not {type(value).__name__:.60}"
+            message = f"{what} must be {', '.join(known)}{kind}"
             self._board.refused(self._room, what, message)
 
     def leave(self, reason: LeaveReason | str) -> Result:
