@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SECONDS", "write"]
 
-#: How long a write waits for a reader, in seconds: no longer than an ending program waits for us.
-SECONDS = 0.5
+#: How long a write waits for a reader, in seconds: less than an ending program waits for us, so
+#: that what could not be shown is still counted.
+SECONDS = 0.2
 # What a pipe that is ready takes without blocking.
 _PIECE = select.PIPE_BUF if hasattr(select, "poll") else 512
 
