@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SECONDS", "write"]
 
-#: How long a write waits for a reader, in seconds: half of what an ending program waits for us, so
-#: that what follows from a notice that could not be shown is still done.
-SECONDS = 0.25
+#: How long a write waits for a reader, in seconds: less than an ending program waits for us, so
+#: that what could not be shown is still counted.
+SECONDS = 0.2
 # What a pipe that is ready takes without blocking.
 _PIECE = select.PIPE_BUF if hasattr(select, "poll") else 512
 

@@ -248,7 +248,11 @@ def _event_names(without: object) -> "tuple[list[str], list[object]]":
 
 
 def _tell(observer: "Observer | None", status: str, said: str) -> None:
-    if observer is not None:
+    if observer is None:
+        return
+    try:
         from getpatter.telemetry._observer import Observed
 
         Observed(observer).tell(status, said)
+    except Exception:  # as above: what is loaded late cannot be loaded without a descriptor
+        return

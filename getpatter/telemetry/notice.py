@@ -44,6 +44,6 @@ def show(text: str = TEXT) -> bool:
     """Write the notice and return whether that succeeded; never on stdout, never raises.
 
     Succeeded: somebody can have read it. So not where stderr is None, closed, broken or the null
-    device, nor where nobody reads it within half a second. No text is always shown.
+    device, nor where nobody reads it within a fifth of a second. No text is always shown.
     """
     return not text or _stderr.write(text)

@@ -238,7 +238,7 @@ class Outbox:
         for name, dimensions, at in self._buffer.take(limit):
             try:
                 event = run.build(name, dimensions, at)
-            except Exception as error:  # of this record alone
+            except BaseException as error:  # of this record alone: the others are taken already
                 self._on_error(error)
                 self._losses.count(name, "internal_error")
                 continue

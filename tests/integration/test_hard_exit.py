@@ -24,7 +24,7 @@ NO_HANG = 5.0
 
 @pytest.mark.parametrize("mode", ["wait", "spool", "detach"])
 def test_where_there_are_no_locks_it_is_delivered_at_once(
-    run: Run, receiver: Receiver, mode: str
+    run: Run, receiver: Receiver, tmp_path: Path, mode: str
 ) -> None:
     code = f"""{CLIENT}
 def flock(*_):
@@ -34,6 +34,7 @@ fcntl.flock = flock
     done = run(code, PATTER_TELEMETRY_EXIT=mode, catch_up=False)
     assert done.returncode == 0, done.stderr
     assert [event["event"] for event in receiver.events] == ["cli_command"]
+    assert not list(tmp_path.rglob("spool/*"))
 
 
 @pytest.mark.parametrize("mode", ["spool", "detach"])

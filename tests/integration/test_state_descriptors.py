@@ -60,3 +60,33 @@ def test_a_client_made_without_a_descriptor_keeps_the_install(
     assert len({event["install_id"] for event in events}) == 1
     assert [event["event"] for event in events].count("sdk_initialized") == 3 - is_new
     assert [event["event"] for event in events].count("first_run") <= 1
+
+
+# Nothing is loaded before: not even what is loaded late can be opened.
+FROM_THE_START = """
+import os, resource
+from getpatter import Patter
+most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, most[1]))
+phones = [Patter(carrier="none", telemetry=flag) for flag in (None, False)]
+for phone in phones:
+    with phone.call(direction="inbound") as call:
+        call.answer()
+        with call.stage("llm") as stage:
+            stage.first()
+    phone.telemetry.flush(0.1)
+    phone.telemetry.stats()
+resource.setrlimit(resource.RLIMIT_NOFILE, most)
+"""
+
+
+@pytest.mark.parametrize(
+    "loads", ["", "import getpatter.telemetry.worker", "import getpatter.telemetry.places"]
+)
+def test_a_program_without_a_descriptor_starts_and_calls(
+    run: Run, receiver: Receiver, loads: str
+) -> None:
+    assert run(STARTS).returncode == 0
+    done = run(f"{loads}\n{FROM_THE_START}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len({event["install_id"] for event in receiver.events}) == 1

@@ -78,6 +78,8 @@ class Run:
         self.consent = True
 
     def build(self, name: str, dimensions: Mapping[str, object], _at: float) -> dict[str, object]:
+        if "raises" in dimensions:
+            raise dimensions["raises"]  # type: ignore[misc]
         if "fails" in dimensions:
             message = "a bug"
             raise TypeError(message)
@@ -302,6 +304,19 @@ def test_a_record_whose_event_cannot_be_built_is_lost_alone(scene: Scene) -> Non
     assert [len(batch.events) for batch in scene.uploaders[0].sent] == [4]
     assert scene.losses.totals() == {("call_started", "internal_error"): 1}
     assert [type(error) for error in scene.errors] == [TypeError]
+
+
+@pytest.mark.internal_error
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError])
+def test_an_exception_of_any_kind_costs_one_record_and_none_of_those_beside_it(
+    scene: Scene, kind: type[BaseException]
+) -> None:
+    scene.record(2)
+    scene.buffer.put(("call_started", {"raises": kind}, scene.now))
+    scene.record(2)
+    scene.run(START + 0.6)
+    assert [len(batch.events) for batch in scene.uploaders[0].sent] == [4]
+    assert scene.losses.totals() == {("call_started", "internal_error"): 1}
 
 
 @pytest.mark.internal_error
