@@ -133,7 +133,9 @@ def test_runner() -> str | None:
     if module.removesuffix(".__main__") in _RUNNERS:
         return f"python -m {module.removesuffix('.__main__')}"
     script, *arguments = [str(word) for word in getattr(sys, "argv", None) or [""]]
-    script = os.path.basename(script).removesuffix(".exe").removesuffix("-script.py")
+    # A module that a tracer or a debugger runs names itself `python -m unittest`.
+    script = os.path.basename(script).rpartition(" -m ")[2]
+    script = script.removesuffix(".exe").removesuffix("-script.py")
     if script in _RUNNERS:
         return script
     if script in _DJANGO and arguments[:1] == ["test"]:

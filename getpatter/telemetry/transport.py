@@ -63,7 +63,7 @@ def usable_endpoint(endpoint: object) -> str | None:
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not host or not _NOT_IN_A_HOST.isdisjoint(host):
+    if parts.scheme not in ("http", "https") or port == 0 or not host or not _is_name(host):
         return None
     if parts.scheme == "http" and not is_loopback_host(host):
         return None
@@ -71,6 +71,11 @@ def usable_endpoint(endpoint: object) -> str | None:
         return None
     name = f"[{host}]" if ":" in host else host
     return urlunsplit(parts._replace(netloc=name if port is None else f"{name}:{port}"))
+
+
+def _is_name(host: str) -> bool:
+    labels = host.removesuffix(".").split(".")
+    return _NOT_IN_A_HOST.isdisjoint(host) and all(0 < len(label) < 64 for label in labels)
 
 
 def shown(url: str) -> str:

@@ -47,6 +47,7 @@ def run(environment: dict[str, str], cwd: Path, *arguments: str) -> str:
     [
         (["-m", "unittest", "test_host"], "python -m unittest runs"),
         (["-m", "unittest", "discover"], "python -m unittest runs"),
+        (["-c", "import runpy; runpy.run_module('unittest', alter_sys=True)"], "unittest runs"),
         (["test_host.py"], "a script of test cases runs"),
         (["-m", "test_host"], "a script of test cases runs"),
     ],
