@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import html
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from getpatter.calls.timeline import printable, said
+from getpatter.calls.timeline import moment, printable, said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +72,11 @@ _LEGEND = (
 def page(drawn: Waterfall, events: Sequence[Event]) -> str:
     """Return the page of a call: its facts, its waterfall, and every event below."""
     title = f"Call {html.escape(printable(drawn.session))}"
-    facts = {"began": _moment(drawn.started_us), "length": f"{drawn.length:,.0f} ms", **drawn.facts}
+    facts = {
+        "began": moment(drawn.started_us, "%Y-%m-%d %H:%M:%S %z"),
+        "length": f"{drawn.length:,.0f} ms",
+        **drawn.facts,
+    }
     return "".join(
         (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
@@ -151,11 +154,3 @@ def _event(event: Event, origin: int) -> str:
         what,
     )
     return f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"
-
-
-def _moment(timestamp_us: int) -> str:
-    try:
-        moment = datetime.fromtimestamp(timestamp_us / 1e6, tz=timezone.utc).astimezone()
-    except (ValueError, OverflowError, OSError):
-        return "unknown"
-    return moment.strftime("%Y-%m-%d %H:%M:%S %z")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from getpatter.calls.event import TYPE_ID, Event
@@ -15,7 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TypeGuard
 
-__all__ = ["TYPE_ID", "Timeline", "duration", "parse", "printable", "said"]
+__all__ = [
+    "TYPE_ID",
+    "Timeline",
+    "clipped",
+    "distinct_chars",
+    "duration",
+    "moment",
+    "parse",
+    "printable",
+    "said",
+]
 
 # What an event's line says anyway, or says better elsewhere.
 _LEFT_OUT = frozenset({"stage", "stage_id", "attempt_id", "elapsed_ms", "outcome", "call_uid"})
@@ -34,7 +45,7 @@ def parse(line: str) -> Event | None:
     Numbers that no clock or counter says (400 digits, infinity) become text.
     """
     try:
-        said = json.loads(line, parse_int=_whole, parse_float=_real, parse_constant=str)
+        said = _DECODER.decode(line)
         if said["type_id"] != TYPE_ID or not isinstance(said["data"], dict):
             return None
         if not 0 <= said["timestamp_us"] <= _LAST_US:
@@ -64,6 +75,10 @@ def _real(digits: str) -> float | str:
 
 def _shortened(digits: str) -> str:
     return f"{digits[:_DIGITS]}… ({len(digits)} digits)"
+
+
+# Made once: it takes as long to make as a line takes to read.
+_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=str)
 
 
 def duration(value: object) -> float | None:
@@ -145,9 +160,30 @@ def _took(data: dict[str, object]) -> str:
     return ""
 
 
-def _clock(timestamp_us: int) -> str:
+def moment(timestamp_us: int, form: str) -> str:
+    """Return a time in the zone of this machine; `unknown` for one that no clock has."""
     try:
-        moment = datetime.fromtimestamp(timestamp_us / 1e6, tz=timezone.utc).astimezone()
+        at = datetime.fromtimestamp(timestamp_us / 1e6, tz=timezone.utc).astimezone()
     except (ValueError, OverflowError, OSError):
-        return "--:--:--.---"
-    return moment.strftime("%H:%M:%S.") + f"{moment.microsecond // 1_000:03d}"
+        return "unknown"
+    return at.strftime(form)
+
+
+def clipped(text: str, chars: int) -> str:
+    """Return text of at most so many characters."""
+    return text if len(text) <= chars else f"{text[: chars - 1]}…"
+
+
+def distinct_chars(ids: Iterable[str]) -> int:
+    """Return how many characters of these ids tell them apart: 8 at least."""
+    ordered = sorted(set(map(printable, ids)))
+    chars = _SESSION_CHARS
+    for one, other in pairwise(ordered):
+        while one[:chars] == other[:chars]:
+            chars += 1
+    return chars
+
+
+def _clock(timestamp_us: int) -> str:
+    clock = moment(timestamp_us, "%H:%M:%S.%f")
+    return "--:--:--.---" if clock == "unknown" else clock[:-3]

@@ -6,12 +6,13 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from getpatter.calls.answers import begin_us
 from getpatter.calls.redaction import REDACTED
 from getpatter.calls.stages import COMPLETED, INITIATED
 from getpatter.calls.timeline import duration, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from getpatter.calls.event import Event
 
@@ -77,7 +78,7 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
     if not ordered:
         message = "no event of this call"
         raise ValueError(message)
-    origin = min(_begin_us(event) for event in ordered)
+    origin = min(begin_us(event) for event in ordered)
     rows: list[Row] = []
     open_stages: dict[str, Event] = {}
     facts: dict[str, object] = {}
@@ -212,17 +213,3 @@ def _mark(event: Event, origin: int) -> Row:
 def _note(data: dict[str, object]) -> str:
     said = [f"{name}={printable(data[name])}" for name in _NOTES if data.get(name)]
     return " ".join(text for text in said if text != "join_reason=first_attempt")
-
-
-def _begin_us(event: Event) -> int:
-    """When what an event tells began: a stage ends with it, and began before."""
-    for name in ("elapsed_ms", "latency_ms"):
-        took = duration(event.data.get(name))
-        if took is not None:
-            return event.timestamp_us - round(took * 1e3)
-    return event.timestamp_us
-
-
-def sessions(events: Sequence[Event]) -> list[str]:
-    """Return the ids of the calls in the order of their first event."""
-    return list(dict.fromkeys(event.session for event in events))
