@@ -14,7 +14,7 @@ from getpatter.telemetry._terminal import has_colours, say, say_json
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from getpatter.calls.event import Event
     from getpatter.calls.summary import Summary
@@ -103,37 +103,67 @@ class _Reader:
         return event
 
 
+class _Tail:
+    """Prints the lines of a file, or those of one call."""
+
+    def __init__(self, options: argparse.Namespace, *, is_coloured: bool) -> None:
+        from getpatter.calls.timeline import Timeline
+
+        self._timeline = Timeline(is_coloured=is_coloured)
+        self._reader = _Reader(options.file)
+        self._wanted = options.call or ""
+        self._is_json = options.json
+        self._is_coloured = is_coloured
+        self._is_there = not self._wanted
+        self._recent: deque[str] = deque(maxlen=max(0, options.lines))
+
+    def remember(self, line: str) -> None:
+        """Take a line of before: the last of them are shown. Those of other calls do not count."""
+        if not self._wanted or self._event(line) is not None:
+            self._is_there = True
+            self._recent.append(line)
+
+    def begin(self) -> str:
+        """Show the last lines of before; return what is to be said of a call that is not there."""
+        self.show(self._recent)
+        return "" if self._is_there else f"no call begins with {self._wanted}"
+
+    def show(self, lines: Iterable[str]) -> None:
+        """Print lines. Ids have as many characters as tell all calls of them apart."""
+        events = [(line, event) for line in lines if (event := self._event(line)) is not None]
+        self._timeline.know(event.session for _, event in events)
+        for line, event in events:
+            if self._is_json:
+                say_json(line)
+            else:
+                say(self._timeline.line(event), has_colours=self._is_coloured)
+
+    def _event(self, line: str) -> Event | None:
+        event = self._reader.read(line)
+        return event if event is not None and event.session.startswith(self._wanted) else None
+
+
 def _tail(options: argparse.Namespace, *, is_coloured: bool) -> None:
     from getpatter.calls.follow import follow
-    from getpatter.calls.timeline import Timeline
 
-    timeline = Timeline(is_coloured=is_coloured)
-    reader = _Reader(options.file)
-
-    def show(line: str) -> None:
-        event = reader.read(line)
-        if event is None or not event.session.startswith(options.call or ""):
-            return
-        if options.json:
-            say_json(line)
-        else:
-            say(timeline.line(event), has_colours=is_coloured)
-
-    recent: deque[str] = deque(maxlen=max(0, options.lines))
+    tail = _Tail(options, is_coloured=is_coloured)
     is_live = False
     for line in follow(options.file):
-        if line is None:
-            for earlier in recent:
-                show(earlier)
-            recent.clear()
-            is_live = True
-            sys.stdout.flush()
-            if options.no_follow:
-                return
-        elif is_live:
-            show(line)
-        else:
-            recent.append(line)
+        if line is not None:
+            if is_live:
+                tail.show([line])
+            else:
+                tail.remember(line)
+            continue
+        missing = "" if is_live else tail.begin()
+        if options.no_follow and missing:
+            raise _Problem(missing)
+        if missing:
+            say(f"getpatter: {missing} yet", stream=sys.stderr)
+        is_live = True
+        sys.stdout.flush()
+        if options.no_follow:
+            return
 
 
 def _list(options: argparse.Namespace) -> None:
