@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from getpatter.calls.event import Event
 
-__all__ = ["Turn", "begin_us", "turns"]
+__all__ = ["FAILED", "Turn", "begin_us", "turns"]
+
+#: How a call ended that did not work; `busy` and `no_answer` are what the other side did.
+FAILED = ("error", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ def turns(events: Iterable[Event]) -> list[Turn]:
                 audio.append((began, began + round(first * 1e3), True))
             elif event.data.get("outcome") == "success":
                 audio.append((began, event.timestamp_us, False))
+    if not marks:
+        return []
     audio.sort()
     ends = [mark.timestamp_us for mark in marks[1:]] + [last]
     found, place = [], 0

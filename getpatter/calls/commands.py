@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import sys
 from collections import deque
 from datetime import datetime, timedelta
@@ -254,6 +256,9 @@ def _show(options: argparse.Namespace) -> None:
     if options.html:
         from getpatter.calls.page import page
 
+        if os.path.exists(options.html) and _is_read(options.html, options.file):
+            message = f"{options.html} is the file of the calls: name another one for the page"
+            raise _Problem(message)
         _write(options.html, page(drawn, sorted(mine, key=lambda event: event.sequence)))
         say(f"written: {options.html}")
         return
@@ -261,8 +266,20 @@ def _show(options: argparse.Namespace) -> None:
         say(line)
 
 
+def _is_read(path: str, source: str) -> bool:
+    from getpatter.calls.follow import parts
+
+    return source != "-" and any(
+        os.path.samefile(path, part) for part in parts(source) if os.path.exists(part)
+    )
+
+
 def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+    """Write a file for this user alone: what calls say is nobody else's."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not the mode of a terminal
+            os.chmod(path, 0o600)
         file.write(text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from getpatter.calls.answers import begin_us, turns
+from getpatter.calls.answers import FAILED, begin_us, turns
 from getpatter.calls.stages import COMPLETED
 from getpatter.calls.timeline import clipped, distinct_chars, duration, moment, printable
 
@@ -18,8 +18,6 @@ __all__ = ["Summary", "as_json", "by_call", "has_stage", "percentiles", "summary
 
 #: Beside the stages: from the end of the caller's speech to the first audio of the answer.
 ANSWER = "answer"
-# How a call ended that did not work; `busy` and `no_answer` are what the other side did.
-_FAILED = ("error", "failed")
 # By so many events threads of one call may overtake each other.
 _OVERTAKEN = 16
 _CODE_CHARS, _ID_CHARS = 24, 40
@@ -48,7 +46,7 @@ class Summary:
     @property
     def is_failed(self) -> bool:
         """Whether it ended with an error."""
-        return self.outcome in _FAILED
+        return self.outcome in FAILED
 
     @property
     def slowest(self) -> Took | None:

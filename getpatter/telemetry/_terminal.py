@@ -31,7 +31,9 @@ _COLOURS = {
 }
 _OURS = re.compile("(\x1b\\[(?:0|2|3[1-6]|9[3-6])m)")
 # What stands for what we draw with, where the encoding has no such character: of the same width.
-_PLAIN = str.maketrans({"█": "#", "▓": "x", "▒": "=", "░": ".", "─": "-", "│": "|", "…": "~"})
+_PLAIN = str.maketrans(
+    {"█": "#", "▓": "x", "▒": "=", "░": ".", "▄": "_", "─": "-", "│": "|", "…": "~"}
+)
 
 
 def one_line(value: object) -> str:
