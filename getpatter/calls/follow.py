@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from io import BufferedReader
 
-    from getpatter.calls.event import Event
-
-__all__ = ["follow", "last_call", "parts"]
+__all__ = ["follow", "lines", "parts"]
 
 # Soon enough to look live, seldom enough to cost nothing.
 _POLL_SECONDS = 0.2
@@ -21,8 +20,6 @@ _READ_BYTES = 1 << 16
 _PARTS = 1_000
 # So often what comes next is looked for at once, while others rotate.
 _LOOKS = 20
-# By so many events threads of one call may overtake each other.
-_OVERTAKEN = 16
 
 
 def parts(path: str) -> list[str]:
@@ -30,6 +27,22 @@ def parts(path: str) -> list[str]:
     numbers = range(1, _PARTS)
     older = [f"{path}.{n}" for n in numbers if os.path.isfile(f"{path}.{n}")]
     return [*reversed(older), path]
+
+
+def lines(path: str) -> Iterator[str]:
+    """Yield the lines that there are, those of the rotated parts first; `-` is standard input.
+
+    Raises OSError if the file cannot be opened.
+    """
+    if path == "-":
+        if sys.stdin is not None:
+            yield from (line.decode("utf-8", "replace") for line in sys.stdin.buffer)
+        return
+    for part in parts(path):
+        if part != path and not os.path.exists(part):
+            continue  # rotated away meanwhile
+        with open(part, encoding="utf-8", errors="replace") as file:
+            yield from file
 
 
 def follow(path: str) -> Iterator[str | None]:
@@ -59,26 +72,6 @@ def follow(path: str) -> Iterator[str | None]:
             time.sleep(_POLL_SECONDS)
     finally:
         file.close()
-
-
-def last_call(events: Iterable[Event], session: str) -> list[Event]:
-    """Return the events of a session, in order; of several that had the same id, those of the last.
-
-    Each begins to number its events anew.
-    """
-    mine: list[Event] = []
-    seen: set[int] = set()
-    for event in events:
-        if event.session != session:
-            continue
-        number = event.sequence
-        is_first = number == 0 or event.type == "call.started"
-        # It was there already, or comes long after its place: it is that of another call.
-        if is_first and (number in seen or max(seen, default=0) > number + _OVERTAKEN):
-            mine, seen = [], set()
-        mine.append(event)
-        seen.add(number)
-    return mine
 
 
 def _successor(path: str, file: BufferedReader) -> BufferedReader | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from getpatter.calls.event import TYPE_ID, Event
@@ -12,14 +13,30 @@ from getpatter.telemetry._terminal import coloured
 from getpatter.telemetry._terminal import one_line as printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from typing import TypeGuard
 
-__all__ = ["TYPE_ID", "Timeline", "duration", "parse", "printable", "said"]
+__all__ = [
+    "TYPE_ID",
+    "Timeline",
+    "clipped",
+    "distinct_chars",
+    "duration",
+    "moment",
+    "parse",
+    "printable",
+    "said",
+]
 
 # What an event's line says anyway, or says better elsewhere.
 _LEFT_OUT = frozenset({"stage", "stage_id", "attempt_id", "elapsed_ms", "outcome", "call_uid"})
 _SESSION_CHARS = 8
+_CALL_COLOURS = (
+    *("cyan", "magenta", "yellow", "bright blue"),
+    *("bright cyan", "bright magenta", "bright yellow", "blue"),
+)
+# Of so many calls the ids are told apart: more than go on at a time.
+_KNOWN_SESSIONS = 200
 # Of whole numbers a file has no longer ones: times are in microseconds, and fit into 63 bits.
 _DIGITS = 19
 # From 1970 to before 9999: every zone of the world can show it.
@@ -34,7 +51,7 @@ def parse(line: str) -> Event | None:
     Numbers that no clock or counter says (400 digits, infinity) become text.
     """
     try:
-        said = json.loads(line, parse_int=_whole, parse_float=_real, parse_constant=str)
+        said = _DECODER.decode(line)
         if said["type_id"] != TYPE_ID or not isinstance(said["data"], dict):
             return None
         if not 0 <= said["timestamp_us"] <= _LAST_US:
@@ -66,6 +83,10 @@ def _shortened(digits: str) -> str:
     return f"{digits[:_DIGITS]}… ({len(digits)} digits)"
 
 
+# Made once: it takes as long to make as a line takes to read.
+_DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=str)
+
+
 def duration(value: object) -> float | None:
     """Return milliseconds that something took; None for what is no such number."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -73,22 +94,35 @@ def duration(value: object) -> float | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
 class Timeline:
-    """Writes events as lines, with colours or without."""
+    """Writes events as lines. With colours each call has one, as far as there are."""
 
-    is_coloured: bool = False
+    def __init__(self, *, is_coloured: bool = False) -> None:
+        self._is_coloured = is_coloured
+        # The calls shown last, the oldest first, and the colour of each.
+        self._colours: dict[str, str] = {}
+        self._count = 0
+        self._chars = _SESSION_CHARS
 
-    def lines(self, events: Iterable[Event]) -> Iterator[str]:
-        """Yield a line for each event."""
-        return map(self.line, events)
+    def know(self, sessions: Iterable[str]) -> None:
+        """Take notice of calls: their ids are shown with as many characters as differ."""
+        for session in sessions:
+            if session in self._colours:
+                continue
+            self._colours[session] = _CALL_COLOURS[self._count % len(_CALL_COLOURS)]
+            self._count += 1
+            if len(self._colours) > _KNOWN_SESSIONS:
+                del self._colours[next(iter(self._colours))]
+            self._chars = max(self._chars, distinct_chars(self._colours))
 
     def line(self, event: Event) -> str:
         """Return the line of an event: when, which call, who, what, how long, and what it says."""
+        self.know([event.session])
         colour = _colour(event)
+        session = printable(event.session)[: self._chars].ljust(self._chars)
         words = [
             self._in("dim", _clock(event.timestamp_us)),
-            printable(event.session)[:_SESSION_CHARS].ljust(_SESSION_CHARS),
+            self._in(self._colours[event.session], session),
             self._in("dim", printable(event.node).ljust(6)),
             self._in(colour, _title(event).ljust(28)),
             _took(event.data).rjust(10),
@@ -96,7 +130,7 @@ class Timeline:
         return " ".join([*words, _said_briefly(event)]).rstrip()
 
     def _in(self, colour: str, text: str) -> str:
-        if not self.is_coloured or not colour:
+        if not self._is_coloured or not colour:
             return text
         return coloured(colour, text)
 
@@ -145,9 +179,30 @@ def _took(data: dict[str, object]) -> str:
     return ""
 
 
-def _clock(timestamp_us: int) -> str:
+def moment(timestamp_us: int, form: str) -> str:
+    """Return a time in the zone of this machine; `unknown` for one that no clock has."""
     try:
-        moment = datetime.fromtimestamp(timestamp_us / 1e6, tz=timezone.utc).astimezone()
+        at = datetime.fromtimestamp(timestamp_us / 1e6, tz=timezone.utc).astimezone()
     except (ValueError, OverflowError, OSError):
-        return "--:--:--.---"
-    return moment.strftime("%H:%M:%S.") + f"{moment.microsecond // 1_000:03d}"
+        return "unknown"
+    return at.strftime(form)
+
+
+def clipped(text: str, chars: int) -> str:
+    """Return text of at most so many characters."""
+    return text if len(text) <= chars else f"{text[: chars - 1]}…"
+
+
+def distinct_chars(ids: Iterable[str]) -> int:
+    """Return how many characters of these ids tell them apart: 8 at least."""
+    ordered = sorted(set(map(printable, ids)))
+    chars = _SESSION_CHARS
+    for one, other in pairwise(ordered):
+        while one[:chars] == other[:chars]:
+            chars += 1
+    return chars
+
+
+def _clock(timestamp_us: int) -> str:
+    clock = moment(timestamp_us, "%H:%M:%S.%f")
+    return "--:--:--.---" if clock == "unknown" else clock[:-3]

@@ -6,16 +6,17 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from getpatter.calls.answers import FAILED, Turn, begin_us, turns
 from getpatter.calls.redaction import REDACTED
 from getpatter.calls.stages import COMPLETED, INITIATED
 from getpatter.calls.timeline import duration, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from getpatter.calls.event import Event
 
-__all__ = ["Row", "Waterfall", "render", "waterfall"]
+__all__ = ["LEGEND", "Row", "Waterfall", "answered", "milliseconds", "render", "waterfall"]
 
 # Facts of a call that its heading says, in this order.
 _FACTS = (
@@ -27,13 +28,37 @@ _COMES = ("participant_joined", "participant_active", "participant_resumed")
 _GOES = ("participant_left", "connection_aborted")
 # The longest name that is shown whole: `peer_connection subscriber`.
 _NAME_CHARS = 26
-# What a duration takes with the gaps around it, and what a bar takes at least.
-_TOOK_COLUMNS, _BAR_COLUMNS = 17, 20
+# What a duration takes with the gaps around it, and what a name and a bar take at least.
+_TOOK_COLUMNS, _NAME_COLUMNS, _BAR_COLUMNS = 15, 8, 20
+# No terminal has fewer columns.
+_COLUMNS = 30
 # From here on tenths of a millisecond tell nothing.
 _SECONDS_FROM_MS = 100_000
 # States of a connection that no stage shows.
 _BREAKS = ("disconnected", "failed")
-# What tells nothing new beside the bar.
+# Up to here what stands below a row stands at the margin.
+_WIDE = 60
+_FILLS = {
+    "success": "█",
+    "streams": "▒",
+    "failure": "▓",
+    "open": "░",
+    "other": "▄",
+    "present": "─",
+    "mark": "│",
+}
+_NO_BREAK = "\xa0"
+#: What the marks of a waterfall mean.
+LEGEND = (
+    ("success", "succeeded"),
+    ("streams", "after its first byte"),
+    ("failure", "failed"),
+    ("open", "still open when the file ends"),
+    ("other", "span of your own"),
+    ("present", "a participant is there"),
+    ("mark", "a moment"),
+)
+# What the bar does not tell.
 _NOTES = ("retry_count", "failure_code", "reason", "join_reason")
 
 
@@ -56,19 +81,30 @@ class Row:
     @property
     def took(self) -> str:
         """How long it took, in at most 11 characters for a week."""
-        ms = self.end - self.begin
-        return f"{ms:,.1f} ms" if ms < _SECONDS_FROM_MS else f"{ms / 1e3:,.0f} s"
+        return milliseconds(self.end - self.begin)
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it failed, or has not ended."""
+        return self.state in ("failure", "open")
 
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """A call to draw. `length` is in ms and above 0."""
+    """A call to draw. `length` is in ms and above 0; `reason` is empty if it did not fail."""
 
     session: str
     started_us: int
     length: float
+    reason: str
     facts: dict[str, str]
     rows: list[Row]
+    turns: list[Turn]
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether it ended with an error."""
+        return self.facts.get("outcome") in FAILED
 
 
 def waterfall(events: Iterable[Event]) -> Waterfall:
@@ -77,7 +113,7 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
     if not ordered:
         message = "no event of this call"
         raise ValueError(message)
-    origin = min(_begin_us(event) for event in ordered)
+    origin = min(begin_us(event) for event in ordered)
     rows: list[Row] = []
     open_stages: dict[str, Event] = {}
     facts: dict[str, object] = {}
@@ -98,7 +134,7 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
     last = max(event.timestamp_us for event in ordered)
     rows += [
         Row(_stage_name(event), (event.timestamp_us - origin) / 1e3,
-            (last - origin) / 1e3, "open", turn=event.turn_id, note="no end in this file")
+            (last - origin) / 1e3, "open", turn=event.turn_id, note="still open when the file ends")
         for event in open_stages.values()
     ]  # fmt: skip
     rows += _presences(ordered, origin, last)
@@ -108,41 +144,111 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
         started_us=origin,
         # A microsecond: a call of no length can be drawn too.
         length=max(0.001, (last - origin) / 1e3),
+        reason=_reason(ordered, facts),
         facts={name: printable(facts[name]) for name in _FACTS if name in facts},
         rows=rows,
+        turns=turns(ordered),
     )
 
 
+def _reason(events: Iterable[Event], facts: dict[str, object]) -> str:
+    """Return why the call failed: the first failure in the layer that is to blame, or the first."""
+    if facts.get("outcome") not in FAILED:
+        return ""
+    stages = [event for event in events if event.type == COMPLETED]
+    failures = [event for event in stages if event.data.get("outcome") == "failure"]
+    layer = facts.get("error_layer")
+    blamed = [event for event in failures if event.data.get("stage") == layer] or failures
+    said = [printable(facts[name]) for name in ("error_code", "message") if facts.get(name)]
+    text = f"{', '.join(said) or 'no code was given'}, in the layer {printable(layer)}"
+    if not blamed:
+        return text
+    first = blamed[0]
+    told = [
+        printable(first.data[name]) for name in ("failure_code", "reason") if name in first.data
+    ]
+    return f"{text}: {_stage_name(first)} failed, {' - '.join(told) or 'without a reason'}"
+
+
+def milliseconds(ms: float) -> str:
+    """Return a duration in at most 11 characters for a week."""
+    return f"{ms:,.1f} ms" if ms < _SECONDS_FROM_MS else f"{ms / 1e3:,.0f} s"
+
+
+def answered(turn: Turn) -> str:
+    """Return the time from the end of the caller's speech to the first audio."""
+    if turn.answer is None:
+        return "-"
+    return f"{'' if turn.is_exact else '<= '}{milliseconds(turn.answer)}"
+
+
 def render(drawn: Waterfall, columns: int) -> list[str]:
-    """Return the waterfall as lines of at most `columns` characters, at least 60."""
-    columns = max(60, columns)
-    names = max([len(row.name) for row in drawn.rows] + [8])
-    names = min(names, _NAME_CHARS, columns - _TOOK_COLUMNS - _BAR_COLUMNS)
+    """Return the waterfall as lines of at most `columns` characters, at least 30."""
+    columns = max(_COLUMNS, columns)
+    longest = max([len(row.name) for row in drawn.rows] + [_NAME_COLUMNS])
+    room = max(_NAME_COLUMNS, columns - _TOOK_COLUMNS - _BAR_COLUMNS)
+    names = min(longest, _NAME_CHARS, room)
     width = columns - _TOOK_COLUMNS - names
-    lines = [f"call {printable(drawn.session)}  {drawn.length:,.0f} ms"]
+    lines = textwrap.wrap(f"call {printable(drawn.session)}  {drawn.length:,.0f} ms", columns)
+    if drawn.is_failed:
+        lines += textwrap.wrap(f"failed: {drawn.reason}", columns, subsequent_indent="  ")
     facts = "  ".join(f"{name}={value}" for name, value in drawn.facts.items())
     lines += textwrap.wrap(facts, columns)
-    lines.append(f"{'':{names}}  {'0':<{width - 9}}{drawn.length:>7,.0f} ms")
+    scale = milliseconds(drawn.length)
+    if len(scale) < width:
+        lines.append(f"{'':{names}}  0{scale:>{width - 1}}")
     for row in drawn.rows:
         bar = _bar(row, drawn.length, width)
         took = "" if row.state == "mark" else row.took
         lines.append(f"{row.name[:names]:{names}}  {bar}  {took:>11}".rstrip())
-        if row.note and row.state in ("failure", "open"):
-            lines.append(f"{'':{names}}  ! {row.note}"[:columns])
+        if row.note:
+            sign = "!" if row.is_failure else "+"
+            indent = " " * (names + 2 if columns > _WIDE else 2)
+            lines += textwrap.wrap(
+                f"{sign} {row.note}",
+                columns,
+                initial_indent=indent,
+                subsequent_indent=f"{indent}  ",
+            )
+    lines += _turns(drawn.turns)
+    lines += _legend(drawn, columns)
     return lines
+
+
+def _turns(found: Iterable[Turn]) -> list[str]:
+    rows = [(turn.number, milliseconds(turn.length), answered(turn)) for turn in found]
+    if not rows:
+        return []
+    table = [("turn", "length", "answer"), *rows]
+    return ["", *(f"{turn[:5]:5} {length:>11} {answer:>12}" for turn, length, answer in table)]
+
+
+def _legend(drawn: Waterfall, columns: int) -> list[str]:
+    """Return what the marks mean that are there."""
+    states = {row.state for row in drawn.rows}
+    if any(row.first is not None for row in drawn.rows):
+        states.add("streams")
+    # A mark stands with its meaning on one line, as far as there is room.
+    keys = [
+        f"{_FILLS[key]} {text}".replace(" ", _NO_BREAK) for key, text in LEGEND if key in states
+    ]
+    lines = textwrap.wrap("   ".join(keys), columns)
+    if drawn.turns:
+        answer = "answer: from the end of the caller's speech to the first audio"
+        if not all(turn.is_exact for turn in drawn.turns):
+            answer += "; <= to the end of a tts that told no first byte"
+        lines += textwrap.wrap(answer, columns)
+    return ["", *(line.replace(_NO_BREAK, " ").rstrip() for line in lines)]
 
 
 def _bar(row: Row, length: float, width: int) -> str:
     begin = min(width - 1, int(row.begin / length * width))
     end = max(begin + 1, min(width, round(row.end / length * width)))
-    fill = {"success": "█", "failure": "▓", "open": "░", "mark": "│", "present": "─"}.get(
-        row.state, "▒"
-    )
-    cells = [" "] * begin + [fill] * (1 if row.state == "mark" else end - begin)
+    cells = [" "] * begin + [_FILLS[row.state]] * (1 if row.state == "mark" else end - begin)
     if row.first is not None and end - begin > 1:
         # Up to the first byte the latency, after it what streams.
         split = max(begin + 1, min(end, round(row.first / length * width)))
-        cells[split:] = ["▒"] * len(cells[split:])
+        cells[split:] = [_FILLS["streams"]] * len(cells[split:])
     return "".join(cells).ljust(width)
 
 
@@ -210,19 +316,8 @@ def _mark(event: Event, origin: int) -> Row:
 
 
 def _note(data: dict[str, object]) -> str:
-    said = [f"{name}={printable(data[name])}" for name in _NOTES if data.get(name)]
+    """Return what the bar does not tell: why it failed, how often it was tried again."""
+    is_failure = data.get("outcome") == "failure"
+    names = _NOTES if is_failure or "outcome" not in data else ("retry_count",)
+    said = [f"{name}={printable(data[name])}" for name in names if data.get(name)]
     return " ".join(text for text in said if text != "join_reason=first_attempt")
-
-
-def _begin_us(event: Event) -> int:
-    """When what an event tells began: a stage ends with it, and began before."""
-    for name in ("elapsed_ms", "latency_ms"):
-        took = duration(event.data.get(name))
-        if took is not None:
-            return event.timestamp_us - round(took * 1e3)
-    return event.timestamp_us
-
-
-def sessions(events: Sequence[Event]) -> list[str]:
-    """Return the ids of the calls in the order of their first event."""
-    return list(dict.fromkeys(event.session for event in events))

@@ -16,10 +16,24 @@ if TYPE_CHECKING:
 
 __all__ = ["coloured", "has_colours", "one_line", "say", "say_json"]
 
-_COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2"}
-_OURS = re.compile("(\x1b\\[(?:0|2|3[1-4])m)")
+_COLOURS = {
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+    "bright yellow": "93",
+    "bright blue": "94",
+    "bright magenta": "95",
+    "bright cyan": "96",
+    "dim": "2",
+}
+_OURS = re.compile("(\x1b\\[(?:0|2|3[1-6]|9[3-6])m)")
 # What stands for what we draw with, where the encoding has no such character: of the same width.
-_PLAIN = str.maketrans({"█": "#", "▓": "x", "▒": "=", "░": ".", "─": "-", "│": "|", "…": "~"})
+_PLAIN = str.maketrans(
+    {"█": "#", "▓": "x", "▒": "=", "░": ".", "▄": "_", "─": "-", "│": "|", "…": "~"}
+)
 
 
 def one_line(value: object) -> str:

@@ -83,7 +83,7 @@ def words_in_code(path: Path) -> set[str]:
 # methods, attributes of `os`.
 NO_VARIABLES = {"ACTION", "COMMAND", "EVENT", "FILE", "VERSION", "DELETE", "HEAD", "POST"}
 # And of call diagnostics: how events are delivered, OpenTelemetry's severities.
-NO_VARIABLES |= {"ID", "N", "OUT", "BATCH", "IN_PLACE", "INFO", "WARN"}
+NO_VARIABLES |= {"ID", "N", "OUT", "WHEN", "BATCH", "IN_PLACE", "INFO", "WARN"}
 NO_VARIABLES |= {name for name in dir(os) if name.startswith("O_")}
 # Set for the child processes of a test, and documented with the fixture's `environment`.
 SET_ONLY = {"LOCALAPPDATA", "NO_PROXY", "PYTHONUSERBASE", "USERPROFILE"}

@@ -11,7 +11,7 @@ from odd_sinks import LONG, Collected, emit, of
 
 from getpatter import Call
 from getpatter.calls import Event, Hub, JsonLinesSink
-from getpatter.calls.follow import last_call
+from getpatter.calls.summary import by_call
 from getpatter.cli import main
 
 if TYPE_CHECKING:
@@ -151,4 +151,5 @@ def numbered(*sequences: int, session: str = "mine") -> list[Event]:
 )
 def test_each_call_numbers_its_events_anew(given: tuple[int, ...], last: tuple[int, ...]) -> None:
     events = [*numbered(9, session="other"), *numbered(*given), *numbered(0, session="other")]
-    assert [event.sequence for event in last_call(events, "mine")] == list(last)
+    mine = [call for call in by_call(events) if call[0].session == "mine"]
+    assert [event.sequence for call in mine[-1:] for event in call] == list(last)
