@@ -128,9 +128,11 @@ def _show(options: argparse.Namespace) -> None:
     drawn = waterfall(mine)
     if options.html:
         from getpatter.calls.page import page
+        from getpatter.calls.private_file import PrivateFile
 
-        with open(options.html, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(page(drawn, sorted(mine, key=lambda event: event.sequence)))
+        content = page(drawn, sorted(mine, key=lambda event: event.sequence))
+        with PrivateFile(options.html) as file:
+            file.replace(content.encode("utf-8", "backslashreplace"))
         say(f"written: {options.html}")
         return
     for line in render(drawn, shutil.get_terminal_size((100, 24)).columns):
