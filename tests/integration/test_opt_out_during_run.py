@@ -172,8 +172,11 @@ print(client.stats()["lost"])
 
 
 def test_a_client_made_after_an_opt_out_was_taken_back_does_not_tie_both_ids_together(
-    receiver: Receiver, tmp_path: Path
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # An opt-out is stored in all known places: none of them is this process's own.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     environ = environment(tmp_path, receiver.endpoint)
     with closing(make_client(tmp_path, receiver.endpoint)) as first:
         send(first, 1)
