@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import sys
 from collections import deque
 from datetime import datetime, timedelta
@@ -255,11 +254,14 @@ def _show(options: argparse.Namespace) -> None:
     drawn = waterfall(mine)
     if options.html:
         from getpatter.calls.page import page
+        from getpatter.calls.private_file import PrivateFile
 
         if os.path.exists(options.html) and _is_read(options.html, options.file):
             message = f"{options.html} is the file of the calls: name another one for the page"
             raise _Problem(message)
-        _write(options.html, page(drawn, sorted(mine, key=lambda event: event.sequence)))
+        content = page(drawn, sorted(mine, key=lambda event: event.sequence))
+        with PrivateFile(options.html) as file:
+            file.replace(content.encode("utf-8", "backslashreplace"))
         say(f"written: {options.html}")
         return
     for line in render(drawn, shutil.get_terminal_size((100, 24)).columns):
@@ -272,15 +274,6 @@ def _is_read(path: str, source: str) -> bool:
     return source != "-" and any(
         os.path.samefile(path, part) for part in parts(source) if os.path.exists(part)
     )
-
-
-def _write(path: str, text: str) -> None:
-    """Write a file for this user alone: what calls say is nobody else's."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not the mode of a terminal
-            os.chmod(path, 0o600)
-        file.write(text)
 
 
 def _read(path: str, containing: tuple[str, ...] = ("",)) -> Iterator[Event]:

@@ -99,6 +99,12 @@ class PrivateFile:
         """Write at once, or with `os.O_APPEND` at the end; return how much could be written."""
         return os.write(self._descriptor, content)
 
+    def replace(self, content: bytes) -> None:
+        """Write this in the place of what is there."""
+        os.ftruncate(self._descriptor, 0)
+        while content:
+            content = content[self.write(content) :]
+
     def last_byte(self) -> bytes:
         """Return the last byte, nothing of an empty file."""
         if not self.size:

@@ -19,6 +19,8 @@ __all__ = ["Drains"]
 
 # A coroutine that comes with less time than those before it waits at most so much longer.
 _PART_SECONDS = 0.1
+# A coroutine whose thread was killed goes on so long after its time.
+_SPARE_SECONDS = 1.0
 
 
 class _Waiter:
@@ -38,7 +40,7 @@ class Drains:
     `flush` waits as `TelemetryClient.flush` does; `close` gives what is left to the disk.
     """
 
-    __slots__ = ("_close", "_flush", "_pid", "_running", "_waiters")
+    __slots__ = ("_close", "_ended", "_flush", "_pid", "_running", "_thread", "_waiters")
 
     def __init__(self, flush: "Callable[[float], bool]", close: "Callable[[float], bool]") -> None:
         self._flush = flush
@@ -49,6 +51,9 @@ class Drains:
         self._pid = os.getpid()
         # Held by the thread while it lives.
         self._running = threading.Lock()
+        # The thread, and what is held by whoever says that it has ended.
+        self._thread: threading.Thread | None = None
+        self._ended = threading.Lock()
         # Each access is one step of the interpreter: no lock is needed.
         self._waiters: dict[int, _Waiter] = {}
 
@@ -60,7 +65,7 @@ class Drains:
         """
         if os.getpid() != self._pid:
             self._begin()  # a fork: the waiters are the parent's, and so is its thread
-        bell = _bell()
+        bell = _bell(timeout + _SPARE_SECONDS)
         if bell is not None:
             wake, woken = bell
             waiter = _Waiter(monotonic() + timeout, wake, closes=closes)
@@ -78,20 +83,28 @@ class Drains:
 
     def _has_thread(self) -> bool:
         """Return whether the thread lives; start it if it does not."""
+        ended, thread = self._ended, self._thread
+        if thread is not None and not thread.is_alive() and ended.acquire(blocking=False):
+            self._running.release()  # it was killed: a tracer of the host's may raise anywhere
         if not self._running.acquire(blocking=False):
             return True
-        thread = threading.Thread(target=self._run, name="getpatter-telemetry-drain", daemon=True)
+        self._thread, self._ended = None, (ended := threading.Lock())
+        thread = threading.Thread(
+            target=self._run, args=(ended,), name="getpatter-telemetry-drain", daemon=True
+        )
         try:
             thread.start()
-        except RuntimeError:
+        except (RuntimeError, MemoryError):
             self._running.release()
             return False
+        self._thread = thread
         return True
 
-    def _run(self) -> None:
+    def _run(self, ended: threading.Lock) -> None:
         while waiters := list(self._waiters.copy().values()):
             self._serve(waiters)
-        self._running.release()
+        if ended.acquire(blocking=False):
+            self._running.release()
         if self._waiters:  # one came just before that, and took us for alive
             self._has_thread()
 
@@ -122,18 +135,35 @@ def _wake(waiter: _Waiter) -> None:
         return  # nobody waits any more: the loop has ended
 
 
-def _bell() -> "tuple[Callable[[], object], Callable[[], Awaitable[object]]] | None":
-    """Return what wakes the running coroutine from any thread, and what it awaits until then."""
+def _bell(
+    seconds: float,
+) -> "tuple[Callable[[], object], Callable[[], Awaitable[object]]] | None":
+    """Return what wakes the running coroutine from any thread, and what it awaits until then, for
+    at most so many seconds: the thread may have been killed.
+    """
     library = _library()
     if library == "trio":
         trio = sys.modules["trio"]
         rung, token = trio.Event(), trio.lowlevel.current_trio_token()
-        return lambda: token.run_sync_soon(rung.set), rung.wait
+
+        async def rung_in_time() -> None:
+            with trio.move_on_after(seconds):
+                await rung.wait()
+
+        return lambda: token.run_sync_soon(rung.set), rung_in_time
     if library == "asyncio":
         import asyncio  # whoever awaits has it
 
         event, loop = asyncio.Event(), asyncio.get_running_loop()
-        return lambda: loop.call_soon_threadsafe(event.set), event.wait
+
+        async def set_in_time() -> None:
+            late = loop.call_later(seconds, event.set)
+            try:
+                await event.wait()
+            finally:
+                late.cancel()
+
+        return lambda: loop.call_soon_threadsafe(event.set), set_in_time
     return None
 
 

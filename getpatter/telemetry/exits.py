@@ -10,6 +10,7 @@ import sys
 import time
 
 from getpatter.telemetry import _claim, env, environment, state
+from getpatter.telemetry._doubles import is_network_replaced
 from getpatter.telemetry.consent import Consent
 
 TYPE_CHECKING = False
@@ -153,8 +154,8 @@ def start_sender(
     working directory), and lives `seconds` longer than it would. Never raises.
     """
     consent = Consent(environ, dotenv=dotenv, directory=directory)
-    if consent.settings() is None:
-        return False
+    if consent.settings() is None or is_network_replaced():
+        return False  # a test that allows no request is no reason for one from elsewhere
     free = _claim.Claim.take(os.path.join(directory, state.SPOOL, state.SENDER))
     if free is None:
         return False

@@ -35,6 +35,8 @@ def new_id() -> str:
     return os.urandom(16).hex()
 
 
+# The install that this run is of, by state directory.
+_INSTALLS: dict[str, str] = {}
 # One per process start: made here because `fork` children of that start must share it.
 _RUN_ID = new_id()
 # In memory only, the run is all there is to tell installs apart.
@@ -44,6 +46,15 @@ _MEMORY_ID = _RUN_ID[::-1]
 def run_id() -> str:
     """Return the id of this process start: 32 hex, shared by its `fork` children."""
     return _RUN_ID
+
+
+def is_of_this_run(directory: "str | None", install: str) -> bool:
+    """Return whether this run is of the install `install` of a state directory.
+
+    False where it began as another one's: an opt-out has erased that id since, and events of this
+    run under the new one would tie the two together.
+    """
+    return directory is None or _INSTALLS.setdefault(directory, install) == install
 
 
 def open_state(

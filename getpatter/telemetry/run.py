@@ -8,7 +8,7 @@ from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry.destination import Destination
 from getpatter.telemetry.gate import Gate
-from getpatter.telemetry.install_id import new_id, open_state, run_id
+from getpatter.telemetry.install_id import is_of_this_run, new_id, open_state, run_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Run:
         self.rate = start.settings.sample_rate
         install = self._state.install_id(new_id())
         self._kept_id = install if self._state.known_id() == install else None
+        if self._kept_id is not None and not is_of_this_run(self._state.directory, install):
+            self._is_withdrawn = True
         common = events.common_fields(start.sdk_version, install, start.environ)
         self.version = str(common["sdk_version"])
         self._builder = events.Builder(

@@ -68,10 +68,16 @@ class Uploader:
 
     def take(self) -> Answer | None:
         """Return the answer to what was sent last, once; None while there is none."""
+        # Asked before: an answer may come, and the thread end, in between.
+        is_killed = self._thread is not None and not self._thread.is_alive()
         try:
             return self._answers.get_nowait()
         except Empty:
-            return None
+            if not is_killed:
+                return None
+        # A tracer of the host's may raise anything at any line: as if nobody had answered.
+        self._thread, self._begun_at, self._batches = None, None, SimpleQueue()
+        return Answer(None)
 
     @property
     def is_alive(self) -> bool:

@@ -36,6 +36,8 @@ __all__ = ["Worker"]
 
 # What an ending program waits for the thread to notice where the rest is left to others.
 _NOTICE_SECONDS = 0.05
+# How often a waiting caller looks whether the thread still lives.
+_LOOK_SECONDS = 0.1
 
 
 class _ExitTime:
@@ -96,6 +98,9 @@ class Worker(Recorder):
         self._io = threading.Lock()
         self._idle = threading.Condition()
         self._running = threading.Lock()
+        # The thread, and what is held by whoever says that it has ended.
+        self._thread: threading.Thread | None = None
+        self._ended = threading.Lock()
         # Held while modules are loaded; see `before_fork`.
         self._loading = threading.Lock()
         self._has_loaded = False
@@ -115,10 +120,11 @@ class Worker(Recorder):
     def wake(self) -> None:
         """Ring for the thread; start it if there is none. Never waits for it."""
         _hooks.notice_fork()
-        if self._phase != ENDING and self._running.acquire(blocking=False):
+        is_there = self._phase == ENDING or self._has_thread()
+        if not is_there and self._running.acquire(blocking=False):
             try:
                 self._start_thread()
-            except RuntimeError:
+            except (RuntimeError, MemoryError):
                 # No thread can be had (any more): a flush does its work, at the latest at exit.
                 self._running.release()
                 return
@@ -128,7 +134,21 @@ class Worker(Recorder):
         if not self._is_hooked:
             self._is_hooked = True
             _hooks.install_in_child()
-        threading.Thread(target=self._run, name="getpatter-telemetry", daemon=True).start()
+        self._thread, self._ended = None, (ended := threading.Lock())
+        thread = threading.Thread(
+            target=self._run, args=(ended,), name="getpatter-telemetry", daemon=True
+        )
+        thread.start()
+        self._thread = thread
+
+    def _has_thread(self) -> bool:
+        """Return whether there is a thread. One may have been killed at any line: by what a tracer
+        or another object of the host's has raised.
+        """
+        ended, thread = self._ended, self._thread
+        if thread is not None and not thread.is_alive() and ended.acquire(blocking=False):
+            self._running.release()
+        return self._running.locked()
 
     def _ring(self) -> None:
         try:
@@ -149,9 +169,13 @@ class Worker(Recorder):
         """
         _hooks.notice_fork()
         until = monotonic() + min(max(0.0, timeout), threading.TIMEOUT_MAX)
+        starts = 0
         with self._idle:
             while not self._is_done():
-                if not self._is_flushing or not self._running.locked():
+                starts += not self._has_thread()
+                if starts > 1:
+                    break  # it was killed: its work is done here
+                if not self._is_flushing or not self._has_thread():
                     self._is_flushing = True
                     self.wake()
                 now = monotonic()
@@ -159,9 +183,9 @@ class Worker(Recorder):
                     return False
                 if not self._is_busy and self._waits_until(now) > until:
                     return self._is_done()  # asked again: a step may just have ended
-                if not self._running.locked():
+                if not self._has_thread():
                     break
-                self._idle.wait(until - now)
+                self._idle.wait(min(until - now, _LOOK_SECONDS))
             else:
                 return True
         self._work_here(until)
@@ -218,7 +242,7 @@ class Worker(Recorder):
 
     # the thread
 
-    def _run(self) -> None:
+    def _run(self, ended: threading.Lock) -> None:
         # Whoever started the thread rings next, if nothing comes in between, and goes on with the
         # host's work first.
         self._bell.acquire(timeout=FIRST_LOOK)
@@ -243,9 +267,9 @@ class Worker(Recorder):
             if pause is None and not rang:
                 break
             self._is_asleep = False
-        self._retire()
+        self._retire(ended)
 
-    def _retire(self) -> None:
+    def _retire(self, ended: threading.Lock) -> None:
         """End the thread: the connection is closed, and a later record starts another thread."""
         with self._io:
             try:
@@ -255,7 +279,8 @@ class Worker(Recorder):
                         self._outbox.backlog.release()
             except BaseException as error:  # the thread ends in any case, and says so below
                 self._errors.note(error)
-        self._running.release()
+        if ended.acquire(blocking=False):
+            self._running.release()
         with self._idle:
             self._idle.notify_all()  # who waits goes on without the thread
         # Whoever recorded just before that release took us for alive.
@@ -418,7 +443,7 @@ class Worker(Recorder):
     def _finish_last(self) -> None:
         self._enter(ENDING)
         self._persist_at_exit()
-        if self._running.locked():
+        if self._has_thread():
             self._ring()
             if self._running.acquire(timeout=min(_NOTICE_SECONDS, _EXIT_TIME.disk)):
                 self._running.release()
@@ -454,12 +479,13 @@ class Worker(Recorder):
         self._is_persisting = True
         until = monotonic() + seconds
         with self._idle:
-            while self._is_persisting and self._running.locked():
+            while self._is_persisting and self._has_thread():
                 self._ring()
                 left = until - monotonic()
-                if left <= 0 or not self._idle.wait(left):
+                if left <= 0:
                     break
-        if self._is_persisting and not self._running.locked() and self._io.acquire(timeout=seconds):
+                self._idle.wait(min(left, _LOOK_SECONDS))
+        if self._is_persisting and not self._has_thread() and self._io.acquire(timeout=seconds):
             try:
                 self._finish()
             finally:

@@ -242,6 +242,19 @@ class Page(HTMLParser):
         self.text += data
 
 
+def test_show_html_is_readable_by_this_user_only(file: Path, tmp_path: Path) -> None:
+    out, link, elsewhere = (tmp_path / name for name in ("call.html", "link.html", "elsewhere"))
+    out.write_text("longer than a page? " * 10_000)
+    out.chmod(0o666)
+    link.symlink_to(elsewhere)
+    assert calls("show", file, "--html", out).returncode == 0
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert out.read_text().rstrip().endswith("</html>")
+    refused = calls("show", file, "--html", link)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert not elsewhere.exists()
+
+
 def test_show_html_is_one_page_that_loads_and_runs_nothing(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "call.html"
     done = calls("show", file, "--call", "first-call", "--html", out)

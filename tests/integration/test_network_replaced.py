@@ -14,8 +14,9 @@ import requests_mock
 import responses
 import urllib3
 import vcr
-from in_process import client
+from in_process import client, environment
 
+from getpatter.telemetry import exits
 from getpatter.telemetry.batch import Batch
 from getpatter.telemetry.testing import Receiver
 from getpatter.telemetry.transport import HttpTransport, erase
@@ -153,3 +154,14 @@ def test_a_guard_of_the_hosts_tests_may_raise_anything(
     ):
         assert transport.send(Batch([{"event": "x"}], KEY, 0.0, {}), 0.0).status is None
     assert receiver.requests == []
+
+
+def test_no_sender_goes_on_for_a_program_whose_network_is_replaced(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    environ = environment(tmp_path, receiver.endpoint)
+    directory = environ["PATTER_TELEMETRY_STATE_DIR"]
+    (tmp_path / "state" / "spool").mkdir(mode=0o700)
+    with with_responses(tmp_path):
+        assert not exits.start_sender(directory, environ)
+    assert exits.start_sender(directory, environ)

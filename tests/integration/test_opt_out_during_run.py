@@ -11,6 +11,7 @@ from in_process import client as make_client
 from in_process import environment
 
 from getpatter.telemetry import TelemetryClient
+from getpatter.telemetry.opt_out import set_opt_out
 from getpatter.telemetry.testing import Answer, Receiver
 
 
@@ -168,3 +169,22 @@ print(client.stats()["lost"])
     assert done.stderr == ""
     assert receiver.requests == []
     assert {path.name for path in home.rglob("*") if path.is_file()} == {"telemetry-disabled"}
+
+
+def test_a_client_made_after_an_opt_out_was_taken_back_does_not_tie_both_ids_together(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An opt-out is stored in all known places: none of them is this process's own.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    environ = environment(tmp_path, receiver.endpoint)
+    with closing(make_client(tmp_path, receiver.endpoint)) as first:
+        send(first, 1)
+        assert first.flush(5)
+        set_opt_out(environ, disabled=True)
+        set_opt_out(environ, disabled=False)
+        with closing(make_client(tmp_path, receiver.endpoint)) as second:
+            send(second, 2)
+            assert second.flush(5)
+            assert second.stats()["lost"] == {"agent_configured": {"opted_out": 2}}
+    assert len(receiver.requests) == 1
