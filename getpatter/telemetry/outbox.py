@@ -15,6 +15,7 @@ from getpatter.telemetry.schedule import Schedule, is_final
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping
     from typing import Protocol
 
@@ -89,6 +90,11 @@ class Outbox:
         # When to look for orphans next. A run does once the collector has answered; the detached
         # sender, which has nothing of its own, at once.
         self._look_at = float("inf") if run is not None else float("-inf")
+
+    @property
+    def thread(self) -> "threading.Thread | None":
+        """The thread that sends, if there is one."""
+        return None if self._uploader is None else self._uploader.thread
 
     def say_standing(self) -> None:
         """Tell whoever observes how the set-up went."""

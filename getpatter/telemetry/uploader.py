@@ -47,7 +47,8 @@ class Uploader:
         self._wake = wake
         self._on_error = on_error
         self._transport: Transport | None = None
-        self._thread: threading.Thread | None = None
+        #: The thread, once there is one.
+        self.thread: threading.Thread | None = None
         self._batches: SimpleQueue[Batch | None] = SimpleQueue()
         self._answers: SimpleQueue[Answer] = SimpleQueue()
         self._begun_at: float | None = None
@@ -69,20 +70,20 @@ class Uploader:
     def take(self) -> Answer | None:
         """Return the answer to what was sent last, once; None while there is none."""
         # Asked before: an answer may come, and the thread end, in between.
-        is_killed = self._thread is not None and not self._thread.is_alive()
+        is_killed = self.thread is not None and not self.thread.is_alive()
         try:
             return self._answers.get_nowait()
         except Empty:
             if not is_killed:
                 return None
         # A tracer of the host's may raise anything at any line: as if nobody had answered.
-        self._thread, self._begun_at, self._batches = None, None, SimpleQueue()
+        self.thread, self._begun_at, self._batches = None, None, SimpleQueue()
         return Answer(None)
 
     @property
     def is_alive(self) -> bool:
         """Whether its thread is."""
-        return self._thread is not None and self._thread.is_alive()
+        return self.thread is not None and self.thread.is_alive()
 
     def is_overdue(self, now: float) -> bool:
         """Return whether a request has taken longer than any may."""
@@ -93,9 +94,9 @@ class Uploader:
         """Close the connection, waiting at most so long; a request under way goes on to its end,
         and nobody waits for it.
         """
-        if self._thread is not None:
+        if self.thread is not None:
             self._batches.put(None)
-            self._thread.join(0 if self._begun_at is not None else seconds)
+            self.thread.join(0 if self._begun_at is not None else seconds)
         else:
             self._close()
 
@@ -107,7 +108,7 @@ class Uploader:
             thread.start()
         except RuntimeError:
             return False  # no thread can be had (any more)
-        self._thread = thread
+        self.thread = thread
         return True
 
     def _run(self) -> None:

@@ -5,11 +5,13 @@ seconds end it. Everything that does I/O happens on the thread; where none can r
 at the end of the program, on the thread of whoever asked for that.
 """
 
+import os
+import sys
 import threading
+import time
 
 from getpatter.telemetry import _hooks
 from getpatter.telemetry._clock import monotonic
-from getpatter.telemetry._errors import Errors
 from getpatter.telemetry.limits import (
     EXIT_SECONDS,
     FIRST_LOOK,
@@ -26,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from getpatter.telemetry._errors import Errors
     from getpatter.telemetry._observer import Observer
     from getpatter.telemetry.losses import Losses
     from getpatter.telemetry.outbox import Outbox
@@ -36,6 +39,11 @@ __all__ = ["Worker"]
 
 # What an ending program waits for the thread to notice where the rest is left to others.
 _NOTICE_SECONDS = 0.05
+# From then on the interpreter warns of a fork in a process with threads.
+_WARNS_OF_THREADS = sys.version_info >= (3, 12)
+# How long a fork waits for our threads to end, and how often it looks.
+_PART_SECONDS = 0.05
+_PART_LOOK = 0.0005
 # How often a waiting caller looks whether the thread still lives.
 _LOOK_SECONDS = 0.1
 
@@ -85,7 +93,7 @@ class Worker(Recorder):
         self._observer = observer
         self._open_run = open_run
         self._environ = environ
-        self._errors = Errors(self._is_debug)
+        self._errors: Errors | None = None
         self._begin()
         _hooks.install(self)
 
@@ -105,6 +113,8 @@ class Worker(Recorder):
         self._loading = threading.Lock()
         self._has_loaded = False
         self._forking: int | None = None
+        # A fork is about to happen, for which the thread ends if it can.
+        self._is_parting = False
         # A binary semaphore: releasing it wakes the thread, and needs no lock of its own.
         self._bell = threading.Lock()
         self._bell.acquire()
@@ -246,7 +256,7 @@ class Worker(Recorder):
         # Whoever started the thread rings next, if nothing comes in between, and goes on with the
         # host's work first.
         self._bell.acquire(timeout=FIRST_LOOK)
-        while True:
+        while not (self._is_parting and not self._is_in_flight()):
             with self._io:
                 pause = self._step(monotonic())
             with self._idle:
@@ -278,13 +288,13 @@ class Worker(Recorder):
                     if self._refuses is not None:
                         self._outbox.backlog.release()
             except BaseException as error:  # the thread ends in any case, and says so below
-                self._errors.note(error)
+                self._note_error(error)
         if ended.acquire(blocking=False):
             self._running.release()
         with self._idle:
             self._idle.notify_all()  # who waits goes on without the thread
         # Whoever recorded just before that release took us for alive.
-        if len(self.buffer) and self._phase != ENDING:
+        if len(self.buffer) and self._phase != ENDING and not self._is_parting:
             self.wake()
 
     def _work_here(self, until: float) -> None:
@@ -321,7 +331,7 @@ class Worker(Recorder):
         except OSError:
             return LOOK  # what is stored cannot be read now (no descriptor is left): not lost
         except BaseException as error:
-            self._errors.note(error)
+            self._note_error(error)
             if self._outbox is None:
                 self.buffer.lose("internal_error")  # there is nothing that could send it
                 return None
@@ -376,14 +386,14 @@ class Worker(Recorder):
             self.losses,
             open_uploader=lambda: self._load_uploader(run),
             observed=Observed(self._observer),
-            on_error=self._errors.note,
+            on_error=self._note_error,
         )
 
     def _load_uploader(self, run: "Run") -> "Uploader":
         with self._loading:
             from getpatter.telemetry.uploader import Uploader
         open_transport = lambda: self._load_transport(run)  # noqa: E731
-        return Uploader(open_transport, run.has_consent, self._ring, self._errors.note)
+        return Uploader(open_transport, run.has_consent, self._ring, self._note_error)
 
     def _load_transport(self, run: "Run") -> "Transport":
         with self._loading:
@@ -405,7 +415,7 @@ class Worker(Recorder):
             try:
                 part()
             except BaseException as error:
-                self._errors.note(error)
+                self._note_error(error)
             else:
                 if part == self._finish_last:
                     break
@@ -502,7 +512,7 @@ class Worker(Recorder):
             if self._mode != "none" and (len(self.buffer) or self._outbox is not None):
                 self._opened().persist(monotonic())
         except BaseException as error:
-            self._errors.note(error)
+            self._note_error(error)
             if self._phase:
                 is_late = isinstance(error, OSError)
                 self.buffer.lose("shutdown" if is_late else "internal_error")
@@ -529,6 +539,13 @@ class Worker(Recorder):
             held = outbox.held(monotonic())
             exits.start_sender(directory, self._environ, dotenv=dotenv, seconds=held)
 
+    def _note_error(self, error: BaseException) -> None:
+        if self._errors is None:
+            from getpatter.telemetry._errors import Errors  # who makes none does without
+
+            self._errors = Errors(self._is_debug)
+        self._errors.note(error)
+
     # fork
 
     def before_fork(self) -> None:
@@ -537,12 +554,32 @@ class Worker(Recorder):
         """
         if not self._has_loaded and self._loading.acquire(timeout=FORK_SECONDS):
             self._forking = threading.get_ident()
+        if _WARNS_OF_THREADS and self._has_thread() and not self._is_in_flight():
+            self._part()
+
+    def _part(self) -> None:
+        """Have the threads end, if they can at once: the interpreter warns the host of threads at
+        a fork, and would not without us.
+        """
+        uploader = None if self._outbox is None else self._outbox.thread
+        ours = [thread for thread in (self._thread, uploader) if thread is not None]
+        self._is_parting = True
+        self._ring()
+        until = monotonic() + _PART_SECONDS
+        while monotonic() < until and any(
+            os.path.exists(f"/proc/self/task/{thread.native_id}") for thread in ours
+        ):
+            time.sleep(_PART_LOOK)
 
     def after_fork_in_parent(self) -> None:
         """Let the thread go on."""
         if self._forking == threading.get_ident():
             self._forking = None
             self._loading.release()
+        if self._is_parting:
+            self._is_parting = False
+            if not self._is_done():
+                self.wake()
 
     def after_fork_in_child(self) -> None:
         """Begin anew."""
