@@ -26,7 +26,7 @@ examples:
   getpatter telemetry log             what was
   getpatter telemetry disable         opt out, for every program of this user
   getpatter telemetry --help          all actions
-  getpatter calls tail calls.jsonl    what happens in your calls, live; see also: calls show
+  getpatter calls list calls.jsonl    your calls and how they ended; see also: calls show, tail
   getpatter demo                      real calls on this machine, and what their events tell
 """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections import deque
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from getpatter.telemetry._terminal import has_colours, say, say_json
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from getpatter.calls.event import Event
     from getpatter.calls.summary import Summary
@@ -85,69 +84,11 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return 0
 
 
-class _Reader:
-    """Reads lines as events. An event that cannot be is left out, which is said once."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._has_said = False
-
-    def read(self, line: str) -> Event | None:
-        """Return the event of a line; None for one that is none."""
-        from getpatter.calls.timeline import TYPE_ID, parse
-
-        event = parse(line)
-        if event is None and TYPE_ID in line and not self._has_said:
-            self._has_said = True
-            message = f"getpatter: {self._path} has events that cannot be; they are left out"
-            say(message, stream=sys.stderr)
-        return event
-
-
-class _Tail:
-    """Prints the lines of a file, or those of one call."""
-
-    def __init__(self, options: argparse.Namespace, *, is_coloured: bool) -> None:
-        from getpatter.calls.timeline import Timeline
-
-        self._timeline = Timeline(is_coloured=is_coloured)
-        self._reader = _Reader(options.file)
-        self._wanted = options.call or ""
-        self._is_json = options.json
-        self._is_coloured = is_coloured
-        self._is_there = not self._wanted
-        self._recent: deque[str] = deque(maxlen=max(0, options.lines))
-
-    def remember(self, line: str) -> None:
-        """Take a line of before: the last of them are shown. Those of other calls do not count."""
-        if not self._wanted or self._event(line) is not None:
-            self._is_there = True
-            self._recent.append(line)
-
-    def begin(self) -> str:
-        """Show the last lines of before; return what is to be said of a call that is not there."""
-        self.show(self._recent)
-        return "" if self._is_there else f"no call begins with {self._wanted}"
-
-    def show(self, lines: Iterable[str]) -> None:
-        """Print lines. Ids have as many characters as tell all calls of them apart."""
-        events = [(line, event) for line in lines if (event := self._event(line)) is not None]
-        self._timeline.know(event.session for _, event in events)
-        for line, event in events:
-            if self._is_json:
-                say_json(line)
-            else:
-                say(self._timeline.line(event), has_colours=self._is_coloured)
-
-    def _event(self, line: str) -> Event | None:
-        event = self._reader.read(line)
-        return event if event is not None and event.session.startswith(self._wanted) else None
-
-
 def _tail(options: argparse.Namespace, *, is_coloured: bool) -> None:
     from getpatter.calls.follow import follow
+    from getpatter.calls.reading import Tail
 
-    tail = _Tail(options, is_coloured=is_coloured)
+    tail = Tail(options, is_coloured=is_coloured)
     is_live = False
     for line in follow(options.file):
         if line is not None:
@@ -236,8 +177,9 @@ def _no_call(path: str) -> str:
 
 
 def _show(options: argparse.Namespace) -> None:
+    from getpatter.calls.drawing import render
     from getpatter.calls.summary import by_call, summary
-    from getpatter.calls.waterfall import render, waterfall
+    from getpatter.calls.waterfall import waterfall
 
     known = [events for events in by_call(_read(options.file)) if _is_call(events)]
     if not known:
@@ -279,8 +221,9 @@ def _is_read(path: str, source: str) -> bool:
 def _read(path: str, containing: tuple[str, ...] = ("",)) -> Iterator[Event]:
     """Yield the events of the lines that contain one of these texts."""
     from getpatter.calls.follow import lines
+    from getpatter.calls.reading import Reader
 
-    reader = _Reader(path)
+    reader = Reader(path)
     for line in lines(path):
         if any(text in line for text in containing):
             event = reader.read(line)

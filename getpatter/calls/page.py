@@ -6,8 +6,9 @@ import html
 from typing import TYPE_CHECKING
 
 from getpatter.calls.answers import FAILED
+from getpatter.calls.drawing import LEGEND, answered
 from getpatter.calls.timeline import moment, printable, said
-from getpatter.calls.waterfall import LEGEND, answered, milliseconds
+from getpatter.calls.waterfall import milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -93,7 +93,7 @@ def say_json(line: str) -> None:
 
 
 def _lines(text: str) -> str:
-    if text.isprintable():
+    if text.replace("\n", "").isprintable():
         return text
     return "".join(c if c == "\n" or c.isprintable() else _visible(c) for c in text)
 

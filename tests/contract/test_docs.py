@@ -422,11 +422,45 @@ def test_there_are_python_examples() -> None:
     assert any(is_test(block) for block in PYTHON)
 
 
+def first_example() -> Block:
+    return next(block for block in blocks_of(ROOT / "README.md") if block.language == "python")
+
+
+def test_the_first_block_of_the_readme_installs() -> None:
+    first, *_ = blocks_of(ROOT / "README.md")
+    assert first.text == "python -m pip install .\n"
+
+
+def test_the_first_example_needs_no_account_and_shows_something(
+    environ: dict[str, str], tmp_path: Path, receiver: Receiver
+) -> None:
+    bare = {name: value for name, value in environ.items() if name not in CREDENTIALS}
+    bare |= {"PATTER_TELEMETRY_ENDPOINT": receiver.endpoint}
+
+    def shown(*command: str) -> str:
+        return subprocess.run(
+            [sys.executable, *command],
+            check=True,
+            env=bare,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        ).stdout
+
+    assert "stage.completed" in shown("-c", first_example().text)
+    # The commands that stand below it.
+    assert "completed" in shown("-m", "getpatter", "calls", "list", "calls.jsonl")
+    assert "from the end of the caller's speech" in shown(
+        "-m", "getpatter", "calls", "show", "calls.jsonl"
+    )
+
+
 def test_the_example_of_the_readme_says_what_the_text_promises(
     environ: dict[str, str], tmp_path: Path, receiver: Receiver
 ) -> None:
     """`However the call ends, exactly one call_completed is recorded`."""
-    (first,) = [block for block in PYTHON if 'phone.agent(engine="realtime")' in block.text]
+    first = first_example()
     environ["PATTER_TELEMETRY_ENDPOINT"] = receiver.endpoint
     subprocess.run(
         [sys.executable, "-c", f"import requests\n{first.text}"],

@@ -12,8 +12,9 @@ import pytest
 
 from getpatter.calls import Event
 from getpatter.calls.answers import turns
+from getpatter.calls.drawing import render
 from getpatter.calls.page import page
-from getpatter.calls.waterfall import render, waterfall
+from getpatter.calls.waterfall import waterfall
 from getpatter.cli import main
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from getpatter.calls import Event
+from getpatter.calls.drawing import render
 from getpatter.calls.redaction import REDACTED
 from getpatter.calls.timeline import Timeline
-from getpatter.calls.waterfall import Row, render, waterfall
+from getpatter.calls.waterfall import Row, waterfall
 
 SECOND = 1_000_000
 
