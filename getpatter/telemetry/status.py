@@ -30,7 +30,7 @@ def collect() -> "dict[str, object]":
     return {
         "enabled": not decided.off,
         "decided_by": {"rule": decided.name, "why": decided.why},
-        "rules": [{"rule": rule.name, "off": rule.off, "why": rule.why} for rule in rules],
+        "rules": [{"rule": rule.name, "off": rule.off, "why": _why(rule)} for rule in rules],
         "debug": settings.debug,
         "sample_rate": rate,
         "sample_rate_understood": understood,
@@ -43,7 +43,7 @@ def collect() -> "dict[str, object]":
         "grace_left": grace if age is None else max(0.0, grace - age),
         "grace_understood": env.parse_grace(environ.get("PATTER_TELEMETRY_GRACE"))[1],
         "first_run": install.first_run_state(),
-        "withheld": _withheld(install),
+        "withheld": _withheld(install, grace),
         "exit": {"mode": exit_choice.mode, "why": exit_choice.why},
         "exit_understood": exits.is_understood(environ),
         "spooled": 0 if install.directory is None else spool.waiting(install.directory),
@@ -52,12 +52,19 @@ def collect() -> "dict[str, object]":
     }
 
 
-def _withheld(install: state.State) -> "list[str]":
-    """Return what waits for the notice that names it; nothing for an install that is new."""
-    shown = install.notice_version()
-    if shown is None:
+def _why(rule: consent.Rule) -> str:
+    # Nothing outside of the program knows what it passes.
+    return "known only to your program" if rule.name == "telemetry=False" else rule.why
+
+
+def _withheld(install: state.State, grace: float) -> "list[str]":
+    """Return what waits for the notice that names it, or for the end of its grace period; nothing
+    for an install that is new, of which everything waits.
+    """
+    if install.notice_version() is None:
         return disclosure.names(OLDEST) if install.has_earlier_version() else []
-    return disclosure.names(shown)
+    told = install.told_version(grace)
+    return [] if told is None else disclosure.names(told)
 
 
 def _lost(directory: "str | None") -> "dict[str, dict[str, int]]":

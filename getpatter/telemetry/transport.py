@@ -28,6 +28,7 @@ __all__ = [
     "erase",
     "is_loopback",
     "origin",
+    "request_headers",
     "shown",
     "usable_endpoint",
 ]
@@ -104,7 +105,7 @@ class HttpTransport:
         from getpatter.telemetry._http import FAILURES
 
         body = batch.encoded()
-        headers = _headers(batch, now)
+        headers = batch.headers = request_headers(batch, now)
         if self._gzip:
             body = _gzip(body)
             headers["Content-Encoding"] = "gzip"
@@ -146,7 +147,10 @@ def _gzip(body: bytes) -> bytes:
     return archive.compress(body) + archive.flush()
 
 
-def _headers(batch: Batch, now: float) -> dict[str, str]:
+def request_headers(batch: Batch, now: float) -> dict[str, str]:
+    """Return what a request says beside its body, but for `Host`, `Accept-Encoding: identity` and
+    `Content-Length`.
+    """
     headers = {
         "User-Agent": f"getpatter/{batch.version}",
         "Content-Type": "application/json",

@@ -111,6 +111,13 @@ def test_says_what_each_other_rule_says(run: Run) -> None:
         assert f"\n  {rule} " in shown
 
 
+def test_says_no_more_of_the_flag_than_it_can_know(run: Run) -> None:
+    rules = facts(run)["rules"]
+    assert isinstance(rules, list)
+    said = {rule["rule"]: rule["why"] for rule in rules}
+    assert said["telemetry=False"] == "known only to your program"
+
+
 def test_opt_out_in_dotenv_says_so(run: Run, tmp_path: Path) -> None:
     (tmp_path / "work" / ".env").write_text("DO_NOT_TRACK=1\n")
     assert facts(run)["decided_by"] == {"rule": "DO_NOT_TRACK", "why": "set in .env"}
