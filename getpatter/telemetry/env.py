@@ -19,6 +19,7 @@ __all__ = [
     "OPT_OUTS",
     "Settings",
     "ci_variable",
+    "closest_variable",
     "dotenv_path",
     "is_ci",
     "is_test",
@@ -87,8 +88,8 @@ _OWN_VARIABLES = frozenset(
     {*DOTENV_VARIABLES, "PATTER_TELEMETRY_ENDPOINT", "PATTER_TELEMETRY_STATE_DIR"}
     | {"PATTER_TELEMETRY_EXIT", "PATTER_TELEMETRY_GRACE"}
 )
-# What nobody else's variables begin with, in whatever case.
-_OWN_PREFIX = "patter_tel"
+# What only our variables have in their names beside `PATTER`, slips of the pen included.
+_LIKE_TELEMETRY = ("TELEM", "TELM", "TLEM")
 
 #: Time to read the notice and to say no, in seconds.
 GRACE = 30.0
@@ -147,13 +148,22 @@ def test_runner() -> str | None:
     return None
 
 
-def unknown_variables(environ: "Mapping[str, str]") -> list[str]:
+def unknown_variables(values: "Mapping[str, str]") -> dict[str, str]:
     """Return the variables that look like ours and are none: most likely a slip of the pen."""
-    return sorted(
-        name
-        for name in environ
-        if name.lower().startswith(_OWN_PREFIX) and name not in _OWN_VARIABLES
-    )
+    return {name: values[name] for name in list(values) if _is_like_ours(name)}
+
+
+def _is_like_ours(name: str) -> bool:
+    upper = name.upper()
+    is_like = "PATTER" in upper and any(part in upper for part in _LIKE_TELEMETRY)
+    return is_like and name not in _OWN_VARIABLES
+
+
+def closest_variable(name: str) -> str:
+    """Return the variable of ours that was most likely meant by `name`."""
+    from difflib import get_close_matches  # only who mistypes loads it
+
+    return get_close_matches(name.upper(), sorted(_OWN_VARIABLES), 1, 0.0)[0]
 
 
 def is_ci() -> bool:
@@ -257,7 +267,8 @@ class Settings:
         path = dotenv_path() if dotenv is None else dotenv
         file = _dotenv.read(path, OPT_OUTS, last) if path else None
         found = {} if file is None else file.values
-        return cls(chosen, {name: found[name] for name in DOTENV_VARIABLES if name in found}, file)
+        kept = {name: found[name] for name in DOTENV_VARIABLES if name in found}
+        return cls(chosen, kept | unknown_variables(found), file)
 
     def get(self, name: str) -> str | None:
         """Return the value of `name`; a variable that is set but empty counts as set."""
