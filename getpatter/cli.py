@@ -15,7 +15,7 @@ from getpatter.telemetry._terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import IO, NoReturn
+    from typing import IO, Any, NoReturn
 
 __all__ = ["main"]
 
@@ -37,6 +37,17 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> "NoReturn":
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
+    def _check_value(self, action: argparse.Action, value: "Any") -> None:  # noqa: ANN401 - argparse's
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            from difflib import get_close_matches  # only who mistypes loads it
+
+            near = get_close_matches(str(value), [str(one) for one in action.choices or ()], 1)
+            if near:
+                error.message += f". Did you mean {near[0]!r}?"
+            raise
+
     def _print_message(self, message: str, file: "IO[str] | None" = None) -> None:  # type: ignore[override] # narrower: a stream
         # What all of argparse prints through: a name may be too odd for its encoding.
         say(message, stream=file or sys.stderr, end="")
@@ -50,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"getpatter {__version__}")
-    subcommands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    subcommands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.describe(subcommands.add_parser("telemetry", help=commands.HELP), __version__)
     calls.describe(subcommands.add_parser("calls", help=calls.HELP))
     subcommands.add_parser("demo", help="make real calls on this machine and read their events")
@@ -61,7 +72,12 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     """Run the command; return its exit code."""
     try:
         try:
-            code = _run(_parser().parse_args(arguments))
+            parser = _parser()
+            options = parser.parse_args(arguments)
+            if options.command is None:
+                parser.print_help()
+                return 0
+            code = _run(options)
         finally:  # help leaves by an exception
             if sys.stdout is not None:
                 sys.stdout.flush()  # here, where a reader that has gone is no error yet

@@ -198,6 +198,7 @@ class Patter:
         """
         is_pipeline = stt is not None or tts is not None or llm is not None
         chosen = engine or self.config.engine or ("pipeline" if is_pipeline else "realtime")
+        chosen = config.known(chosen, config.ENGINES) or chosen
         stack = stack_dimensions(stt, tts, llm)
         try:
             self._record_once("feature_used", {**self._engine(chosen, stack), **stack})

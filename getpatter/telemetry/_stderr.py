@@ -18,13 +18,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["SECONDS", "write"]
+__all__ = ["SECONDS", "write", "write_once"]
 
 #: How long a write waits for a reader, in seconds: less than an ending program waits for us, so
 #: that what could not be shown is still counted.
 SECONDS = 0.2
 # What a pipe that is ready takes without blocking.
 _PIECE = select.PIPE_BUF if hasattr(select, "poll") else 512
+
+
+# What was written once in this process. A text that two threads write at once may come twice.
+_written: set[str] = set()
+
+
+def write_once(text: str) -> None:
+    """Write `text` unless this process has tried to before. Waits for nobody; never raises."""
+    if text not in _written:
+        _written.add(text)
+        write(text, 0.0)
 
 
 def write(text: str, seconds: float = SECONDS) -> bool:

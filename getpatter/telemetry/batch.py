@@ -17,11 +17,11 @@ class Batch:
 
     `closed_at` is when it was closed, in seconds of the monotonic clock. `rate` and `version` are
     those of the run that closed it. `tries` counts the requests that did not settle it, `faults`
-    those of them that a bug of ours kept from being made.
+    those of them that a bug of ours kept from being made; `headers` are those of the last request.
     """
 
     __slots__ = (
-        *("body", "closed_at", "events", "faults", "key", "rate", "report"),
+        *("body", "closed_at", "events", "faults", "headers", "key", "rate", "report"),
         *("tries", "version"),
     )
 
@@ -42,6 +42,7 @@ class Batch:
         self.rate = rate
         self.version = version
         self.body: bytes | None = None
+        self.headers: dict[str, str] = {}
         self.tries = 0
         self.faults = 0
 

@@ -92,6 +92,7 @@ class TelemetryClient:
             settings = asked.settings()
             if settings is None:
                 _tell(observer, "disabled", _OFF_SAYS)
+                _say_misspelt(asked.refusals)
                 return
             self._pipeline = _start(
                 chosen,
@@ -245,6 +246,17 @@ def _event_names(without: object) -> "tuple[list[str], list[object]]":
         else:
             unknown.append(name)
     return names, unknown
+
+
+def _say_misspelt(refusals: "list[consent.Rule]") -> None:
+    """Say of an opt-out under a name that there is not that it counts, if it alone decides."""
+    if len(refusals) == 1 and refusals[0].misspelt is not None:
+        from getpatter.telemetry import _stderr
+
+        _stderr.write_once(
+            f"getpatter: {refusals[0].misspelt} is not a known variable; it reads as an opt-out, "
+            f"so telemetry is off. Did you mean {refusals[0].name}?\n"
+        )
 
 
 def _tell(observer: "Observer | None", status: str, said: str) -> None:

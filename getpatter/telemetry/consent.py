@@ -13,50 +13,104 @@ if TYPE_CHECKING:
     from getpatter.telemetry._dotenv import Dotenv
     from getpatter.telemetry.places import Places
 
-__all__ = ["Consent", "Rule", "decide", "has_refused", "is_enabled", "judge", "resolve"]
+__all__ = [
+    "Consent",
+    "Rule",
+    "decide",
+    "has_refused",
+    "is_enabled",
+    "judge",
+    "misspelt_opt_outs",
+    "resolve",
+]
 
 # `PATTER_TELEMETRY` reads anything else as a no: an unclear opt-out is an opt-out.
 _YES = frozenset({"", "1", "true", "yes", "on", "y", "t"})
 
+# How much of the name of a variable is repeated, in characters.
+_SHOWN = 60
+
 _UNCLEAR = "set in .env, in a line that cannot be read (a quote above it may not be closed)"
 
 
+# Values of a mistyped `PATTER_TELEMETRY` that say no, and what in the name of a variable turns its
+# value round. The names that there are read anything unclear as a no; one that is only like them
+# may mean something else.
+_NO = frozenset({"0", "false", "no", "off", "n", "f", "never", "none", "disable", "disabled"})
+_NEGATIONS = ("DIS", "OFF", "OPT_OUT", "OPTOUT", "_NO_", "NOT")
+
+
 class Rule:
-    """What one rule of consent says: `off` or nothing, and why, in words for a person."""
+    """What one rule of consent says: `off` or nothing, and why, in words for a person.
 
-    __slots__ = ("name", "off", "why")
+    `misspelt` is the variable that says so for the one that was meant, None if none was mistyped.
+    """
 
-    def __init__(self, name: str, why: str, *, off: bool) -> None:
+    __slots__ = ("misspelt", "name", "off", "why")
+
+    def __init__(self, name: str, why: str, *, off: bool, misspelt: str | None = None) -> None:
         self.name = name
         self.off = off
         self.why = why
+        self.misspelt = misspelt
 
     def __repr__(self) -> str:
         return f"Rule({self.name!r}, {self.why!r}, off={self.off})"
 
 
-def _variable(name: str, settings: env.Settings, *, is_no: bool) -> Rule:
+def _variable(
+    name: str, settings: env.Settings, misspelt: "list[tuple[str, str, str]]", *, is_no: bool
+) -> Rule:
     """Judge the variable `name` in the environment and in `.env`: a no in either is a no, and so
     is what may be one.
     """
     file = settings.file
+    unclear = () if file is None else file.unclear
     places = [
         ("set in the environment", settings.environ.get(name)),
         ("set in .env", settings.dotenv.get(name)),
-        *((_UNCLEAR, value) for unclear, value in file.unclear if unclear == name),
+        *((_UNCLEAR, value) for variable, value in unclear if variable == name),
     ]
     found = [(why, value) for why, value in places if value is not None]
     for why, value in found:
         refused = value.strip().lower() not in _YES if is_no else env.is_truthy(value)
         if refused:
             return Rule(name, why, off=True)
-    if file.problem is not None:
+    for where, given, meant in misspelt:
+        if meant == name:
+            why = f"set in {where} as {_visible(given)}. Did you mean {name}?"
+            return Rule(name, why, off=True, misspelt=_visible(given))
+    if file is not None and file.problem is not None:
         return Rule(name, f"may be set: {file.problem}", off=True)
     return Rule(name, "set, and does not say off" if found else "not set", off=False)
 
 
+def misspelt_opt_outs(values: "Mapping[str, str]") -> "list[tuple[str, str]]":
+    """Return the variables that say off under a name that there is not, each with the one meant."""
+    found = []
+    for name, value in env.unknown_variables(values).items():
+        is_negated = any(part in name.upper() for part in _NEGATIONS)
+        if env.is_truthy(value) if is_negated else value.strip().lower() in _NO:
+            found.append((name, "PATTER_TELEMETRY_DISABLED" if is_negated else "PATTER_TELEMETRY"))
+    return found
+
+
 def _environment_rules(settings: env.Settings) -> list[Rule]:
-    return [_variable(name, settings, is_no=name == "PATTER_TELEMETRY") for name in env.OPT_OUTS]
+    misspelt = [
+        (where, *found)
+        for where, values in (("the environment", settings.environ), (".env", settings.dotenv))
+        for found in misspelt_opt_outs(values)
+    ]
+    return [
+        _variable(name, settings, misspelt, is_no=name == "PATTER_TELEMETRY")
+        for name in env.OPT_OUTS
+    ]
+
+
+def _visible(name: str) -> str:
+    from getpatter.telemetry._terminal import one_line  # only who mistypes loads it
+
+    return one_line(name[:_SHOWN])
 
 
 def _flag_rule(flag: "bool | None") -> Rule:
@@ -104,12 +158,16 @@ def decide(rules: "list[Rule]") -> Rule:
 
 def has_refused(environ: "Mapping[str, str]", flag: "bool | None") -> bool:
     """Return whether the environment or the flag alone already say off, without any I/O."""
+    return bool(_refusals(environ, flag))
+
+
+def _refusals(environ: "Mapping[str, str]", flag: "bool | None") -> list[Rule]:
     rules = [
         *_environment_rules(env.Settings(environ, {})),
         _flag_rule(flag),
         _machine_rule(environ),
     ]
-    return any(rule.off for rule in rules)
+    return [rule for rule in rules if rule.off]
 
 
 class Consent:
@@ -120,7 +178,7 @@ class Consent:
     state directory to ask beside the known places: both for a process that goes on for another.
     """
 
-    __slots__ = ("_directory", "_environ", "_flag", "_last", "_places", "dotenv")
+    __slots__ = ("_directory", "_dotenv", "_environ", "_flag", "_last", "_places", "refusals")
 
     def __init__(
         self,
@@ -135,8 +193,18 @@ class Consent:
         self._directory = directory
         self._places: Places | None = None
         self._last: Dotenv | None = None
-        #: The absolute path of the `.env`, there or not; empty if there can be none.
-        self.dotenv = env.dotenv_path() if dotenv is None else dotenv
+        #: The rules that said off when that was asked last, as far as it was asked.
+        self.refusals: list[Rule] = []
+        self._dotenv = dotenv
+
+    @property
+    def dotenv(self) -> str:
+        """The absolute path of the `.env`, there or not; empty if there can be none. That of the
+        working directory is looked up by who asks first: at the start, unless telemetry is off.
+        """
+        if self._dotenv is None:
+            self._dotenv = env.dotenv_path()
+        return self._dotenv
 
     @property
     def places(self) -> "Places":
@@ -155,11 +223,13 @@ class Consent:
 
         Asks the environment and the flag first: where they say off, nothing is touched at all.
         """
-        if has_refused(self._environ, self._flag):
+        self.refusals = _refusals(self._environ, self._flag)
+        if self.refusals:
             return None
         settings = env.Settings.load(self._environ, self.dotenv, self._last)
         self._last = settings.file
-        if any(rule.off for rule in _environment_rules(settings)):
+        self.refusals = [rule for rule in _environment_rules(settings) if rule.off]
+        if self.refusals:
             return None
         return None if self.places.opt_out() is not None else settings
 

@@ -78,4 +78,5 @@ class Destination:
         if batch is None or answer is None:
             self._ledger.note()
         else:
-            self._ledger.note(batch.encoded().decode("ascii"), batch.key, answer.status)
+            body = batch.encoded().decode("ascii")
+            self._ledger.note(body, batch.key, answer.status, batch.headers)

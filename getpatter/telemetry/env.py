@@ -7,11 +7,11 @@ process environment is only the default at the edge.
 import os
 import sys
 
-from getpatter.telemetry import _dotenv
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from getpatter.telemetry._dotenv import Dotenv
 
 __all__ = [
     "CONSENT_VARIABLES",
@@ -19,6 +19,7 @@ __all__ = [
     "OPT_OUTS",
     "Settings",
     "ci_variable",
+    "closest_variable",
     "dotenv_path",
     "is_ci",
     "is_test",
@@ -87,8 +88,8 @@ _OWN_VARIABLES = frozenset(
     {*DOTENV_VARIABLES, "PATTER_TELEMETRY_ENDPOINT", "PATTER_TELEMETRY_STATE_DIR"}
     | {"PATTER_TELEMETRY_EXIT", "PATTER_TELEMETRY_GRACE"}
 )
-# What nobody else's variables begin with, in whatever case.
-_OWN_PREFIX = "patter_tel"
+# What only our variables have in their names beside `PATTER`, slips of the pen included.
+_LIKE_TELEMETRY = ("TELEM", "TELM", "TLEM")
 
 #: Time to read the notice and to say no, in seconds.
 GRACE = 30.0
@@ -149,13 +150,22 @@ def test_runner() -> str | None:
     return None
 
 
-def unknown_variables(environ: "Mapping[str, str]") -> list[str]:
+def unknown_variables(values: "Mapping[str, str]") -> dict[str, str]:
     """Return the variables that look like ours and are none: most likely a slip of the pen."""
-    return sorted(
-        name
-        for name in environ
-        if name.lower().startswith(_OWN_PREFIX) and name not in _OWN_VARIABLES
-    )
+    return {name: values[name] for name in list(values) if _is_like_ours(name)}
+
+
+def _is_like_ours(name: str) -> bool:
+    upper = name.upper()
+    is_like = "PATTER" in upper and any(part in upper for part in _LIKE_TELEMETRY)
+    return is_like and name not in _OWN_VARIABLES
+
+
+def closest_variable(name: str) -> str:
+    """Return the variable of ours that was most likely meant by `name`."""
+    from difflib import get_close_matches  # only who mistypes loads it
+
+    return get_close_matches(name.upper(), sorted(_OWN_VARIABLES), 1, 0.0)[0]
 
 
 def is_ci() -> bool:
@@ -223,7 +233,23 @@ def read_dotenv(path: str) -> dict[str, str]:
 
     A line that cannot be parsed loses itself only. Nothing is interpolated, logged or set.
     """
-    return _dotenv.read(path).values
+    file = _read(path)
+    return {} if file is None else file.values
+
+
+def _read(
+    path: str, names: "tuple[str, ...]" = (), last: "Dotenv | None" = None
+) -> "Dotenv | None":
+    """Read the file at `path`; None if it is not there, for which nothing is loaded."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    except OSError:
+        pass  # it may be there
+    from getpatter.telemetry import _dotenv
+
+    return _dotenv.read(path, names, last)
 
 
 class Settings:
@@ -239,27 +265,28 @@ class Settings:
         self,
         environ: "Mapping[str, str]",
         dotenv: "Mapping[str, str]",
-        file: "_dotenv.Dotenv | None" = None,
+        file: "Dotenv | None" = None,
     ) -> None:
         self.environ = environ
         self.dotenv = dotenv
-        self.file = _dotenv.Dotenv({}) if file is None else file
+        self.file = file
 
     @classmethod
     def load(
         cls,
         environ: "Mapping[str, str] | None" = None,
         dotenv: str | None = None,
-        last: "_dotenv.Dotenv | None" = None,
+        last: "Dotenv | None" = None,
     ) -> "Settings":
         """Read the `.env` at `dotenv` beside `environ`. Default: the process's, and that of the
         working directory; an empty path is none. `last`: the `file` of an earlier reading.
         """
         chosen = process_environment() if environ is None else environ
         path = dotenv_path() if dotenv is None else dotenv
-        file = _dotenv.read(path, OPT_OUTS, last) if path else None
+        file = _read(path, OPT_OUTS, last) if path else None
         found = {} if file is None else file.values
-        return cls(chosen, {name: found[name] for name in DOTENV_VARIABLES if name in found}, file)
+        kept = {name: found[name] for name in DOTENV_VARIABLES if name in found}
+        return cls(chosen, kept | unknown_variables(found), file)
 
     def get(self, name: str) -> str | None:
         """Return the value of `name`; a variable that is set but empty counts as set."""

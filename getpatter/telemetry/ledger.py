@@ -15,6 +15,9 @@ from getpatter.telemetry import _files, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import UnionType
+
     from getpatter.telemetry.losses import Losses
 
 __all__ = ["LIMIT", "Ledger", "NoLedger", "read"]
@@ -28,7 +31,13 @@ _KEPT = LIMIT // 2
 class NoLedger:
     """The ledger of a run that keeps none: debug, or no state directory that can be used."""
 
-    def note(self, body: str = "", key: str = "", status: int | None = None) -> None:
+    def note(
+        self,
+        body: str = "",
+        key: str = "",
+        status: int | None = None,
+        headers: "Mapping[str, str] | None" = None,
+    ) -> None:
         """Forget it."""
 
 
@@ -50,7 +59,13 @@ class Ledger:
         self._places = places
         self._noted: dict[tuple[str, str], int] = {}
 
-    def note(self, body: str = "", key: str = "", status: int | None = None) -> None:
+    def note(
+        self,
+        body: str = "",
+        key: str = "",
+        status: int | None = None,
+        headers: "Mapping[str, str] | None" = None,
+    ) -> None:
         """Note a request and its answer (None: none came), and what was lost since the last note.
 
         Without a body: only what was lost, if anything was.
@@ -60,7 +75,7 @@ class Ledger:
             return
         entry: dict[str, object] = {"at": round(state.now(), 3), "endpoint": self._endpoint}
         if body:
-            entry |= {"key": key, "status": status, "body": body}
+            entry |= {"key": key, "status": status, "headers": dict(headers or {}), "body": body}
         entry["dropped"] = dropped
         line = json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
         # Asked before and after: an opt-out that is stored meanwhile erases what is there, and
@@ -104,7 +119,14 @@ def read(directory: str) -> "list[dict[str, object]]":
 def _is_entry(entry: object) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("at"), int | float):
         return False
-    kinds = {"endpoint": str | None, "key": str, "status": int | None, "body": str, "dropped": dict}
+    kinds: dict[str, type | UnionType] = {
+        "endpoint": str | None,
+        "key": str,
+        "status": int | None,
+        "headers": dict,
+        "body": str,
+        "dropped": dict,
+    }
     return all(isinstance(entry[name], kind) for name, kind in kinds.items() if name in entry)
 
 

@@ -7,7 +7,7 @@ from getpatter.telemetry import consent, disclosure, env, exits, ledger, spool, 
 from getpatter.telemetry._changes import OLDEST
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
 from getpatter.telemetry.install_id import open_state
-from getpatter.telemetry.transport import is_loopback, usable_endpoint
+from getpatter.telemetry.transport import endpoint_problem, is_loopback, usable_endpoint
 
 __all__ = ["collect", "render"]
 
@@ -30,11 +30,12 @@ def collect() -> "dict[str, object]":
     return {
         "enabled": not decided.off,
         "decided_by": {"rule": decided.name, "why": decided.why},
-        "rules": [{"rule": rule.name, "off": rule.off, "why": rule.why} for rule in rules],
+        "rules": [{"rule": rule.name, "off": rule.off, "why": _why(rule)} for rule in rules],
         "debug": settings.debug,
         "sample_rate": rate,
         "sample_rate_understood": understood,
         "endpoint": shown,
+        "endpoint_problem": endpoint_problem(named or DEFAULT_ENDPOINT),
         "endpoint_from": "PATTER_TELEMETRY_ENDPOINT" if named else "default",
         "state_directory": install.directory,
         "state_problem": install.problem,
@@ -43,25 +44,37 @@ def collect() -> "dict[str, object]":
         "grace_left": grace if age is None else max(0.0, grace - age),
         "grace_understood": env.parse_grace(environ.get("PATTER_TELEMETRY_GRACE"))[1],
         "first_run": install.first_run_state(),
-        "withheld": _withheld(install),
+        "withheld": _withheld(install, grace),
         "exit": {"mode": exit_choice.mode, "why": exit_choice.why},
         "exit_understood": exits.is_understood(environ),
         "spooled": 0 if install.directory is None else spool.waiting(install.directory),
         "lost": _lost(install.directory),
-        "unknown_variables": env.unknown_variables(environ),
+        "unknown_variables": sorted(
+            {*env.unknown_variables(environ), *env.unknown_variables(settings.dotenv)}
+        ),
+        "misspelt_opt_outs": dict(
+            [*consent.misspelt_opt_outs(settings.dotenv), *consent.misspelt_opt_outs(environ)]
+        ),
     }
 
 
-def _withheld(install: state.State) -> "list[str]":
-    """Return what waits for the notice that names it; nothing for an install that is new."""
-    shown = install.notice_version()
-    if shown is None:
+def _why(rule: consent.Rule) -> str:
+    # Nothing outside of the program knows what it passes.
+    return "known only to your program" if rule.name == "telemetry=False" else rule.why
+
+
+def _withheld(install: state.State, grace: float) -> "list[str]":
+    """Return what waits for the notice that names it, or for the end of its grace period; nothing
+    for an install that is new, of which everything waits.
+    """
+    if install.notice_version() is None:
         return disclosure.names(OLDEST) if install.has_earlier_version() else []
-    return disclosure.names(shown)
+    told = install.told_version(grace)
+    return [] if told is None else disclosure.names(told)
 
 
 def _lost(directory: "str | None") -> "dict[str, dict[str, int]]":
-    """Return what the ledger says was lost: event → reason → how many."""
+    """Return what the log says was lost: event → reason → how many."""
     lost: dict[str, dict[str, int]] = {}
     try:
         entries = [] if directory is None else ledger.read(directory)
@@ -102,7 +115,10 @@ def render(found: "dict[str, object]") -> str:
 def _settings(found: "dict[str, object]") -> "list[str]":
     lines = []
     if found["endpoint"] is None:
-        lines.append("Endpoint: PATTER_TELEMETRY_ENDPOINT cannot be used, so nothing is sent.")
+        lines.append(
+            "Endpoint: PATTER_TELEMETRY_ENDPOINT cannot be used, so nothing is sent: "
+            f"{found['endpoint_problem']}."
+        )
     else:
         lines.append(f"Endpoint: {found['endpoint']} ({found['endpoint_from']})")
     lines.append(f"Sample rate: {found['sample_rate']:g}")
@@ -149,15 +165,25 @@ def _delivery(found: "dict[str, object]") -> "list[str]":
     if not found["exit_understood"]:
         modes = ", ".join(exits.MODES)
         lines[-1] += f"; {exits.SETTING} is none of {modes}, so it does not count"
-    lines += [
-        f"{name} is set, but no variable of that name is known, so it does not count"
-        for name in found["unknown_variables"]  # type: ignore[attr-defined] # a list
-    ]
+    lines += _unknown_lines(found)
     lines.append(f"Waiting on disk: {found['spooled']} events")
     told = [
         f"{times} {event} ({reason})"
         for event, reasons in sorted(lost.items())
         for reason, times in sorted(reasons.items())
     ]
-    lines.append("Lost, as far as the ledger reaches back: " + (", ".join(told) or "nothing"))
+    lines.append("Events lost (as far as the log goes back): " + (", ".join(told) or "none"))
     return lines
+
+
+def _unknown_lines(found: "dict[str, object]") -> "list[str]":
+    names, opt_outs = found["unknown_variables"], found["misspelt_opt_outs"]
+    assert isinstance(names, list)  # noqa: S101 - as above
+    assert isinstance(opt_outs, dict)  # noqa: S101
+    return [
+        f"{name} is not a known variable and is ignored. Did you mean {env.closest_variable(name)}?"
+        if name not in opt_outs
+        else f"{name} is not a known variable, but reads as an opt-out and counts as one. "
+        f"Did you mean {opt_outs[name]}?"
+        for name in names
+    ]

@@ -27,9 +27,11 @@ __all__ = [
     "SECONDS",
     "HttpTransport",
     "StderrTransport",
+    "endpoint_problem",
     "erase",
     "is_loopback",
     "origin",
+    "request_headers",
     "shown",
     "usable_endpoint",
 ]
@@ -56,21 +58,32 @@ def usable_endpoint(endpoint: object) -> str | None:
     Must not: what is no http(s) URL, and plain http to anything but this machine. In a pytest run,
     whatever its tests do to the environment: the deployed collector.
     """
-    if not isinstance(endpoint, str):
-        return None
+    return _checked(endpoint)[0]
+
+
+def endpoint_problem(endpoint: object) -> str | None:
+    """Return why an endpoint must not be used, None if it may be. Repeats nothing of it."""
+    return _checked(endpoint)[1]
+
+
+def _checked(endpoint: object) -> "tuple[str | None, str | None]":
     try:
-        parts = urlsplit(endpoint.strip())
+        parts = urlsplit(endpoint.strip() if isinstance(endpoint, str) else "")
         host, port = parts.hostname, parts.port
     except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or port == 0 or not host or not _is_name(host):
-        return None
+        return None, "it is not a valid URL"
+    if parts.scheme not in ("http", "https"):
+        return None, "it does not begin with https:// or http://"
+    if not host or not _is_name(host):
+        return None, "it has no valid host name"
+    if port == 0:
+        return None, "it has no valid port"
     if parts.scheme == "http" and not is_loopback_host(host):
-        return None
+        return None, "plain http is allowed to this machine only; use https"
     if host.rstrip(".") == _DEPLOYED and _TEST_GUARD in sys.modules:
-        return None
+        return None, "the deployed collector is not used in a pytest run"
     name = f"[{host}]" if ":" in host else host
-    return urlunsplit(parts._replace(netloc=name if port is None else f"{name}:{port}"))
+    return urlunsplit(parts._replace(netloc=name if port is None else f"{name}:{port}")), None
 
 
 def _is_name(host: str) -> bool:
@@ -111,7 +124,7 @@ class HttpTransport:
         from getpatter.telemetry._http import FAILURES, WithdrawnError
 
         body = batch.encoded()
-        headers = _headers(batch, now)
+        headers = batch.headers = request_headers(batch, now)
         if self._gzip:
             body = _gzip(body)
             headers["Content-Encoding"] = "gzip"
@@ -155,7 +168,10 @@ def _gzip(body: bytes) -> bytes:
     return archive.compress(body) + archive.flush()
 
 
-def _headers(batch: Batch, now: float) -> dict[str, str]:
+def request_headers(batch: Batch, now: float) -> dict[str, str]:
+    """Return what a request says beside its body, but for `Host`, `Accept-Encoding: identity` and
+    `Content-Length`.
+    """
     headers = {
         "User-Agent": f"getpatter/{batch.version}",
         "Content-Type": "application/json",

@@ -109,7 +109,42 @@ def test_disable_that_cannot_be_stored_says_what_to_set_instead(
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [(), ("nonsense",), ("telemetry", "nonsense")])
+def test_without_a_command_it_shows_its_help(command: Command) -> None:
+    result = command()
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == command("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("telemtry",), "telemetry"),
+        (("call",), "calls"),
+        (("telemetry", "preveiw"), "preview"),
+        (("telemetry", "explain", "call_complete"), "call_completed"),
+        (("calls", "tial"), "tail"),
+    ],
+)
+def test_a_misspelt_command_is_answered_with_the_right_one(
+    command: Command, arguments: tuple[str, ...], meant: str
+) -> None:
+    result = command(*arguments)
+    assert result.returncode == 2
+    assert f"Did you mean '{meant}'?" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_disable_and_enable_say_first_what_was_done(command: Command) -> None:
+    def first(*arguments: str) -> str:
+        return command("telemetry", *arguments).stdout.splitlines()[0]
+
+    assert first("enable") == "No opt-out was stored."
+    assert first("disable").startswith("Opted out, for every program of this user: ")
+    assert first("disable").startswith("The opt-out was stored before and stays")
+    assert first("enable") == "The stored opt-out is removed."
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("telemetry", "nonsense")])
 def test_a_wrong_command_line_is_exit_2_and_one_line(
     command: Command, arguments: tuple[str, ...]
 ) -> None:

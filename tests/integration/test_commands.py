@@ -282,6 +282,41 @@ def test_preview_says_why_nothing_or_less_leaves(
     assert ("call_started" in shown.stdout) is ("PATTER_TELEMETRY_SAMPLE" not in variables)
 
 
+def test_preview_and_log_show_the_headers_that_leave(
+    command: Command, run: Run, receiver: Receiver
+) -> None:
+    """All but the three that say nothing but where to and how long."""
+    shown = json.loads(command("preview", "--json", PATTER_TELEMETRY_SAMPLE="0.4").stdout)
+    text = command("preview", PATTER_TELEMETRY_SAMPLE="0.4").stderr
+    receiver.answer(503, Answer(200, headers={"Accept-Encoding": "gzip"}))
+    late = PROGRAM.replace("assert phone", "phone") + "phone.telemetry.record('no_such_event')\n"
+    for program in (late, PROGRAM):
+        run(program, PATTER_TELEMETRY_SAMPLE="0.4")
+    assert len(receiver.requests) > 2
+    said = {"Host", "Accept-Encoding", "Content-Length"}
+    log, found = command("log").stdout, [one for one in entries(command) if "body" in one]
+    for request, entry in zip(receiver.requests, found, strict=True):
+        assert entry["headers"] == {n: v for n, v in request.headers.items() if n not in said}
+        assert set(shown["headers"]) <= set(request.headers)
+        assert all(f"\n  {name}: {value}\n" in log for name, value in entry["headers"].items())
+    assert any("Content-Encoding" in entry["headers"] for entry in found)
+    assert any("Patter-Client-Report" in entry["headers"] for entry in found)
+    for name, value in found[0]["headers"].items():
+        if name not in ("Idempotency-Key", "Patter-Client-Report"):
+            assert shown["headers"][name] == value
+    for name in shown["headers"]:
+        assert f"\n  {name}: " in text
+    assert all(name in text for name in said)
+
+
+def test_log_reads_entries_without_headers(command: Command, home: Path) -> None:
+    """As earlier versions wrote them."""
+    state_of(home).mkdir(parents=True, mode=0o700)
+    entry = {"at": 1, "endpoint": "https://x", "key": "k", "status": 200, "body": "[]"}
+    (state_of(home) / "ledger").write_text(json.dumps({**entry, "dropped": {}}) + "\n")
+    assert command("log").stdout == "1970-01-01 00:00:01Z  https://x  answer 200  key k\n[]\n"
+
+
 # check
 
 
@@ -643,9 +678,11 @@ def test_nothing_is_kept_in_debug_or_off_or_where_there_is_no_state(
     unusable.touch()
     assert run(PROGRAM, PATTER_TELEMETRY_STATE_DIR=str(unusable)).returncode == 0
     assert tree(home) == before
-    assert command("log").stdout == "Nothing was sent from here, or what was is erased.\n"
+    assert command("log").stdout == (
+        "The log is empty: nothing has been sent yet, or the log was erased.\n"
+    )
     said = command("log", PATTER_TELEMETRY_STATE_DIR=str(unusable)).stdout
-    assert said == "No ledger is kept, because the state directory is not a directory.\n"
+    assert said == "No log is kept, because the state directory is not a directory.\n"
 
 
 def test_log_that_cannot_be_read_says_so(command: Command, home: Path) -> None:
@@ -653,7 +690,7 @@ def test_log_that_cannot_be_read_says_so(command: Command, home: Path) -> None:
     state_of(home).chmod(0o700)
     said = command("log")
     assert said.returncode == 1
-    assert said.stderr.startswith("getpatter: the ledger cannot be read (")
+    assert said.stderr.startswith("getpatter: the log cannot be read (")
 
 
 def test_disable_erases_the_ledger(command: Command, run: Run, home: Path) -> None:

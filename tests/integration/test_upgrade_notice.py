@@ -210,11 +210,11 @@ def test_preview_and_explain_say_what_waits(run: Run, state: Path) -> None:
     assert "error_layer" in shown["withheld"]
     explained = json.loads(run(code.replace("NAME", "explain"), **variables).stdout)
     why = {event["event"]: event["why"] for event in explained["events"]}
-    assert why["config_incomplete"] == "once the notice that names it was shown"
+    assert why["config_incomplete"].startswith("it is withheld until the notice that names it")
     assert why["call_completed"] == "telemetry is on"
     (completed,) = [e for e in explained["events"] if e["event"] == "call_completed"]
     why = {field["field"]: field["why"] for field in completed["fields"]}
-    assert why["error_layer"] == "once the notice that names it was shown"
+    assert why["error_layer"].startswith("it is withheld until the notice that names it")
     assert why["outcome"] == "telemetry is on"
     words = run(code.replace("NAME", "preview").replace(", '--json'", ""), **variables).stderr
     assert "once the notice was shown that names it" in words
@@ -227,3 +227,51 @@ def test_status_says_what_waits_in_words(run: Run, state: Path) -> None:
     assert "Withheld until the notice that names them was shown: config_incomplete," in lines
     (state / "notice").write_text("8")
     assert "Withheld" not in run(code, PATTER_TELEMETRY_STATE_DIR=str(state)).stdout
+
+
+def explained(run: Run, **variables: str) -> tuple[dict[str, Any], str]:
+    code = "from getpatter.cli import main; main(['telemetry', 'explain'{json}])"
+    found: dict[str, Any] = json.loads(run(code.format(json=", '--json'"), **variables).stdout)
+    return found, run(code.format(json=""), **variables).stdout
+
+
+@pytest.mark.parametrize("marker", ["5", "7"])
+def test_explain_marks_what_is_withheld(run: Run, state: Path, marker: str) -> None:
+    (state / "notice").write_text(marker)
+    variables = {"PATTER_TELEMETRY_STATE_DIR": str(state)}
+    withheld = status(run, **variables)["withheld"]
+    found, text = explained(run, **variables)
+    seen = {event["event"] for event in found["events"] if event["withheld"]}
+    for event in found["events"]:
+        assert not (event["withheld"] and event["sent"])
+        for field in event["fields"]:
+            is_new = field["field"] in withheld or event["event"] in withheld
+            assert not (is_new and field["sent"]), field
+            if field["withheld"]:
+                assert is_new
+                assert "withheld until the notice that names it has been shown" in field["why"]
+                seen.add(field["field"])
+            seen |= {f"{field['field']}={value}" for value in field.get("withheld_values", ())}
+    # Said of each, but of what this machine would not send now anyway.
+    assert set(withheld) - seen <= {"sample_rate", "previous_sdk_version"}
+    assert "not sent, because it is withheld until the notice that names it has been shown" in text
+    hermes = "values withheld until a notice has named them"
+    assert (hermes in text) is any("=" in name for name in withheld)
+
+
+def test_explain_withholds_nothing_once_the_notice_was_shown(run: Run, state: Path) -> None:
+    (state / "notice").write_text("5")
+    variables = {"PATTER_TELEMETRY_STATE_DIR": str(state)}
+    assert run(PROGRAM, **variables).returncode == 0
+    found, text = explained(run, **variables)
+    assert "withheld until" not in text
+    assert not any(event["withheld"] for event in found["events"])
+    held, text = explained(run, PATTER_TELEMETRY_GRACE="900", **variables)
+    assert any(event["withheld"] for event in held["events"]), "the grace period is not over"
+    assert status(run, PATTER_TELEMETRY_GRACE="900", **variables)["withheld"]
+
+
+def test_explain_of_a_new_install_says_that_the_notice_comes_first(run: Run) -> None:
+    found, text = explained(run)
+    assert found["notice_shown"] is False
+    assert "The notice has not been shown yet; until it has, nothing is sent." in text

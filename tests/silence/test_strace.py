@@ -196,7 +196,7 @@ def test_off_by_a_dotenv_only_reads(
 ) -> None:
     (work / ".env").write_text(content, encoding="utf-8")
     made = off(strace, environment, work)
-    assert ".env" in {call.path for call in made if call.kind == "read"}
+    assert str(work / ".env") in {call.path for call in made if call.kind == "read"}
     # The state is not even looked for.
     assert not [call for call in made if str(call.path).startswith(environment["HOME"])]
     assert not [call for call in made if "platformdirs" in str(call.path)]

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ TWILIO = {"TWILIO_ACCOUNT_SID": "AC-canary", "TWILIO_AUTH_TOKEN": "token-canary"
 COMPLETE = {**TWILIO, "PATTER_PHONE_NUMBER": "+4915112345678"}
 
 
-def configure(values: dict[str, str], **arguments: str | None) -> Config:
+def configure(values: dict[str, str], **arguments: Any) -> Config:
     given: dict[str, str | None] = {
         "carrier": None,
         "phone_number": None,
@@ -24,7 +25,7 @@ def configure(values: dict[str, str], **arguments: str | None) -> Config:
     return resolve(**given, values=values)
 
 
-def missing(values: dict[str, str], **arguments: str | None) -> tuple[str, str]:
+def missing(values: dict[str, str], **arguments: Any) -> tuple[str, str]:
     with pytest.raises(ConfigurationError) as caught:
         configure(values, **arguments)
     message = str(caught.value)
@@ -65,12 +66,47 @@ def test_repr_shows_no_credential() -> None:
 def test_no_carrier() -> None:
     assert missing({})[0] == "carrier_credentials"
     assert missing({"PATTER_CARRIER": ""})[0] == "carrier_credentials"
+    _, message = missing({})
+    assert "twilio, telnyx, plivo or none" in message
+    assert "none: your program brings the media itself" in message
 
 
-def test_unknown_carrier() -> None:
-    category, message = missing({}, carrier="canary-carrier")
+@pytest.mark.parametrize("given", ["Twilio", "TWILIO", " twilio\n"])
+def test_a_carrier_is_known_in_any_case(given: str) -> None:
+    assert configure(COMPLETE, carrier=given).carrier == "twilio"
+    assert configure({**COMPLETE, "PATTER_CARRIER": given}).carrier == "twilio"
+    engine = configure({"OPENAI_API_KEY": "x"}, carrier="None", engine="Realtime").engine
+    assert engine == "realtime"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("canary", "unknown carrier 'canary'. Use twilio, telnyx, plivo or none"),
+        ("twillio", "unknown carrier 'twillio'. Did you mean 'twilio'? Use twilio,"),
+        ("TELNIX", "unknown carrier 'TELNIX'. Did you mean 'telnyx'? Use"),
+        ("\x1b[2Jx\n", r"unknown carrier '\x1b[2Jx\n'. Use"),
+        ("x" * 5_000, f"unknown carrier '{'x' * 60}...'. Use"),
+        (["twilio"], "carrier must be text (twilio, telnyx, plivo or none), not list"),
+        (7, "carrier must be text (twilio, telnyx, plivo or none), not int"),
+    ],
+)
+def test_an_unknown_carrier_is_shown_with_the_choices(given: Any, said: str) -> None:
+    category, message = missing({}, carrier=given)
     assert category == "other"
-    assert "canary-carrier" not in message
+    assert message.startswith(said)
+    assert message.isprintable()
+    assert len(message) < 200
+
+
+def test_an_unknown_engine_is_shown_with_the_choices() -> None:
+    assert missing({}, carrier="none", engine="realtme") == (
+        "engine_config",
+        "unknown engine 'realtme'. Did you mean 'realtime'? Use realtime, convai or pipeline",
+    )
+    given: Any = {"realtime": 1}
+    with pytest.raises(ConfigurationError, match="engine must be text"):
+        check_engine(given, None, {})
 
 
 @pytest.mark.parametrize("carrier", [name for name in CARRIERS if CARRIERS[name]])

@@ -61,6 +61,8 @@ def test_facts_of_a_fresh_install(run: Run, home: Path) -> None:
         "lost": {},
         "withheld": [],
         "unknown_variables": [],
+        "misspelt_opt_outs": {},
+        "endpoint_problem": None,
     }
     assert isinstance(rules, list)
     assert [rule["rule"] for rule in rules] == RULES
@@ -109,6 +111,13 @@ def test_says_what_each_other_rule_says(run: Run) -> None:
     shown = lines(run, DO_NOT_TRACK="1", PATTER_TELEMETRY="1", CI="1")
     for rule in RULES:
         assert f"\n  {rule} " in shown
+
+
+def test_says_no_more_of_the_flag_than_it_can_know(run: Run) -> None:
+    rules = facts(run)["rules"]
+    assert isinstance(rules, list)
+    said = {rule["rule"]: rule["why"] for rule in rules}
+    assert said["telemetry=False"] == "known only to your program"
 
 
 def test_opt_out_in_dotenv_says_so(run: Run, tmp_path: Path) -> None:
@@ -242,10 +251,41 @@ def test_a_typo_in_the_way_to_exit_is_said(run: Run) -> None:
 
 
 def test_a_typo_in_the_name_of_a_variable_is_said(run: Run) -> None:
-    assert facts(run, PATTER_TELEMETY="0")["unknown_variables"] == ["PATTER_TELEMETY"]
-    text = lines(run, PATTER_TELEMETY="0")
-    assert "PATTER_TELEMETY is set, but no variable of that name is known" in text
+    assert facts(run, PATTER_TELEMETY="yes")["unknown_variables"] == ["PATTER_TELEMETY"]
+    text = lines(run, PATTER_TELEMETY="yes")
+    assert "PATTER_TELEMETY is not a known variable and is ignored. Did you mean " in text
+    assert "Did you mean PATTER_TELEMETRY?\n" in text
     assert text.startswith("Telemetry is on")
+
+
+def test_an_opt_out_with_a_typo_in_its_name_is_one_and_is_said(run: Run, tmp_path: Path) -> None:
+    text = lines(run, PATTER_TELEMTRY="0")
+    assert text.startswith("Telemetry is off: PATTER_TELEMETRY (set in the environment as PATTER_T")
+    assert "PATTER_TELEMTRY is not a known variable, but reads as an opt-out" in text
+    assert "Did you mean PATTER_TELEMETRY?\n" in text
+    (tmp_path / "work" / ".env").write_text("PATTER_DISABLE_TELEMETRY=1\n")
+    found = facts(run)
+    assert found["unknown_variables"] == ["PATTER_DISABLE_TELEMETRY"]
+    assert found["decided_by"] == {
+        "rule": "PATTER_TELEMETRY_DISABLED",
+        "why": "set in .env as PATTER_DISABLE_TELEMETRY. Did you mean PATTER_TELEMETRY_DISABLED?",
+    }
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "why"),
+    [
+        ("http://telemetry.example/v1", "plain http is allowed to this machine only; use https"),
+        ("telemetry.example/v1", "it does not begin with https:// or http://"),
+        ("ftp://telemetry.example/v1", "it does not begin with https:// or http://"),
+        ("https:///v1", "it has no valid host name"),
+        ("https://a b/v1", "it has no valid host name"),
+        ("https://host:port/", "it is not a valid URL"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_used_says_why(run: Run, endpoint: str, why: str) -> None:
+    assert facts(run, PATTER_TELEMETRY_ENDPOINT=endpoint)["endpoint_problem"] == why
+    assert f"so nothing is sent: {why}.\n" in lines(run, PATTER_TELEMETRY_ENDPOINT=endpoint)
 
 
 def test_what_waits_on_disk_and_what_was_lost_is_said(run: Run, receiver: Receiver) -> None:

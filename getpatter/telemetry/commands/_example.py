@@ -9,7 +9,8 @@ the program below; a test holds it to what that program really sends.
     with phone.call(direction="inbound", agent=agent) as call: ...   # two turns of conversation
 """  # noqa: E501 - a program is read as it would be written
 
-from getpatter.telemetry import env, events, install_id
+from getpatter.telemetry import env, events, install_id, transport
+from getpatter.telemetry.batch import Batch
 from getpatter.telemetry.call_metrics import count_bucket, ending, engine_of
 from getpatter.telemetry.gate import Gate, ratio
 from getpatter.telemetry.losses import Losses
@@ -66,6 +67,19 @@ class Example:
     def body(self) -> str:
         """The body of the request, byte for byte."""
         return events.encode(self.events).decode("ascii")
+
+    def headers(self) -> dict[str, str]:
+        """The headers of the request; its key is made anew each time."""
+        first = self.events[0]
+        batch = Batch(
+            self.events,
+            install_id.new_id(),
+            0.0,
+            {},
+            rate=self.rate,
+            version=str(first["sdk_version"]),
+        )
+        return transport.request_headers(batch, 0.0)
 
 
 def _kept_run(rate: float) -> str:

@@ -37,6 +37,7 @@ _MADE = {
     "run_id": "made anew at each start of a program",
     "call_uid": "made anew for each call",
 }
+_WITHHELD = "it is withheld until the notice that names it has been shown"
 _STARTS = ("first_run", "sdk_initialized")
 # Dimensions of a start that the program decides; the machine says the others.
 _OF_THE_PROGRAM = frozenset({"carrier", "tunnel"})
@@ -65,10 +66,20 @@ def collect(event: "str | None", sdk_version: str) -> "dict[str, object]":
         if name != "event"
     ]
     events = [_event(name, found[name], known, obstacle, example) for name in names]
-    _say_withheld(events, facts["withheld"])
+    withheld = facts["withheld"]
+    assert isinstance(withheld, list)  # noqa: S101 - tells the type checker what `status` made
+    _withhold(every, withheld)
+    for row in events:
+        fields = row["fields"]
+        assert isinstance(fields, list)  # noqa: S101 - what `_event` made
+        _withhold([row], withheld)
+        _withhold(
+            fields, [*withheld, *DIMENSIONS[str(row["event"])]] if row["withheld"] else withheld
+        )
     return {
         "enabled": facts["enabled"],
         "decided_by": facts["decided_by"],
+        "notice_shown": facts["notice_shown"],
         "every_event": every,
         "events": events,
     }
@@ -79,15 +90,18 @@ def _without(event: str) -> set[str]:
     return set(WITHOUT.get(event, ()))
 
 
-def _say_withheld(events: "list[Row]", withheld: object) -> None:
-    """Say of what is new since the last notice that it waits for the one that names it."""
-    assert isinstance(withheld, list)  # noqa: S101 - what `status` made
-    for event in events:
-        fields = event["fields"]
-        assert isinstance(fields, list)  # noqa: S101 - what `_event` made
-        for row, name in ((event, event["event"]), *((field, field["field"]) for field in fields)):
-            if row["sent"] and (name in withheld or event["event"] in withheld):
-                row["why"] = "once the notice that names it was shown"
+def _withhold(rows: "list[Row]", withheld: "list[str]") -> None:
+    """Mark what is not sent before the notice that names it was shown, if it is sent at all."""
+    for row in rows:
+        name = row["field"] if "field" in row else row["event"]
+        is_sent = bool(row["sent"])
+        row["withheld"] = is_sent and name in withheld
+        if row["withheld"]:
+            also = ", and sampled calls with it" if name == "sample_rate" else ""
+            row["sent"], row["why"] = False, _WITHHELD + also
+        values = [one.partition("=")[2] for one in withheld if one.startswith(f"{name}=")]
+        if is_sent and values:
+            row["withheld_values"] = values
 
 
 def _obstacle(facts: "dict[str, object]") -> "str | None":
@@ -184,7 +198,10 @@ def render(found: "dict[str, object]") -> str:
     assert isinstance(every, list)  # noqa: S101
     assert isinstance(events, list)  # noqa: S101
     on_or_off = "on" if found["enabled"] else "off"
-    lines = [f"Telemetry is {on_or_off}: {decided['rule']} ({decided['why']}).", ""]
+    lines = [f"Telemetry is {on_or_off}: {decided['rule']} ({decided['why']})."]
+    if found["enabled"] and not found["notice_shown"]:
+        lines.append("The notice has not been shown yet; until it has, nothing is sent.")
+    lines.append("")
     lines += ["Every event:", *_render_rows(every)]
     for event in events:
         sent = "" if event["sent"] else f"  Not sent now: {event['why']}."
@@ -205,6 +222,9 @@ def _render_rows(rows: "list[Row]") -> "list[str]":
     for row in rows:
         value = json.dumps(row["value"]) if "value" in row else row.get("depends", "no value")
         sent = "sent" if row["sent"] else f"not sent, because {row['why']}"
+        values = row.get("withheld_values")
+        if isinstance(values, list):
+            sent += f"; values withheld until a notice has named them: {', '.join(values)}"
         lines += [
             f"  {row['field']}: {value}; {sent}",
             f"      {row['purpose']}",

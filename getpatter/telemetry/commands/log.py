@@ -1,4 +1,4 @@
-"""`log`: the ledger of this machine: what was sent, byte for byte, and what was dropped and why."""
+"""`log`: what was sent from this machine, byte for byte, and what was dropped and why."""
 
 import json
 
@@ -22,7 +22,7 @@ def collect() -> "dict[str, object]":
         try:
             entries = ledger.read(known.directory)
         except OSError as error:
-            message = f"the ledger cannot be read ({error.strerror or error})"
+            message = f"the log cannot be read ({error.strerror or error})"
             raise Failure(message) from None
     return {"directory": known.directory, "problem": known.problem, "entries": entries}
 
@@ -32,9 +32,9 @@ def render(found: "dict[str, object]") -> str:
     entries = found["entries"]
     assert isinstance(entries, list)  # noqa: S101 - tells the type checker what `collect` made
     if found["directory"] is None:
-        return f"No ledger is kept, because {found['problem']}."
+        return f"No log is kept, because {found['problem']}."
     if not entries:
-        return "Nothing was sent from here, or what was is erased."
+        return "The log is empty: nothing has been sent yet, or the log was erased."
     return "\n\n".join(_entry(entry) for entry in entries)
 
 
@@ -45,7 +45,11 @@ def _entry(entry: "dict[str, object]") -> str:
     if "body" in entry:
         status = entry.get("status")
         answer = "no answer" if status is None else f"answer {status}"
-        lines += [f"{when}  {where}  {answer}  key {entry.get('key')}", str(entry["body"])]
+        lines.append(f"{when}  {where}  {answer}  key {entry.get('key')}")
+        headers = entry.get("headers")  # entries of earlier versions have none
+        if isinstance(headers, dict):
+            lines += [f"  {name}: {value}" for name, value in headers.items()]
+        lines.append(str(entry["body"]))
     else:
         lines.append(f"{when}  {where}  nothing sent")
     dropped = entry.get("dropped")
@@ -69,7 +73,7 @@ def _utc(at: object) -> str:
 
 
 def run(options: "Namespace") -> int:
-    """Show the ledger."""
+    """Show the log."""
     found = collect()
     say(json.dumps(found, indent=2) if options.json else render(found))
     return 0

@@ -1,7 +1,7 @@
 """`preview`: the body that a start, an agent and a call would send; sends and changes nothing.
 
-The body alone stands on stdout, so that it can be piped into `check` or compared; the words about
-it stand on stderr.
+The body alone stands on stdout, so that it can be piped into `check` or compared; the headers and
+the words about it stand on stderr.
 """
 
 import json
@@ -31,13 +31,16 @@ def collect(sdk_version: str) -> "dict[str, object]":
         "notice_shown": facts["notice_shown"],
         "withheld": facts["withheld"],
         "new_install": example.is_new_install,
+        "headers": example.headers(),
         "body": example.body,
         "events": example.events,
     }
 
 
 def render(found: "dict[str, object]") -> str:
-    """Return what is to be said about the body."""
+    """Return what is to be said about the body, and the headers."""
+    headers = found["headers"]
+    assert isinstance(headers, dict)  # noqa: S101 - tells the type checker what `collect` made
     lines = [
         "What a start, an agent and a call would send from here. Nothing was sent or changed.",
         _whether(found),
@@ -56,6 +59,8 @@ def render(found: "dict[str, object]") -> str:
                 else "calls are left out, but for errors."
             )
         )
+    lines += ["Headers:", *(f"  {name}: {value}" for name, value in headers.items())]
+    lines.append("  and Host, Accept-Encoding: identity, Content-Length")
     return "\n".join(lines)
 
 

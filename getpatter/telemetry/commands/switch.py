@@ -2,7 +2,7 @@
 
 import json
 
-from getpatter.telemetry import env, install_id, opt_out, status
+from getpatter.telemetry import env, install_id, opt_out, state, status
 from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._failure import Failure
 
@@ -20,27 +20,38 @@ ERASE = (
     "What was sent before can be erased, too: `getpatter telemetry forget --remote`. "
     "Its install id is kept apart for that, for 30 days."
 )
+# What was done, by whether an opt-out was stored before.
+_DONE = {
+    ("disable", False): (
+        "Opted out, for every program of this user: the install ID and the log are erased, and "
+        "nothing is sent from now on."
+    ),
+    ("disable", True): "The opt-out was stored before and stays, for every program of this user.",
+    ("enable", True): "The stored opt-out is removed.",
+    ("enable", False): "No opt-out was stored.",
+}
 _AND_NOW = {"disable": INSTEAD, "enable": "It stays in force."}
 
 
 def render(action: str, found: "dict[str, object]") -> str:
-    """Return what changed, and the status that results."""
+    """Return what was done, and the status that results."""
     said = status.render(found)
+    done = _DONE[action, bool(found["was_opted_out"])]
     if found.get("erasable"):
         said += f"\n\n{ERASE}"
     if action == "enable" and not found["enabled"]:
         decided = found["decided_by"]
         assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what it is
-        return (
-            f"No opt-out is stored any more, but telemetry is still off, because of "
-            f"{decided['rule']}: {decided['why']}.\n\n{said}"
+        done = done.rstrip(".") + (
+            f", but telemetry is still off, because of {decided['rule']}: {decided['why']}."
         )
-    return said
+    return f"{done}\n\n{said}"
 
 
 def run(options: "Namespace") -> int:
     """Change the stored opt-out and show the status."""
     action: str = options.action
+    was_opted_out = state.opt_out_place(env.process_environment()) is not None
     try:
         install_id.set_opt_out(action == "disable")
     except OSError as error:
@@ -49,6 +60,7 @@ def run(options: "Namespace") -> int:
         )
         raise Failure(message) from None
     found = status.collect()
+    found["was_opted_out"] = was_opted_out
     if action == "disable":
         found["erasable"] = bool(opt_out.retained_ids(env.process_environment()))
     say(json.dumps(found, indent=2) if options.json else render(action, found))
