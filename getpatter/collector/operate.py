@@ -1,0 +1,161 @@
+"""What operators do with a store: `status`, `erase`, `compact`, `backup`, `restore`.
+
+Each works on an open store, be it the running collector's or the command's own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from getpatter.collector import clock, erasure
+from getpatter.collector.control import ControlError
+from getpatter.collector.limits import REWRITE_SECONDS
+from getpatter.collector.store import Store, StoreError, months
+from getpatter.collector.store.database import HOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Maintenance", "backup", "compact", "erase", "restore", "status"]
+
+_SNAPSHOT = "snapshot.duckdb"
+_MERGE_ROUNDS = 120  # ten minutes
+
+
+def status(store: Store) -> dict[str, Any]:
+    """Return plain facts about the store."""
+    hot = os.path.join(store.directory, HOT)
+    rows = store.query(
+        "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM hot_events),"
+        " (SELECT count(*) FROM months), (SELECT count(*) FROM receipts),"
+        " (SELECT count(*) FROM receipts WHERE erased IS NULL),"
+        " (SELECT coalesce(sum(n), 0) FROM refusals)"
+    ).rows[0]
+    names = ("events", "hot_events", "closed_months", "erasures", "pending_erasures", "refusals")
+    sizes = {"hot_bytes": os.path.getsize(hot)}
+    return {"data": store.directory, **dict(zip(names, map(int, rows), strict=True)), **sizes}
+
+
+def erase(store: Store, install_id: str) -> dict[str, Any]:
+    """Erase an install."""
+    receipt = erasure.erase(store, install_id)
+    return {"receipt": receipt, "state": erasure.receipt_state(store, receipt)}
+
+
+def compact(store: Store) -> dict[str, Any]:
+    """Rewrite the database file: deleted rows leave the disk."""
+    _need_room(store)
+    before, after = erasure.rewrite(store)
+    return {"before": before, "after": after}
+
+
+def _need_room(store: Store) -> None:
+    disk = os.statvfs(store.directory)
+    if disk.f_bavail * disk.f_frsize < 2 * os.path.getsize(os.path.join(store.directory, HOT)):
+        message = "a second copy of the store needs more free space than there is"
+        raise ControlError(message)
+
+
+def backup(store: Store, target: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Copy the store to `target`, an empty or new directory, while it runs."""
+    if os.path.isdir(target) and os.listdir(target):
+        message = f"{target} is not empty"
+        raise ControlError(message)
+    _need_room(store)
+    snapshot = os.path.join(store.directory, _SNAPSHOT)
+    say("writing a snapshot")
+    try:
+        # In one go: a month that closes in between would stand in neither, or in both.
+        with store.alone():
+            erasure.snapshot(store, snapshot)
+            files = [
+                row[0] for row in store.connection.execute("SELECT file FROM months").fetchall()
+            ]
+            os.makedirs(os.path.join(target, "months"), mode=0o700, exist_ok=True)
+            for name in files:
+                source = os.path.join(store.directory, "months", name)
+                _link_or_copy(source, os.path.join(target, "months", name))
+        say("copying it")
+        shutil.copyfile(snapshot, os.path.join(target, HOT))
+        os.chmod(os.path.join(target, HOT), 0o600)
+    except OSError as error:
+        message = f"{target}: {error.strerror or type(error).__name__}"
+        raise ControlError(message) from None
+    finally:
+        if os.path.exists(snapshot):
+            os.unlink(snapshot)
+    return {"target": target, "months": len(files)}
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """A closed month never changes, so a second name for it is enough."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def restore(source: str, directory: str) -> dict[str, Any]:
+    """Put the backup in `source` in the place of the store in `directory`, which nobody uses.
+
+    The erasures of the store that was there are applied to what comes in its place.
+    """
+    if not os.path.isfile(os.path.join(source, HOT)):
+        message = f"{source} is not a backup: it has no {HOT}"
+        raise StoreError(message)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    marks = []
+    if os.path.exists(os.path.join(directory, HOT)):
+        old = Store(directory)  # refuses while another process uses it
+        marks = old.query("SELECT receipt, digest, asked, erased FROM receipts").rows
+        old.close()
+    incoming = os.path.join(directory, "incoming")
+    shutil.rmtree(incoming, ignore_errors=True)
+    shutil.copytree(source, incoming)
+    for name in (HOT, f"{HOT}.wal"):
+        path = os.path.join(directory, name)
+        if os.path.exists(path):
+            os.unlink(path)
+    shutil.rmtree(os.path.join(directory, "months"), ignore_errors=True)
+    for name in ("months", HOT):
+        if os.path.exists(os.path.join(incoming, name)):
+            os.replace(os.path.join(incoming, name), os.path.join(directory, name))
+    shutil.rmtree(incoming, ignore_errors=True)
+    store = Store(directory)
+    try:
+        erased = erasure.erase_marked(store, [tuple(mark) for mark in marks])
+        if erasure.is_pending(store):
+            erasure.rewrite(store)
+        return {"events": status(store)["events"], "erased": erased}
+    finally:
+        store.close()
+
+
+class Maintenance:
+    """What a collector does by itself, a round every few seconds, between two group commits."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._rounds = 0
+        self._rewritten = float("-inf")
+
+    def round(self) -> None:
+        """Fold; now and then close months, merge roll-ups, and rewrite what has been erased."""
+        self._store.fold()
+        if self._rounds % _MERGE_ROUNDS == 0:
+            self._store.merge()
+            self._close_months()
+        self._rounds += 1
+        moment = clock.monotonic()
+        if moment - self._rewritten >= REWRITE_SECONDS and erasure.is_pending(self._store):
+            self._rewritten = moment
+            erasure.rewrite(self._store)
+
+    def _close_months(self) -> None:
+        with self._store.transaction() as connection:
+            months.close_months(connection, self._store.directory, clock.now())
+        with self._store.transaction() as connection:
+            files = months.retain(connection, self._store.directory, clock.now())
+        months.remove(self._store.directory, files)

@@ -1,0 +1,289 @@
+"""The store: `append` writes groups of batches, `query` reads. What both promise survives a kill.
+
+One lock serialises everything that writes; queries run beside it, on cursors of their own. After an
+error that invalidates the database it is reopened once, and what the failed commit has made durable
+is recognised by its keys. If that fails too, the process has to end: `StoreError`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from getpatter.collector import clock
+from getpatter.collector.batch import Answer, Batch, Refusal
+from getpatter.collector.limits import DAY
+from getpatter.collector.store import months, rollups
+from getpatter.collector.store.append import (
+    digest,
+    insert,
+    write_events,
+    write_losses,
+)
+from getpatter.collector.store.database import (
+    StoreError,
+    lock,
+    open_database,
+    read_meta,
+)
+from getpatter.collector.store.key_tables import KeyTables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from duckdb import DuckDBPyConnection
+
+    from getpatter.collector.batch import RefusalKind
+
+__all__ = ["Rows", "Store"]
+
+_ERASED = "erased"  # the rule by which events of an erased install are refused
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The answer to a query."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+class Store:
+    """The data directory of a collector. `warnings` is what is to be said of its opening."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self._lock = lock(directory)
+        self._write = threading.RLock()
+        self._idle = threading.Condition()
+        self._queries = 0
+        self.warnings: list[str] = []
+        self._open()
+
+    def _open(self) -> None:
+        self.connection, warnings = open_database(self.directory)
+        self.warnings += warnings
+        months.sweep(self.connection, self.directory)
+        self._keys = KeyTables(self.connection, clock.now())
+        self._commit_no = int(read_meta(self.connection, "commit_no"))
+        rows = self.connection.execute("SELECT digest FROM receipts").fetchall()
+        self._erased = {row[0] for row in rows}
+        rows = self.connection.execute(
+            "SELECT DISTINCT sdk_version FROM runs_parts WHERE sdk_version IS NOT NULL LIMIT 10000"
+        ).fetchall()
+        #: Releases of which an event was taken: only these are named in what is counted.
+        self.releases = {row[0] for row in rows}
+
+    def close(self) -> None:
+        """Write everything into the database file and let go of the store."""
+        import os
+
+        with self.alone():
+            self.connection.close()
+        os.close(self._lock)
+
+    # Writing
+
+    def append(
+        self, batches: list[Batch], refusals: Mapping[RefusalKind, int] | None = None
+    ) -> list[Answer]:
+        """Keep `batches`, durably and each once; return the answers in the same order.
+
+        `refusals` are counts of requests that were refused as a whole.
+        """
+        with self._write:
+            try:
+                return self._append(batches, refusals or {})
+            except duckdb.Error as error:
+                if not self.recover(error):
+                    raise
+            # What the failed commit made durable is found by its keys.
+            return self._append(batches, refusals or {})
+
+    def recover(self, error: duckdb.Error) -> bool:
+        """Make the database usable after `error`; return whether it had to be reopened."""
+        try:
+            if not isinstance(
+                error, duckdb.FatalException | duckdb.InternalException | duckdb.IOException
+            ):
+                self.connection.execute("ROLLBACK").fetchall()
+                return False
+        except duckdb.Error:
+            pass
+        self.reopen()
+        return True
+
+    def reopen(self) -> None:
+        """Close the database and open it again."""
+        with self.alone():
+            with suppress(duckdb.Error):  # it is invalid: what matters is that its file is let go
+                self.connection.close()
+            self._open()
+
+    def _append(self, batches: list[Batch], refusals: Mapping[RefusalKind, int]) -> list[Answer]:
+        now = clock.now()
+        found = self._keys.find((batch.key for batch in batches), now)
+        answers: list[Answer] = []
+        fresh: list[Batch] = []
+        fresh_answers: list[Answer] = []
+        first: dict[tuple[int, int, bool], Answer] = {}
+        for batch in batches:
+            same = batch.key.high, batch.key.low, batch.key.is_legacy
+            answer = found.get(batch.key) or first.get(same)
+            if answer is None:
+                answer = self._judge_erased(batch)
+                first[same] = Answer(answer.accepted, answer.refused, is_repeated=True)
+                fresh.append(batch)
+                fresh_answers.append(answer)
+            answers.append(answer)
+        if fresh or refusals:
+            self._commit(fresh, fresh_answers, refusals, now)
+        return answers
+
+    def _judge_erased(self, batch: Batch) -> Answer:
+        """Refuse what comes from an erased install; return the answer to the batch."""
+        if self._erased:
+            gone = [
+                index
+                for index, event in batch.events
+                if digest(event["install_id"]) in self._erased
+            ]
+            if gone:
+                batch.events = [entry for entry in batch.events if entry[0] not in set(gone)]
+                batch.refused += [Refusal(index, "/install_id", _ERASED) for index in gone]
+                batch.refused.sort(key=lambda refusal: refusal.index)
+                kind: RefusalKind = (200, None, None, "/install_id", _ERASED, None)
+                batch.refusals += [kind] * len(gone)
+        return Answer(len(batch.events), tuple(batch.refused))
+
+    def _commit(
+        self,
+        batches: list[Batch],
+        answers: list[Answer],
+        refusals: Mapping[RefusalKind, int],
+        now: int,
+    ) -> None:
+        number = self._commit_no + 1
+        connection = self.connection
+        connection.execute("BEGIN").fetchall()
+        write_events(connection, batches, number)
+        write_losses(connection, batches)
+        self._keys.write(batches, answers)
+        self._write_refusals(batches, refusals, now)
+        connection.execute(
+            "UPDATE meta SET value = ? WHERE name = 'commit_no'", [str(number)]
+        ).fetchall()
+        connection.execute("COMMIT").fetchall()
+        self._commit_no = number
+        self._keys.committed(batches, now)
+        if len(self.releases) < 10_000:  # what is beyond is nobody's release
+            self.releases.update(e["sdk_version"] for b in batches for _, e in b.events)
+
+    def _write_refusals(
+        self, batches: list[Batch], refusals: Mapping[RefusalKind, int], now: int
+    ) -> None:
+        counts = Counter(refusals)
+        for batch in batches:
+            counts.update(batch.refusals)
+        if not counts:
+            return
+        names = ("status", "schema_version", "event", "pointer", "rule", "sdk_version")
+        kinds = ("USMALLINT", "UTINYINT", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR")
+        values = zip(*counts, strict=True)
+        columns: dict[str, tuple[str, Any]] = {
+            name: (kind, list(column))
+            for name, kind, column in zip(names, kinds, values, strict=True)
+        }
+        columns["day"] = "INTEGER", [now // DAY] * len(counts)
+        columns["n"] = "BIGINT", list(counts.values())
+        insert(self.connection, "refusals", columns, has_day=True)
+
+    # Reading
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+        """Return what `sql` finds; values go in as `$name`, never into the text.
+
+        `fold` first, and the roll-ups say what has been acknowledged by then.
+        """
+        with self._reading() as connection:
+            cursor = connection.cursor()
+            try:
+                cursor.execute(sql, dict(parameters) if parameters else None)
+                columns = tuple(column[0] for column in cursor.description or ())
+                return Rows(columns, cursor.fetchall())
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[DuckDBPyConnection]:
+        with self._idle:
+            self._queries += 1
+            connection = self.connection
+        try:
+            yield connection
+        finally:
+            with self._idle:
+                self._queries -= 1
+                self._idle.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold back everything that writes or reads: for what replaces the database file."""
+        with self._write, self._idle:
+            while self._queries:
+                self._idle.wait()
+            yield
+
+    # Maintenance
+
+    @contextmanager
+    def transaction(self) -> Iterator[DuckDBPyConnection]:
+        """Write several statements, all or none; nothing else is written meanwhile."""
+        with self._write:
+            self.connection.execute("BEGIN").fetchall()
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT").fetchall()
+            except duckdb.Error as error:
+                self.recover(error)
+                raise
+            except BaseException:
+                self.connection.execute("ROLLBACK").fetchall()
+                raise
+
+    def fold(self) -> None:
+        """Bring the roll-ups up to what has been acknowledged."""
+        with self.transaction() as connection:
+            rollups.fold(connection)
+
+    def merge(self) -> None:
+        """Sum the parts of the roll-ups up, and drop keys that are no longer honoured."""
+        with self.transaction() as connection:
+            rollups.fold(connection)
+            rollups.merge(connection)
+            self._keys.drop(self._keys.expired(clock.now()))
+
+    def rebuild(self) -> None:
+        """Make the roll-ups anew of the raw events."""
+        with self.transaction() as connection:
+            rollups.rebuild(connection)
+
+    def add_tombstone(self, mark: str) -> None:
+        """Refuse from now on what the install with this digest sends."""
+        self._erased.add(mark)
+
+    def is_usable(self) -> bool:
+        """Return whether a commit works."""
+        try:
+            with self.transaction() as connection:
+                connection.execute(
+                    "UPDATE meta SET value = value WHERE name = 'version'"
+                ).fetchall()
+        except (duckdb.Error, StoreError):
+            return False
+        return True
