@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity mutants demo dropin silence processes matrix faults wheel bench bench-calls bench-short generate refresh-models clean
+.PHONY: help setup test lint parity mutants demo dropin silence processes matrix faults collector wheel bench bench-calls bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -44,6 +44,10 @@ faults: $(VENV)/.ready ## a misbehaving collector, disk and clock, and sudden en
 	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y faketime >/dev/null; \
 	fi
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/faults
+
+collector: $(VENV)/.ready ## the collector on a full disk, under strace, and killed again and again (needs root, strace)
+	@echo "==> collector"
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/collector_heavy
 
 lint: $(VENV)/.ready ## style, types and import rules
 	@echo "==> ruff"

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -153,14 +154,13 @@ def _serve(options: argparse.Namespace, directory: str) -> int:
             recommend.read(options.recommend, Judge())
         except recommend.RecommendationError as error:
             raise _CommandError(str(error)) from None
-    listen = _bind(options.listen, "--listen")
-    pages = _bind(options.pages, "--pages")
-    store = _open(directory, make=True)
-    chosen = server.Options(listen, pages, reserve=reserve, recommend=options.recommend)
-    try:
+    with ExitStack() as stack:
+        listen = stack.enter_context(_bind(options.listen, "--listen"))
+        pages = stack.enter_context(_bind(options.pages, "--pages"))
+        store = _open(directory, make=True)
+        stack.callback(store.close)
+        chosen = server.Options(listen, pages, reserve=reserve, recommend=options.recommend)
         return server.serve(chosen, store, lambda text: print(text, flush=True))
-    finally:
-        store.close()
 
 
 def _work(

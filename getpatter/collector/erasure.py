@@ -64,7 +64,7 @@ def rewrite(store: Store) -> tuple[int, int]:
     path = os.path.join(store.directory, HOT)
     fresh = os.path.join(store.directory, _FRESH)
     with store.alone():
-        before = os.path.getsize(path)
+        before = sum(os.path.getsize(p) for p in (path, f"{path}.wal") if os.path.exists(p))
         _remove(fresh)
         _copy(store, fresh)
         store.connection.close()

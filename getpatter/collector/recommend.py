@@ -41,7 +41,8 @@ def read(path: str, judge: Judge) -> dict[str, Any]:
         message = f"{path}: sample_rate must be a number between 0 and 1"
         raise RecommendationError(message)
     if without is not None and not (
-        isinstance(without, list) and all(name in judge.events for name in without)
+        isinstance(without, list)
+        and all(isinstance(name, str) and name in judge.events for name in without)
     ):
         message = f"{path}: without must be a list of event names"
         raise RecommendationError(message)

@@ -99,13 +99,13 @@ class Store:
         with self._write:
             try:
                 return self._append(batches, refusals or {})
-            except duckdb.Error as error:
+            except Exception as error:
                 if not self.recover(error):
                     raise
             # What the failed commit made durable is found by its keys.
             return self._append(batches, refusals or {})
 
-    def recover(self, error: duckdb.Error) -> bool:
+    def recover(self, error: Exception) -> bool:
         """Make the database usable after `error`; return whether it had to be reopened."""
         try:
             if not isinstance(
@@ -249,11 +249,8 @@ class Store:
             try:
                 yield self.connection
                 self.connection.execute("COMMIT").fetchall()
-            except duckdb.Error as error:
+            except Exception as error:
                 self.recover(error)
-                raise
-            except BaseException:
-                self.connection.execute("ROLLBACK").fetchall()
                 raise
 
     def fold(self) -> None:

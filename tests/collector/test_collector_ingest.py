@@ -92,7 +92,7 @@ def _request(
     body: bytes = b"[]", headers: dict[str, str] | None = None, **more: str
 ) -> tuple[str, str, bytes, dict[str, str]]:
     named = {name.replace("_", "-"): value for name, value in more.items()}
-    return "POST", "/v1/ingest", body, (JSON if headers is None else headers) | named
+    return "POST", "/v1/ingest", body, (dict(JSON) if headers is None else headers) | named
 
 
 def _gzip(data: bytes) -> bytes:
