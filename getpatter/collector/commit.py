@@ -1,8 +1,7 @@
 """Group commit: requests that wait share one transaction. A thread owns all that writes.
 
 What is acknowledged has been committed and synced. A group that fails is tried batch by batch, so
-that one which cannot be written does not keep the others from it. Other work on the store (an
-erasure, a fold) is a job between two groups.
+that one which cannot be written does not keep the others from it.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from getpatter.collector import clock
-from getpatter.collector.limits import FOLD_SECONDS, GROUP_EVENTS, QUEUE_EVENTS, QUEUE_SECONDS
+from getpatter.collector.limits import FLUSH_SECONDS, GROUP_EVENTS, QUEUE_EVENTS, QUEUE_SECONDS
 from getpatter.collector.store import StoreError
 
 if TYPE_CHECKING:
@@ -37,20 +36,16 @@ class Unavailable(Exception):  # noqa: N818 - it is an answer, not an error
 class Committer:
     """The queue in front of the store and the thread behind it. One lock guards both."""
 
-    def __init__(
-        self, store: Store, reserve: Reserve, metrics: Metrics, maintain: Callable[[], None]
-    ) -> None:
+    def __init__(self, store: Store, reserve: Reserve, metrics: Metrics) -> None:
         self._store = store
         self._reserve = reserve
         self._metrics = metrics
-        self._maintain = maintain
         self._changed = threading.Condition()
         self._batches: deque[tuple[Batch, asyncio.Future[Answer], float]] = deque()
-        self._jobs: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._refusals: Counter[RefusalKind] = Counter()
         self._waiting = 0
         self._is_closing = False
-        self._next_round = clock.monotonic() + FOLD_SECONDS
+        self._next_flush = clock.monotonic() + FLUSH_SECONDS
         self.failure: str | None = None
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
 
@@ -91,14 +86,6 @@ class Committer:
             self._changed.notify()
         return future
 
-    def run(self, job: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Run `job` on the thread that writes."""
-        future: asyncio.Future[Any] = self._loop.create_future()
-        with self._changed:
-            self._jobs.append((job, future))
-            self._changed.notify()
-        return future
-
     def count_refusal(self, status: int, rule: str) -> None:
         """Count a request that was refused as a whole."""
         with self._changed:
@@ -117,24 +104,18 @@ class Committer:
 
     def _step(self) -> bool:
         with self._changed:
-            while not (self._batches or self._jobs or self._is_closing):
-                pause = self._next_round - clock.monotonic()
+            while not (self._batches or self._is_closing):
+                pause = self._next_flush - clock.monotonic()
                 if pause <= 0 or not self._changed.wait(pause):
                     break
             group = self._take_group()
-            jobs, self._jobs = self._jobs, deque()
             refusals: Counter[RefusalKind] = Counter()
-            is_due = self._is_closing or clock.monotonic() >= self._next_round
-            if is_due:
+            if self._is_closing or clock.monotonic() >= self._next_flush:
                 refusals, self._refusals = self._refusals, refusals
-            is_last = self._is_closing and not group and not jobs and not refusals
+                self._next_flush = clock.monotonic() + FLUSH_SECONDS
+            is_last = self._is_closing and not self._batches
         if group or refusals:
             self._commit(group, refusals)
-        for job, future in jobs:
-            self._settle([(future, *_attempt(job))])
-        if is_due and not is_last and not self.failure:
-            self._next_round = clock.monotonic() + FOLD_SECONDS
-            self._round()
         return not is_last
 
     def _take_group(self) -> list[tuple[Batch, asyncio.Future[Answer]]]:
@@ -156,16 +137,19 @@ class Committer:
             self._settle([(future, None, Unavailable(DISK)) for _, future in group])
             self._keep_refusals(refusals)
             return
-        with self._metrics.commit_seconds.time():
-            answers, error = _attempt(
-                lambda: self._store.append([batch for batch, _ in group], refusals)
-            )
+        answers: list[Answer] = []
+        error: Exception | None = None
+        try:
+            with self._metrics.commit_seconds.time():
+                answers = self._store.append([batch for batch, _ in group], refusals)
+        except Exception as caught:  # the thread's boundary: counted below, and it goes on
+            error = caught
         if error is None:
             self._settle([(f, a, None) for (_, f), a in zip(group, answers, strict=True)])
             return
         self._keep_refusals(refusals)
         if isinstance(error, StoreError):
-            self._fail()
+            self.fail()
         if self.failure or len(group) == 1:
             self._metrics.internal_errors.labels(type(error).__name__).inc()
             self._settle([(future, None, Unavailable(STORE)) for _, future in group])
@@ -177,31 +161,14 @@ class Committer:
         with self._changed:
             self._refusals.update(refusals)
 
-    def _fail(self) -> None:
-        """The store cannot be used any more: the process must end, not stay up half dead."""
+    def fail(self) -> None:
+        """Take nothing any more: the process must end, not stay up half dead."""
         self.failure = STORE
         self._loop.call_soon_threadsafe(self._on_failure)
-
-    def _round(self) -> None:
-        """Maintain the store; what fails is tried again in the next round."""
-        if not self._reserve.is_kept():
-            return
-        _, error = _attempt(self._maintain)
-        if error is not None:
-            self._metrics.internal_errors.labels(type(error).__name__).inc()
-        if isinstance(error, StoreError):
-            self._fail()
 
     def _settle(self, outcomes: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
         if outcomes:
             self._loop.call_soon_threadsafe(_resolve, outcomes)
-
-
-def _attempt(job: Callable[[], Any]) -> tuple[Any, Exception | None]:
-    try:
-        return job(), None
-    except Exception as error:  # the thread's boundary: the caller counts it and goes on
-        return None, error
 
 
 def _resolve(outcomes: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:

@@ -9,19 +9,17 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from getpatter.collector import clock, erasure
+from getpatter.collector import erasure
 from getpatter.collector.control import ControlError
-from getpatter.collector.limits import REWRITE_SECONDS
-from getpatter.collector.store import Store, StoreError, months
+from getpatter.collector.store import Store, StoreError
 from getpatter.collector.store.database import HOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Maintenance", "backup", "compact", "erase", "restore", "status"]
+__all__ = ["backup", "compact", "erase", "restore", "status"]
 
 _SNAPSHOT = "snapshot.duckdb"
-_MERGE_ROUNDS = 120  # ten minutes
 
 
 def status(store: Store) -> dict[str, Any]:
@@ -131,31 +129,3 @@ def restore(source: str, directory: str) -> dict[str, Any]:
         return {"events": status(store)["events"], "erased": erased}
     finally:
         store.close()
-
-
-class Maintenance:
-    """What a collector does by itself, a round every few seconds, between two group commits."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._rounds = 0
-        self._rewritten = float("-inf")
-
-    def round(self) -> None:
-        """Fold; now and then close months, merge roll-ups, and rewrite what has been erased."""
-        self._store.fold()
-        if self._rounds % _MERGE_ROUNDS == 0:
-            self._store.merge()
-            self._close_months()
-        self._rounds += 1
-        moment = clock.monotonic()
-        if moment - self._rewritten >= REWRITE_SECONDS and erasure.is_pending(self._store):
-            self._rewritten = moment
-            erasure.rewrite(self._store)
-
-    def _close_months(self) -> None:
-        with self._store.transaction() as connection:
-            months.close_months(connection, self._store.directory, clock.now())
-        with self._store.transaction() as connection:
-            files = months.retain(connection, self._store.directory, clock.now())
-        months.remove(self._store.directory, files)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from getpatter.collector.commit import Unavailable
+from getpatter.collector.commit import STORE, Unavailable
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,7 +28,7 @@ async def problem(store: Store, committer: Committer) -> str | None:
         committer.check()
     except Unavailable as reason:
         return str(reason)
-    return None if await committer.run(store.is_usable) else "store"
+    return None if await asyncio.to_thread(store.is_usable) else STORE
 
 
 class Pages:

@@ -29,6 +29,7 @@ from getpatter.collector.pages import Pages, problem
 from getpatter.collector.protocol import BoundedProtocol
 from getpatter.collector.reserve import Reserve
 from getpatter.collector.store import Store
+from getpatter.collector.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,8 +122,8 @@ class _Collector:
         self._judge = Judge()
         self._metrics = Metrics()
         self._reserve = Reserve(store.directory, options.reserve)
-        maintenance = operate.Maintenance(store)
-        self._committer = Committer(store, self._reserve, self._metrics, maintenance.round)
+        self._committer = Committer(store, self._reserve, self._metrics)
+        self._upkeep = Upkeep(store, self._reserve, self._metrics, self._committer.fail)
         described = document()
         self._ingest = Ingest(store, self._committer, self._judge, self._metrics, described)
         pages = Pages(store, self._committer, self._reserve, self._metrics, described)
@@ -136,6 +137,7 @@ class _Collector:
         loop.set_exception_handler(self._count)
         self._read_recommended()
         self._committer.start(loop, self._stop)
+        self._upkeep.start()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._read_recommended)
@@ -153,6 +155,7 @@ class _Collector:
         await asyncio.gather(*running)
         commands.close()
         await asyncio.to_thread(self._committer.close)
+        await asyncio.to_thread(self._upkeep.close)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self._store.directory, "control"))
         return 1 if self._committer.failure else 0
@@ -187,7 +190,7 @@ class _Collector:
 
     async def _status(self, _: dict[str, Any], __: control.Say) -> Any:  # noqa: ANN401 - JSON
         reason = await problem(self._store, self._committer)
-        facts = await self._committer.run(lambda: operate.status(self._store))
+        facts = await asyncio.to_thread(operate.status, self._store)
         ingest, pages = (_url(bound) for _, bound in self._listeners)
         return {
             **facts,
@@ -201,13 +204,11 @@ class _Collector:
         }
 
     async def _erase(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
-        return await self._committer.run(
-            lambda: operate.erase(self._store, str(request["install"]))
-        )
+        return await asyncio.to_thread(operate.erase, self._store, str(request["install"]))
 
     async def _compact(self, _: dict[str, Any], say: control.Say) -> Any:  # noqa: ANN401 - JSON
         say("rewriting the store; clients are answered 503 meanwhile")
-        return await self._committer.run(lambda: operate.compact(self._store))
+        return await asyncio.to_thread(operate.compact, self._store)
 
     async def _backup(self, request: dict[str, Any], say: control.Say) -> Any:  # noqa: ANN401 - JSON
         loop = asyncio.get_running_loop()
@@ -215,7 +216,6 @@ class _Collector:
         def tell(text: str) -> None:
             loop.call_soon_threadsafe(say, text)
 
-        # Not on the thread that commits: only the snapshot holds writing back.
         return await asyncio.to_thread(operate.backup, self._store, str(request["target"]), tell)
 
 

@@ -27,11 +27,11 @@ _LOCK = "lock"
 
 #: What an event weighs is 1 / kept. Clients without a key stamp the rate on errors, too, though
 #: they always keep them.
-_EVENTS = """
-CREATE OR REPLACE VIEW events AS SELECT *, CASE
+_VIEW = """
+CREATE OR REPLACE VIEW {name} AS SELECT *, CASE
   WHEN legacy AND (outcome = 'error' OR error_code IS NOT NULL) THEN 1.0
   ELSE coalesce(sample_rate, 1.0)
-END AS kept FROM (SELECT * FROM hot_events{months}) AS raw
+END AS kept FROM ({rows}) AS raw
 """
 
 
@@ -150,7 +150,7 @@ def read_meta(connection: DuckDBPyConnection, name: str) -> str:
 
 
 def refresh_views(connection: DuckDBPyConnection, directory: str) -> None:
-    """Define the views anew: `events` over the hot table and the files of the closed months."""
+    """Define the views anew: `hot` over the open weeks, `events` over the closed months, too."""
     files = [row[0] for row in connection.execute("SELECT file FROM months ORDER BY 1").fetchall()]
     months = ""
     if files:
@@ -158,6 +158,8 @@ def refresh_views(connection: DuckDBPyConnection, directory: str) -> None:
             "'" + os.path.join(directory, "months", name).replace("'", "''") + "'" for name in files
         )
         months = f" UNION ALL BY NAME SELECT * FROM read_parquet([{paths}])"
-    connection.execute(_EVENTS.format(months=months)).fetchall()
+    hot = "SELECT * FROM hot_events"
+    connection.execute(_VIEW.format(name="hot", rows=hot)).fetchall()
+    connection.execute(_VIEW.format(name="events", rows=f"{hot}{months}")).fetchall()
     for name in rollups.NAMES:
         connection.execute(rollups.view(connection, name)).fetchall()

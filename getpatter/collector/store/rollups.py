@@ -60,16 +60,14 @@ def _summed(column: str, kind: str) -> str:
 def fold(connection: DuckDBPyConnection) -> bool:
     """Append what has come since the last fold, in the caller's transaction; False: nothing has."""
     rows = connection.execute(
-        "SELECT (SELECT value::BIGINT FROM meta WHERE name = 'folded'), "
+        "SELECT (SELECT folded FROM folds), "
         "(SELECT value::BIGINT FROM meta WHERE name = 'commit_no')"
     ).fetchall()
     folded, newest = rows[0]
     if folded >= newest:
         return False
-    _append(
-        connection, f"SELECT * FROM events WHERE commit_no > {folded} AND commit_no <= {newest}"
-    )
-    connection.execute("UPDATE meta SET value = ? WHERE name = 'folded'", [str(newest)]).fetchall()
+    _append(connection, f"SELECT * FROM hot WHERE commit_no > {folded} AND commit_no <= {newest}")
+    connection.execute("UPDATE folds SET folded = ?", [newest]).fetchall()
     return True
 
 

@@ -117,4 +117,8 @@ CREATE TABLE faults_parts (
   missing VARCHAR, n BIGINT
 );
 
-INSERT INTO meta VALUES ('version', '1'), ('commit_no', '0'), ('folded', '0');
+-- Up to which commit the roll-ups reach.
+CREATE TABLE folds (folded BIGINT);
+
+INSERT INTO meta VALUES ('version', '1'), ('commit_no', '0');
+INSERT INTO folds VALUES (0);

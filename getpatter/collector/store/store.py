@@ -1,12 +1,14 @@
 """The store: `append` writes groups of batches, `query` reads. What both promise survives a kill.
 
-One lock serialises everything that writes; queries run beside it, on cursors of their own. After an
-error that invalidates the database it is reopened once, and what the failed commit has made durable
-is recognised by its keys. If that fails too, the process has to end: `StoreError`.
+Group commits hold one lock, folds another; what changes both or replaces the file holds both, in the
+order fold, write. Queries run beside all of them, on cursors of their own. After an error that
+invalidates the database it is reopened once, and what the failed commit has made durable is
+recognised by its keys. If that fails too, the process has to end: `StoreError`.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
@@ -59,14 +61,17 @@ class Store:
     def __init__(self, directory: str) -> None:
         self.directory = directory
         self._lock = lock(directory)
+        self._fold = threading.RLock()
         self._write = threading.RLock()
         self._idle = threading.Condition()
         self._queries = 0
+        self._generation = 0  # how often the database was opened
         self.warnings: list[str] = []
         self._open()
 
     def _open(self) -> None:
         self.connection, warnings = open_database(self.directory)
+        self._generation += 1
         self.warnings += warnings
         months.sweep(self.connection, self.directory)
         self._keys = KeyTables(self.connection, clock.now())
@@ -81,8 +86,6 @@ class Store:
 
     def close(self) -> None:
         """Write everything into the database file and let go of the store."""
-        import os
-
         with self.alone():
             self.connection.close()
         os.close(self._lock)
@@ -96,31 +99,30 @@ class Store:
 
         `refusals` are counts of requests that were refused as a whole.
         """
-        with self._write:
-            try:
-                return self._append(batches, refusals or {})
-            except Exception as error:
-                if not self.recover(error):
-                    raise
-            # What the failed commit made durable is found by its keys.
-            return self._append(batches, refusals or {})
-
-    def recover(self, error: Exception) -> bool:
-        """Make the database usable after `error`; return whether it had to be reopened."""
+        generation = self._generation
         try:
-            if not isinstance(
-                error, duckdb.FatalException | duckdb.InternalException | duckdb.IOException
-            ):
-                self.connection.execute("ROLLBACK").fetchall()
-                return False
-        except duckdb.Error:
-            pass
-        self.reopen()
-        return True
+            return self._write_group(batches, refusals or {})
+        except Exception as error:
+            if not _invalidates(error):
+                raise
+        self._reopen(generation)
+        # What the failed commit made durable is found by its keys.
+        return self._write_group(batches, refusals or {})
+
+    def _write_group(
+        self, batches: list[Batch], refusals: Mapping[RefusalKind, int]
+    ) -> list[Answer]:
+        with self._write, _rolled_back(self.connection):
+            return self._append(batches, refusals)
 
     def reopen(self) -> None:
         """Close the database and open it again."""
+        self._reopen(self._generation)
+
+    def _reopen(self, generation: int) -> None:
         with self.alone():
+            if self._generation != generation:
+                return  # whoever came first has done it
             with suppress(duckdb.Error):  # it is invalid: what matters is that its file is let go
                 self.connection.close()
             self._open()
@@ -234,7 +236,7 @@ class Store:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold back everything that writes or reads: for what replaces the database file."""
-        with self._write, self._idle:
+        with self._fold, self._write, self._idle:
             while self._queries:
                 self._idle.wait()
             yield
@@ -244,19 +246,34 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[DuckDBPyConnection]:
         """Write several statements, all or none; nothing else is written meanwhile."""
-        with self._write:
-            self.connection.execute("BEGIN").fetchall()
+        generation = self._generation
+        with self._fold, self._write:
             try:
-                yield self.connection
-                self.connection.execute("COMMIT").fetchall()
+                with _rolled_back(self.connection):
+                    self.connection.execute("BEGIN").fetchall()
+                    yield self.connection
+                    self.connection.execute("COMMIT").fetchall()
             except Exception as error:
-                self.recover(error)
+                if _invalidates(error):
+                    self._reopen(generation)
                 raise
 
     def fold(self) -> None:
-        """Bring the roll-ups up to what has been acknowledged."""
-        with self.transaction() as connection:
-            rollups.fold(connection)
+        """Bring the roll-ups up to what has been acknowledged. Commits go on meanwhile."""
+        generation = self._generation
+        with self._fold:
+            cursor = self.connection.cursor()
+            try:
+                with _rolled_back(cursor):
+                    cursor.execute("BEGIN").fetchall()
+                    rollups.fold(cursor)
+                    cursor.execute("COMMIT").fetchall()
+            except Exception as error:
+                if _invalidates(error):
+                    self._reopen(generation)
+                raise
+            finally:
+                cursor.close()
 
     def merge(self) -> None:
         """Sum the parts of the roll-ups up, and drop keys that are no longer honoured."""
@@ -277,10 +294,24 @@ class Store:
     def is_usable(self) -> bool:
         """Return whether a commit works."""
         try:
-            with self.transaction() as connection:
-                connection.execute(
-                    "UPDATE meta SET value = value WHERE name = 'version'"
-                ).fetchall()
+            with self._write, _rolled_back(self.connection):
+                self.connection.execute("UPDATE meta SET value = value").fetchall()
         except (duckdb.Error, StoreError):
             return False
         return True
+
+
+@contextmanager
+def _rolled_back(connection: DuckDBPyConnection) -> Iterator[None]:
+    """End an open transaction if the block fails; leave the error as it is."""
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # none is open, or nothing works any more
+            connection.execute("ROLLBACK").fetchall()
+        raise
+
+
+def _invalidates(error: Exception) -> bool:
+    """Return whether the database has to be reopened after `error`."""
+    return isinstance(error, duckdb.FatalException | duckdb.InternalException | duckdb.IOException)
