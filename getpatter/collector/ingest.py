@@ -15,6 +15,7 @@ import orjson
 from getpatter.collector import clock, erasure
 from getpatter.collector.commit import Unavailable
 from getpatter.collector.limits import MAX_BODY, MAX_EVENTS, RETRY_SECONDS
+from getpatter.collector.openapi import document
 from getpatter.collector.rates import Bucket, RateLimits
 from getpatter.collector.request import Refused, check_head, read_batch
 
@@ -58,13 +59,11 @@ class Ingest:
         committer: Committer,
         judge: Judge,
         metrics: Metrics,
-        openapi: bytes,
     ) -> None:
         self._store = store
         self._committer = committer
         self._judge = judge
         self._metrics = metrics
-        self._openapi = openapi
         self._limits = RateLimits(clock.monotonic())
         self._erasures = Bucket(1, 10, clock.monotonic())  # each one looks at every event
         self.recommended: dict[str, Any] | None = None
@@ -112,7 +111,7 @@ class Ingest:
             return self._receipt(found[1])
         if path.endswith("/openapi.json"):
             _allow(method, "GET", "HEAD")
-            return self._openapi
+            return document()
         raise Refused(404, "path", "no such resource")
 
     async def _ingest(self, headers: Headers, receive: Receive) -> bytes:

@@ -10,12 +10,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, insort
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import pairwise
 
 from getpatter.collector.limits import HOUR, RECENT_HOURS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ["Key", "RecentKeys"]
 
@@ -53,11 +50,10 @@ class RecentKeys:
         """Return the oldest hour that is in memory at `now`."""
         return now // HOUR - RECENT_HOURS
 
-    def load(self, hour: int, sorted_halves: Iterable[int]) -> None:
+    def load(self, hour: int, halves: array[int]) -> None:
         """Take the keys of an hour from its table, in ascending order."""
-        pieces = self._pieces(hour)
-        for half in sorted_halves:
-            pieces[half >> 56].append(half)
+        bounds = [bisect_left(halves, piece << 56) for piece in range(_PIECES)] + [len(halves)]
+        self._hours[hour] = [halves[a:b] for a, b in pairwise(bounds)]
 
     def add(self, key: Key) -> None:
         """Take a key that has been committed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ _LATER = {"429": "Too many events.", "503": "Not now: behind, or the disk is ful
 _ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 
 
+@cache
 def document() -> bytes:
     """Return the description of the ingest listener."""
     components: dict[str, Any] = {

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from getpatter.collector.commit import STORE, Unavailable
+from getpatter.collector.openapi import document
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -40,13 +41,11 @@ class Pages:
         committer: Committer,
         reserve: Reserve,
         metrics: Metrics,
-        openapi: bytes,
     ) -> None:
         self._store = store
         self._committer = committer
         self._reserve = reserve
         self._metrics = metrics
-        self._openapi = openapi
         self.application = Starlette(
             routes=[
                 Route("/livez", self._live),
@@ -75,7 +74,7 @@ class Pages:
         return Response(text, media_type="text/plain; version=0.0.4")
 
     async def _description(self, _: Request) -> Response:
-        return Response(self._openapi, media_type="application/json")
+        return Response(document(), media_type="application/json")
 
     async def _failed(self, _: Request, error: Exception) -> Response:
         self._metrics.internal_errors.labels(type(error).__name__).inc()

@@ -24,7 +24,6 @@ from getpatter.collector.ingest import Ingest
 from getpatter.collector.judge import Judge
 from getpatter.collector.limits import DRAIN_SECONDS
 from getpatter.collector.metrics import Metrics
-from getpatter.collector.openapi import document
 from getpatter.collector.pages import Pages, problem
 from getpatter.collector.protocol import BoundedProtocol
 from getpatter.collector.reserve import Reserve
@@ -124,9 +123,8 @@ class _Collector:
         self._reserve = Reserve(store.directory, options.reserve)
         self._committer = Committer(store, self._reserve, self._metrics)
         self._upkeep = Upkeep(store, self._reserve, self._metrics, self._committer.fail)
-        described = document()
-        self._ingest = Ingest(store, self._committer, self._judge, self._metrics, described)
-        pages = Pages(store, self._committer, self._reserve, self._metrics, described)
+        self._ingest = Ingest(store, self._committer, self._judge, self._metrics)
+        pages = Pages(store, self._committer, self._reserve, self._metrics)
         self._listeners = [
             (_listener(self._ingest, BoundedProtocol), options.listen),
             (_listener(pages.application, BoundedProtocol), options.pages),

@@ -57,18 +57,16 @@ def _summed(column: str, kind: str) -> str:
     return f"{'min' if column in _LEAST else 'max'}({column}) AS {column}"
 
 
-def fold(connection: DuckDBPyConnection) -> bool:
-    """Append what has come since the last fold, in the caller's transaction; False: nothing has."""
+def fold(connection: DuckDBPyConnection) -> None:
+    """Append what has been committed since the last fold, in the caller's transaction."""
     rows = connection.execute(
-        "SELECT (SELECT folded FROM folds), "
-        "(SELECT value::BIGINT FROM meta WHERE name = 'commit_no')"
+        "SELECT folded, (SELECT max(commit_no) FROM hot_events) FROM folds"
     ).fetchall()
     folded, newest = rows[0]
-    if folded >= newest:
-        return False
+    if newest is None or newest <= folded:
+        return
     _append(connection, f"SELECT * FROM hot WHERE commit_no > {folded} AND commit_no <= {newest}")
     connection.execute("UPDATE folds SET folded = ?", [newest]).fetchall()
-    return True
 
 
 def _append(connection: DuckDBPyConnection, fresh: str) -> None:

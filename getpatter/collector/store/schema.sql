@@ -120,5 +120,5 @@ CREATE TABLE faults_parts (
 -- Up to which commit the roll-ups reach.
 CREATE TABLE folds (folded BIGINT);
 
-INSERT INTO meta VALUES ('version', '1'), ('commit_no', '0');
+INSERT INTO meta VALUES ('version', '1');
 INSERT INTO folds VALUES (0);

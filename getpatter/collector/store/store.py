@@ -1,7 +1,7 @@
 """The store: `append` writes groups of batches, `query` reads. What both promise survives a kill.
 
-Group commits hold one lock, folds another; what changes both or replaces the file holds both, in the
-order fold, write. Queries run beside all of them, on cursors of their own. After an error that
+Group commits hold one lock, folds another; what changes both or replaces the file holds both, in
+the order fold, write. Queries run beside all of them, on cursors of their own. After an error that
 invalidates the database it is reopened once, and what the failed commit has made durable is
 recognised by its keys. If that fails too, the process has to end: `StoreError`.
 """
@@ -31,7 +31,6 @@ from getpatter.collector.store.database import (
     StoreError,
     lock,
     open_database,
-    read_meta,
 )
 from getpatter.collector.store.key_tables import KeyTables
 
@@ -75,7 +74,10 @@ class Store:
         self.warnings += warnings
         months.sweep(self.connection, self.directory)
         self._keys = KeyTables(self.connection, clock.now())
-        self._commit_no = int(read_meta(self.connection, "commit_no"))
+        rows = self.connection.execute(
+            "SELECT greatest(folded, (SELECT max(commit_no) FROM hot_events)) FROM folds"
+        ).fetchall()
+        self._commit_no = int(rows[0][0])  # never one that has been folded
         rows = self.connection.execute("SELECT digest FROM receipts").fetchall()
         self._erased = {row[0] for row in rows}
         rows = self.connection.execute(
@@ -177,9 +179,6 @@ class Store:
         write_losses(connection, batches)
         self._keys.write(batches, answers)
         self._write_refusals(batches, refusals, now)
-        connection.execute(
-            "UPDATE meta SET value = ? WHERE name = 'commit_no'", [str(number)]
-        ).fetchall()
         connection.execute("COMMIT").fetchall()
         self._commit_no = number
         self._keys.committed(batches, now)
