@@ -11,7 +11,13 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from getpatter.collector import clock
-from getpatter.collector.limits import FLUSH_SECONDS, GROUP_EVENTS, QUEUE_EVENTS, QUEUE_SECONDS
+from getpatter.collector.limits import (
+    FLUSH_SECONDS,
+    GROUP_EVENTS,
+    GROUP_SECONDS,
+    QUEUE_EVENTS,
+    QUEUE_SECONDS,
+)
 from getpatter.collector.store import StoreError
 
 if TYPE_CHECKING:
@@ -46,6 +52,7 @@ class Committer:
         self._waiting = 0
         self._is_closing = False
         self._next_flush = clock.monotonic() + FLUSH_SECONDS
+        self._begun = float("-inf")
         self.failure: str | None = None
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
 
@@ -83,7 +90,8 @@ class Committer:
         with self._changed:
             self._batches.append((batch, future, clock.monotonic()))
             self._waiting += batch.size
-            self._changed.notify()
+            if len(self._batches) == 1 or self._waiting >= GROUP_EVENTS:
+                self._changed.notify()  # the others would wake it in vain
         return future
 
     def count_refusal(self, status: int, rule: str) -> None:
@@ -104,10 +112,9 @@ class Committer:
 
     def _step(self) -> bool:
         with self._changed:
-            while not (self._batches or self._is_closing):
-                pause = self._next_flush - clock.monotonic()
-                if pause <= 0 or not self._changed.wait(pause):
-                    break
+            while not self._is_closing and (pause := self._pause()) > 0:
+                self._changed.wait(pause)
+            self._begun = clock.monotonic()
             group = self._take_group()
             refusals: Counter[RefusalKind] = Counter()
             if self._is_closing or clock.monotonic() >= self._next_flush:
@@ -117,6 +124,14 @@ class Committer:
         if group or refusals:
             self._commit(group, refusals)
         return not is_last
+
+    def _pause(self) -> float:
+        """Return for how many seconds there is nothing to do yet."""
+        moment = clock.monotonic()
+        if not self._batches:
+            return self._next_flush - moment
+        # One that comes alone does not wait; under load more of them share a commit.
+        return 0.0 if self._waiting >= GROUP_EVENTS else self._begun + GROUP_SECONDS - moment
 
     def _take_group(self) -> list[tuple[Batch, asyncio.Future[Answer]]]:
         group: list[tuple[Batch, asyncio.Future[Answer]]] = []

@@ -22,6 +22,7 @@ RECENT_HOURS = 2  # hours before this one whose keys are in memory, too
 
 # Group commit
 GROUP_EVENTS = 8_192  # in one transaction: about 150 ms of work
+GROUP_SECONDS = 0.05  # from one commit to the next at least: each has a fixed cost of about 12 ms
 QUEUE_EVENTS = 32_768  # waiting for the store; beyond that the answer is 503
 QUEUE_SECONDS = 5.0  # the oldest waiting request; a client waits for ten seconds
 RETRY_SECONDS = (1, 5)  # Retry-After of a 503: that many, plus jitter up to so many
@@ -36,7 +37,7 @@ INSTALL_BUCKETS = 50_000  # installs remembered at a time
 RESERVE_BYTES = 512 * MIB  # kept free, for checkpoints and for whoever has to make room
 RESERVE_SHARE = 0.05  # of the disk, if that is more
 DUCKDB_MEMORY = "400MB"  # of the 1 GB that the process may have
-CHECKPOINT_BYTES = "32MB"  # what a start may have to replay: about a second
+CHECKPOINT_BYTES = "16MB"  # a checkpoint holds a commit up for about 80 ms; a start replays less
 FLUSH_SECONDS = 2.0  # counts of refused requests are in memory for so long at most
 FOLD_SECONDS = 5.0  # roll-ups are at most that old
 MERGE_ROUNDS = 120  # rounds of folding between two of merging: ten minutes
