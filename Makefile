@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity mutants demo dropin silence processes matrix faults collector wheel bench bench-calls bench-collector bench-short generate refresh-models clean
+.PHONY: help setup test lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector wheel bench bench-calls bench-collector bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -72,6 +72,13 @@ lint: $(VENV)/.ready ## style, types and import rules
 parity: $(VENV)/.ready ## schemas, tables, docs and changelog agree, in Python and JavaScript (needs Node)
 	@echo "==> parity"
 	$(BIN)/python schemas/parity.py
+
+schema-version: $(VENV)/.ready ## begin the next version of the schemas, and say what is left to do
+	$(BIN)/python schemas/next_version.py
+
+rehearse: $(VENV)/.ready ## make the next version of the schemas in a copy, and see that parity passes (needs Node)
+	@echo "==> rehearsal of the next version"
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/rehearsal
 
 mutants: $(VENV)/.ready ## change one thing at a time and see that parity notices (ten minutes)
 	@echo "==> mutants"

@@ -7,14 +7,13 @@ raises into the call.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
-from getpatter.calls.blame import ERROR_CODES, comes_from, error_code, failure_code
+from getpatter.calls.blame import ERROR_CODES, Blame, failure_code
 from getpatter.calls.clock import monotonic
 from getpatter.calls.hub import NULL_HUB
 from getpatter.calls.leave import Leaving, leaving, reduce
@@ -24,10 +23,11 @@ from getpatter.calls.reporter import Reporter
 from getpatter.calls.result import OK, Result
 from getpatter.calls.room import NULL_ROOM
 from getpatter.calls.words import Delivery, FailureCode, Word
+from getpatter.telemetry._plain import lower_text, plain_number, plain_text
 from getpatter.telemetry.call_metrics import STAGE_LAYERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Literal
 
@@ -50,7 +50,7 @@ __all__ = ["Call", "Stage"]
 
 # A stage that works on media can only run in a call that has any.
 _MEDIA_STAGES = frozenset({"stt", "llm", "tts", "eou"})
-_SIDES = frozenset({"local", "remote"})
+_SIDES = ("local", "remote")
 # Who hung up → what the stages in flight fail with, where no leave reason says it.
 _ABORTS = {"local": FailureCode.CLIENT_ABORTED, "remote": FailureCode.BACKEND_LEAVE}
 _LEFT = Result("already_left", "leave: the call has ended; it is left once")
@@ -59,16 +59,18 @@ _LEFT = Result("already_left", "leave: the call has ended; it is left once")
 class Stage:
     """One run of a stage: `with call.stage("llm") as stage`. Its latency ends with `first()`."""
 
-    __slots__ = ("_call", "_elapsed", "_id", "_name", "_since")
+    __slots__ = ("_call", "_elapsed", "_id", "_name", "_number", "_since")
 
     def __init__(self, call: Call, name: str) -> None:
         self._call = call
         self._name = name
         self._id = ""
         self._since = 0.0
+        self._number = 0
         self._elapsed: float | None = None
 
     def __enter__(self) -> Self:
+        self._number = self._call._blame.begin()  # noqa: SLF001 - one subject, two classes
         self._since = monotonic()
         self._id = self._call.reporter.begin(self._name)  # type: ignore[arg-type] # answers ""
         return self
@@ -92,8 +94,8 @@ class Stage:
             self._measure()
             self._call.reporter.complete(self._id)
             return
-        # Kept until the call ends or goes on: only then is it known to be the terminal one.
-        self._call._failed = (error, self._name)  # noqa: SLF001 - one subject, two classes
+        # Whether it ends the call is known only then.
+        self._call._blame.mark(error, self._name, self._number)  # noqa: SLF001 - as above
         self._call.reporter.complete(self._id, failure_code(error), reason=_text(error))
 
     def _measure(self) -> None:
@@ -127,7 +129,7 @@ class Call:
         board: Switchboard | None = None,
         ends_with: str | None = None,
     ) -> None:
-        self._failed: tuple[BaseException, str] | None = None
+        self._blame = Blame()
         self._hub = hub
         self._session = hub.session(session, ring_events=ring_events)
         #: Tells stages, attempts and connections by hand: `begin`, `complete`, `join`, `ice`.
@@ -156,19 +158,19 @@ class Call:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        failed, self._failed = self._failed, None
         if error is None:
             self._record.end()
-        elif not isinstance(error, Exception):
+            return
+        # Exceptions hold what the host's functions had: not beyond the end.
+        blame, self._blame = self._blame, Blame()
+        fault = blame.fault(error)
+        if fault is None:
             # A cancelled task, a closed generator, Ctrl-C, `sys.exit`: this side ends it.
             self._record.end(hung_up="local")
-        elif failed is not None and comes_from(error, failed[0]):
-            code = error_code(error) or error_code(failed[0]) or "provider_error"
-            self._record.end(error=(code, failed[1]), abort=failure_code(error))
-        else:
-            # Outside of any stage, which is somebody else's service, it is the program's own.
-            code = error_code(error) or "internal"
-            self._record.end(error=(code, None), abort=failure_code(error))
+            return
+        # Outside of any stage, which is somebody else's service, it is the program's own.
+        code = fault.code or ("internal" if fault.stage is None else "provider_error")
+        self._record.end(error=(code, fault.stage), abort=fault.failure_code)
 
     def _take_methods(self, room: Room | NullRoom) -> None:
         # Taken over, not called through: with nobody listening that would double what it costs.
@@ -220,27 +222,36 @@ class Call:
         An exception that leaves it and ends the call is attributed to it. Several runs of a stage
         in one turn add up to that turn's latency.
         """
-        self._failed = None
+        if plain_text(name) not in STAGE_LAYERS:
+            self.refuse("stage", STAGE_LAYERS, name)
         self._record.begin(name)
         return Stage(self, name)
 
     def observe(self, name: StageName, seconds: float) -> None:
         """Add a latency that was measured elsewhere, in seconds, to the current turn."""
+        if plain_text(name) not in STAGE_LAYERS:
+            self.refuse("stage", STAGE_LAYERS, name)
+            return
         self._record.begin(name)
         if self._record.observe(name, seconds):
             self.reporter.complete(self.reporter.begin(name), elapsed=seconds)
+        else:
+            self.refuse("seconds", ("a number from 0 to 604,800",), seconds)
 
     def turn(self) -> None:
         """A turn begins: the other side has finished speaking; the time to answer runs from here,
         to the first byte of `tts`.
         """
-        self._failed = None
+        self._blame.release()
         self._record.turn()
 
     def hangup(self, side: Side) -> None:
         """Say who hung up. Ends nothing by itself; the last one said counts."""
-        if isinstance(side, str) and side in _SIDES:
-            self._record.hung_up = side
+        said = lower_text(side)
+        if said in _SIDES:
+            self._record.hung_up = said
+        else:
+            self.refuse("side", _SIDES, side)
 
     def busy(self) -> None:
         """The other side was busy; means something only before `answer`."""
@@ -252,11 +263,26 @@ class Call:
 
     def error(self, code: str, stage: StageName | None = None) -> None:
         """Say that an error without an exception ends this call; the first one said counts."""
+        if stage is not None and plain_text(stage) not in STAGE_LAYERS:
+            self.refuse("stage", STAGE_LAYERS, stage)
         self._record.fail(code, stage)
 
     def cost(self, usd: float) -> None:
         """Set what the call cost, in US dollars."""
+        if plain_number(usd) is None:
+            self.refuse("usd", ("a number",), usd)
         self._record.cost = usd
+
+    def refuse(self, what: str, known: Iterable[str], value: object) -> None:
+        """Count and tell a value that this call was given and that is none; only a text is shown.
+
+        For the host object. The call goes on.
+        """
+        shown = ascii(plain_text(value)) if isinstance(value, str) else type(value).__name__
+        self.reporter.refuse()
+        if self._board is not None:
+            message = f"{what} must be {', '.join(known)}, not {shown:.60}"
+            self._board.refused(self._room, what, message)
 
     def leave(self, reason: LeaveReason | str) -> Result:
         """End the call for a reason, once; a text is a reason of your own and stays local."""
@@ -347,10 +373,15 @@ class _Record:
         if os.getpid() != self._process:
             return False
         side = self.hung_up or hung_up
+        said, stage = self._error or error
+        # What the host knows of the end goes before what its connections tell.
+        is_said = said is not None or left is not None or side or self.unanswered
+        if not is_said and self._reporter.has_failed_connection:
+            said, stage = "connection", "peer_connection"
+            abort = FailureCode.ICE_CONNECTIVITY_FAILED
         code = abort or (_ABORTS.get(side or "local", FailureCode.CLIENT_ABORTED))
         if not self._reporter.end(code if left is None else left.abort_code, left):
             return False
-        said, stage = self._error or error
         end, said = reduce(
             left,
             connected=self._answered_at is not None,
@@ -365,7 +396,7 @@ class _Record:
         own = {
             "error_code": _code(said),
             "turns": self._measures.turns,
-            "cost_usd": _finite(self.cost),
+            "cost_usd": plain_number(self.cost),
         }
         facts = _present({**known, **own, "duration_ms": round(seconds * 1_000, 3)})
         self._session.end()
@@ -398,12 +429,6 @@ def _tell_failure(board: Switchboard, room: Room | NullRoom, data: Mapping[str, 
 
 def _present(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _finite(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return value if math.isfinite(value) else None
 
 
 def _code(said: object) -> str | None:

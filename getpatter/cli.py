@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from getpatter._version import __version__
 from getpatter.calls import commands as calls
 from getpatter.collector import commands as collector
-from getpatter.telemetry import commands
+from getpatter.telemetry import commands, env
+from getpatter.telemetry._terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
+    from typing import IO, NoReturn
 
 __all__ = ["main"]
 
@@ -37,6 +38,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> "NoReturn":
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def _print_message(self, message: str, file: "IO[str] | None" = None) -> None:  # type: ignore[override] # narrower: a stream
+        # What all of argparse prints through: a name may be too odd for its encoding.
+        say(message, stream=file or sys.stderr, end="")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,7 +74,7 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         _drop_unwritten()  # `getpatter … | head`: the reader has seen enough
         return 1
     except Exception as error:  # the command's boundary: a line, not a traceback
-        print(f"getpatter: {type(error).__name__}: {error}", file=sys.stderr)
+        say(f"getpatter: {type(error).__name__}: {error}", stream=sys.stderr)
         _drop_unwritten()
         return 1
     return code
@@ -90,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
 
         return run()
     if options.command == "calls":
-        return calls.run(options)
+        return calls.run(options, env.process_environment())
     if options.command == "collector":
         return collector.run(options)
     return commands.run(options)

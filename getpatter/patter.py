@@ -14,6 +14,7 @@ from getpatter.calls.switchboard import Switchboard
 from getpatter.calls.words import Word
 from getpatter.errors import ConfigurationError
 from getpatter.telemetry import env
+from getpatter.telemetry._plain import lower_text
 from getpatter.telemetry.call_metrics import count_bucket, engine_of, server_bucket
 from getpatter.telemetry.client import TelemetryClient
 from getpatter.telemetry.events import DIMENSION_VALUES, coerced
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Agent", "Patter"]
 
+_DIRECTIONS = ("inbound", "outbound")
 _INTEGRATIONS = frozenset({"hermes", "openclaw"})
 
 
@@ -241,12 +243,13 @@ class Patter:
         engine = self.config.engine if agent is None else agent.engine
         stack = {} if agent is None else stack_dimensions(agent.stt, agent.tts, agent.llm)
         call_uid = new_id()
+        said = lower_text(direction)
         facts: dict[str, object] = {
             **self._engine(engine, stack),
-            "direction": direction if direction in ("inbound", "outbound") else None,
+            "direction": said if said in _DIRECTIONS else None,
             "call_uid": call_uid,
         }
-        return Call(
+        call = Call(
             self._telemetry,
             facts,
             hub=self._diagnostics,
@@ -257,6 +260,9 @@ class Patter:
             board=self._board,
             ends_with=ends_with,
         )
+        if said not in _DIRECTIONS:
+            call.refuse("direction", _DIRECTIONS, direction)
+        return call
 
     def _say_incomplete(self, error: ConfigurationError) -> None:
         if not self._is_incomplete:
@@ -334,7 +340,8 @@ def _tunnel_kind(tunnel: object) -> str:
 
 def _integration(name: str | None, servers: "Sequence[object]") -> "dict[str, object]":
     if name is not None:
-        known = name if name in _INTEGRATIONS else "other"
+        said = lower_text(name)
+        known = said if said in _INTEGRATIONS else "other"
         return {"integration": known, "integration_kind": "consult"}
     kind = "mcp" if servers else "none"
     return {"integration": kind, "integration_kind": kind}

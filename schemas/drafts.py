@@ -10,11 +10,9 @@ from __future__ import annotations
 import json
 import random  # noqa: TID251 - examples, no ids
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from history import Schema, Version
 
 # What looks like what our patterns allow, and is not: a line feed, NUL, digits of other scripts, a
@@ -158,16 +156,3 @@ def drafts(version: Version, count: int, seed: int) -> list[str]:
     """Return `count` texts."""
     chance = random.Random(seed)  # noqa: S311 - examples, which must come out alike
     return [draft(version, chance) for _ in range(count)]
-
-
-def vectors(folder: Path) -> list[str]:
-    """Return the golden events, valid and invalid ones, as texts."""
-    return [
-        json.dumps(row["event"]) for name in ("valid", "invalid") for row in golden(folder, name)
-    ]
-
-
-def golden(folder: Path, name: str) -> list[dict[str, Any]]:
-    """Return the rows of `valid` or `invalid`."""
-    found: list[dict[str, Any]] = json.loads((folder / f"{name}.json").read_text("ascii"))
-    return found

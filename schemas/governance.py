@@ -1,8 +1,10 @@
 """What holds from one version to the next: released files, evolution, and the words for it.
 
 python schemas/governance.py            exit 1 and say what does not hold
-python schemas/governance.py release 8  record version 8 as released: from then on its files
-never change, not even a word
+python schemas/governance.py accept 9   record that a collector accepts version 9: from then on its
+rules never change
+python schemas/governance.py release 9  record version 9 as released: from then on its files never
+change, not even a word
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import history
+from history import is_retired
 
 from getpatter.telemetry._evolution import diff
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from history import Version
+
+    from getpatter.telemetry._evolution import Change
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -63,10 +68,14 @@ def released(schemas: Path) -> Iterator[str]:
     folders = history.versions(schemas)
     if [*record] != [f"{number}" for number in folders]:
         yield f"released.json has {', '.join(record)}; there is {', '.join(map(str, folders))}"
-        return
     for number, folder in folders.items():
+        if f"{number}" not in record:
+            continue
         entry = record[f"{number}"]
-        if entry["rules"] != rules_hash(history.load(folder)):
+        if "rules" not in entry and number != max(folders):
+            yield f"v{number} is under way, and there is a newer one: record what it accepts"
+        # A version under way has no hash of anything yet.
+        if "rules" in entry and entry["rules"] != rules_hash(history.load(folder)):
             yield f"v{number}: what it accepts has changed since it was {entry['fixed']}"
         if "files" not in entry:
             continue
@@ -83,14 +92,14 @@ def evolution(schemas: Path, changelog: str) -> Iterator[str]:
     numbers = [*versions]
     if [*words] != numbers[1:]:
         yield f"changes.json has {[*words]}, and the versions after the first are {numbers[1:]}"
-        return
     for old, new in itertools.pairwise(numbers):
         changes = diff(versions[old], versions[new])
         for change in changes:
             if change.kind == "breaking":
                 yield f"v{old} → v{new} breaks {change.path}: {change.what}"
         widening = [change.path for change in changes if change.kind == "widening"]
-        yield from in_words(new, widening, words[new], changelog)
+        yield from in_words(new, widening, words.get(new, []), changelog)
+        yield from narrowing(new, changes, versions, changelog)
     for number, version in versions.items():
         yield from since(number, version, versions)
 
@@ -109,8 +118,7 @@ def in_words(
             named |= covered
             if not {re.split(r"[.=]", pattern)[-1]} <= said:
                 yield f"changes.json, {number}: the words do not name {pattern}"
-    lines = [line for line in changelog.splitlines() if f"chema v{number}" in line]
-    in_changelog = {word for line in lines for word in re.findall(r"`([^`]+)`", line)}
+    in_changelog = named_in(changelog, number)
     for path in widening:
         if path not in named:
             yield f"v{number} collects {path}: no line of changes.json, so of the notice, says so"
@@ -118,6 +126,40 @@ def in_words(
         names = re.split(r"[.=]", path)[-2:] if "=" in path else [path.split(".")[-1]]
         if not set(names) <= in_changelog:
             yield f"v{number} collects {path}: no line about schema v{number} in the changelog"
+
+
+def named_in(changelog: str, number: int) -> set[str]:
+    """Return what the lines of the changelog about a version name in backticks."""
+    lines = [line for line in changelog.splitlines() if f"chema v{number}" in line]
+    return {word for line in lines for word in re.findall(r"`([^`]+)`", line)}
+
+
+def narrowing(
+    number: int, changes: list[Change], versions: dict[int, Version], changelog: str
+) -> Iterator[str]:
+    """Say which narrowing the changelog does not name, and which mark says what is not so."""
+    in_changelog = named_in(changelog, number)
+    paths = {c.path.partition("=")[0] for c in changes if c.kind == "narrowing"}
+    for path in sorted(paths):
+        if path.split(".")[-1] not in in_changelog:
+            line = f"no line about schema v{number} in the changelog"
+            yield f"v{number} collects less of {path}: {line}"
+    for event, schema in versions[number].items():
+        for name, rule in schema["properties"].items():
+            path = f"{event}.{name}"
+            if number in {rule.get("x-retired"), rule.get("x-coarser")} and path not in paths:
+                yield f"v{number} {path} is marked as collected less, and is not"
+            if is_retired(rule) and rule["x-retired"] != first_retired(versions, event, name):
+                yield f"v{number} {path}: x-retired is not the first version that has it"
+
+
+def first_retired(versions: dict[int, Version], event: str, name: str) -> int:
+    """Return since when a field of an event is retired."""
+    return min(
+        number
+        for number, version in versions.items()
+        if is_retired(version.get(event, {"properties": {}})["properties"].get(name, {}))
+    )
 
 
 def fits(path: str, pattern: str) -> bool:
@@ -152,16 +194,24 @@ def in_force(schemas: Path, changelog: str, client: int) -> Iterator[str]:
         yield f"the client sends v{client}, and the newest schemas are v{newest}"
 
 
+def accept(schemas: Path, number: int) -> None:
+    """Record that a collector accepts a version: its rules never change, its words may."""
+    _record(schemas, number, {"fixed": "accepted by the deployed collector, not released"})
+
+
 def release(schemas: Path, number: int) -> None:
     """Record a version as released."""
+    files = hashes(history.versions(schemas)[number])
+    _record(schemas, number, {"fixed": "released"}, {"files": files})
+
+
+def _record(
+    schemas: Path, number: int, words: dict[str, str], files: dict[str, Any] | None = None
+) -> None:
     path = schemas / "released.json"
     record = json.loads(path.read_text("ascii"))
-    folder = history.versions(schemas)[number]
-    record[f"{number}"] = {
-        "fixed": "released",
-        "rules": rules_hash(history.load(folder)),
-        "files": hashes(folder),
-    }
+    rules = rules_hash(history.load(history.versions(schemas)[number]))
+    record[f"{number}"] = {**words, "rules": rules, **(files or {})}
     path.write_text(json.dumps(record, indent=2) + "\n", "ascii")
 
 
@@ -178,11 +228,18 @@ def problems(root: Path, client: int) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Check, or record a release."""
-    if len(arguments) == 2 and arguments[0] == "release" and arguments[1].isdecimal():
-        release(ROOT / "schemas", int(arguments[1]))
+    actions = {"accept": accept, "release": release}
+    if len(arguments) == 2 and arguments[0] in actions and arguments[1].isdecimal():
+        known = [*history.versions(ROOT / "schemas")]
+        if int(arguments[1]) not in known:
+            sys.stderr.write(
+                f"no schemas/v{arguments[1]}; there are {', '.join(map(str, known))}\n"
+            )
+            return 2
+        actions[arguments[0]](ROOT / "schemas", int(arguments[1]))
         return 0
     if arguments:
-        sys.stderr.write("usage: governance.py [release VERSION]\n")
+        sys.stderr.write("usage: governance.py [accept | release VERSION]\n")
         return 2
     from getpatter.telemetry._tables import SCHEMA_VERSION
 

@@ -33,6 +33,17 @@ def load(folder: Path) -> Version:
     return {event: json.loads(text) for event, text in read(folder).items()}
 
 
+def is_retired(rule: Schema) -> bool:
+    """Return whether a field is accepted and no longer sent."""
+    return "x-retired" in rule
+
+
+def sent(schema: Schema) -> Schema:
+    """Return the schema of what this client sends: without the fields that are retired."""
+    fields = {name: r for name, r in schema["properties"].items() if not is_retired(r)}
+    return {**schema, "properties": fields}
+
+
 def texts_of_changes(folder: Path) -> dict[int, list[dict[str, Any]]]:
     """Return version → what it collects more than the one before, and the words for it."""
     found = json.loads((folder / "changes.json").read_text("ascii"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from history import is_retired
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,16 +44,20 @@ def lint(number: int, version: Version) -> list[str]:
     """Return what is wrong with a version, each with where."""
     found = []
     for event, schema in version.items():
-        found += [f"v{number} {event}: {what}" for what in of_event(number, event, schema)]
-        for name, rule in schema["properties"].items():
-            where = f"v{number} {event}.{name}"
-            found += [f"{where}: {what}" for what in of_field(number, rule)]
+        where = f"v{number} {event}"
+        try:
+            Draft202012Validator.check_schema(schema)
+            found += [f"{where}: {what}" for what in of_event(number, event, schema)]
+            for name, rule in schema["properties"].items():
+                found += [f"{where}.{name}: {what}" for what in of_field(number, rule)]
+        except (SchemaError, LookupError, TypeError, AttributeError) as error:
+            # One that cannot be read must not hide what is wrong with the others.
+            found.append(f"{where}: is no schema of an event ({type(error).__name__})")
     return found
 
 
 def of_event(number: int, event: str, schema: Schema) -> Iterator[str]:
     """Say what is wrong with the event itself."""
-    Draft202012Validator.check_schema(schema)
     expected = f"https://getpatter.com/schemas/telemetry/v{number}/{event}.schema.json"
     if schema.get("$id") != expected:
         yield f"$id is not {expected}"
@@ -61,6 +67,7 @@ def of_event(number: int, event: str, schema: Schema) -> Iterator[str]:
         yield "schema_version is not that of the folder"
     if not schema["required"] or not set(schema["required"]) <= schema["properties"].keys():
         yield "requires a field that it does not allow"
+    yield from of_marks(schema)
     if not str(schema.get("x-when", "")).endswith("."):
         yield "x-when is no sentence"
     yield from of_words(number, schema)
@@ -69,6 +76,15 @@ def of_event(number: int, event: str, schema: Schema) -> Iterator[str]:
             yield f"{keyword} is not allowed"
         if keyword == "pattern":
             yield from of_pattern(value)
+
+
+def of_marks(schema: Schema) -> Iterator[str]:
+    """Say which mark stands where it means nothing."""
+    for name in schema["required"]:
+        if is_retired(schema["properties"].get(name, {})):
+            yield f"requires {name}, which is retired"
+    if schema.keys() & {"x-retired", "x-coarser"}:
+        yield "x-retired and x-coarser are marks of a field"
 
 
 def of_words(number: int, rule: dict[str, Any]) -> Iterator[str]:
@@ -92,6 +108,12 @@ def of_field(number: int, rule: Schema) -> Iterator[str]:
     yield from of_words(number, rule)
     if rule.get("x-identity") not in IDENTITIES:
         yield f"x-identity is none of {', '.join(sorted(IDENTITIES))}"
+    for mark in ("x-retired", "x-coarser"):
+        version = rule.get(mark)
+        if mark in rule and (
+            type(version) is not int or not rule.get("x-since", number) < version <= number
+        ):
+            yield f"{mark} is no version after x-since, up to this one"
     if "const" in rule:
         return
     if "enum" in rule:
@@ -111,6 +133,11 @@ def of_field(number: int, rule: Schema) -> Iterator[str]:
 
 def of_list(number: int, values: list[object]) -> Iterator[str]:
     """Say what is wrong with a list of values."""
+    if values and not any(isinstance(value, str) for value in values):
+        steps = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if steps != values or steps != sorted(set(steps), reverse=True):
+            yield "a list of numbers begins with the highest, and has each once"
+        return
     if number >= FALLBACK_SINCE and FALLBACK not in values:
         yield f"the list has no {FALLBACK}"
     for value in values:

@@ -18,9 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import history
 import node
 
 ROOT = Path(__file__).resolve().parents[1]
+NEWEST = max(history.versions(ROOT / "schemas"))
 LIST = ROOT / "schemas" / "mutants.txt"
 # What parity reads, and its tests.
 COPIED = ("getpatter", "schemas", "docs", "tests", "CHANGELOG.md", "pyproject.toml")
@@ -40,6 +42,8 @@ class Mutant:
     @classmethod
     def parse(cls, line: str) -> Mutant:
         """Read a line of the list."""
+        for name, number in {"v": NEWEST, "v-1": NEWEST - 1, "v+1": NEWEST + 1}.items():
+            line = line.replace(f"{{{name}}}", f"{number}")
         path, old, new = (part.strip(" ").replace("\\n", "\n") for part in line.split("·"))
         return cls(path.removeprefix("+"), old, new, path.startswith("+"))
 

@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import golden
+
 FOLDER = Path(__file__).resolve().parent / "node"
 OLDEST_NODE = 18  # ajv and the compiler run on any that is still kept up
 # Keywords that a type can express: what breaks one of these must not compile.
@@ -90,8 +92,7 @@ def conform(root: Path) -> list[str]:
 def types(root: Path, number: int) -> list[str]:
     """Return where the compiler and the vectors do not agree on the generated types."""
     vectors = root / "schemas" / "vectors" / f"v{number}"
-    valid = json.loads((vectors / "valid.json").read_text("ascii"))
-    invalid = json.loads((vectors / "invalid.json").read_text("ascii"))
+    valid, invalid = golden.rows("valid", vectors), golden.rows("invalid", vectors)
     lines = ['import type { TelemetryEvent } from "./events";']
     for index, row in enumerate(valid):
         lines += [f"// {row['name']}", f"export const v{index}: TelemetryEvent = {literal(row)};"]

@@ -1,14 +1,17 @@
 """Parity: what is said in several places is said alike, in two languages. `make parity`.
 
-python schemas/parity.py           all steps; exit 1 if anything does not hold
-python schemas/parity.py --first   stop at the first step that does not hold
+python schemas/parity.py            all checks; prints every problem, exit 1 if there is one
+python schemas/parity.py --first    stop at the first problem
+python schemas/parity.py NAME …     only these checks; an unknown NAME lists them
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +19,13 @@ import drafts
 import entropy
 import generate
 import generate_calls
+import golden
 import governance
 import history
 import judges
 import lint
 import node
+from jsonschema.exceptions import SchemaError
 
 from getpatter.telemetry._tables import SCHEMA_VERSION
 
@@ -33,6 +38,10 @@ DRAFTS = 10_000
 # Of an earlier version, which no client sends any more.
 DRAFTS_OF_EARLIER = 500
 SEED = 8
+# So many drafts on which the judges disagree are printed of a version: all say much the same.
+EXAMPLES = 20
+# What a file that is damaged, or that the scripts do not understand, can raise.
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OSError, SchemaError)
 OF_OUR_CLIENT = ("tests/contract/test_vectors.py", "tests/contract/test_page.py")
 OF_THE_CHECKS = (
     *("tests/contract/test_parity.py", "tests/contract/test_schemas.py"),
@@ -44,7 +53,7 @@ OF_THE_CHECKS = (
 def generated() -> list[str]:
     """Tables, documents, types, models and the tables of the page are those of the schemas."""
     differs = [made.main(["--check"]) for made in (generate_calls, generate)]
-    return ["run `make generate`"] if any(differs) else []
+    return ["run `make generate`, once nothing above is an error"] if any(differs) else []
 
 
 def governed() -> list[str]:
@@ -60,10 +69,10 @@ def linted() -> list[str]:
 
 def budgeted() -> list[str]:
     """The fields that stay the same are within the entropy budget."""
-    newest = max(history.versions(SCHEMAS))
-    version = history.load(SCHEMAS / f"v{newest}")
-    print(entropy.table(entropy.rows(version, SCHEMAS)))
-    return entropy.problems(newest, version, SCHEMAS)
+    versions = {n: history.load(folder) for n, folder in history.versions(SCHEMAS).items()}
+    newest = max(versions)
+    print(entropy.table(entropy.groups(versions[newest], SCHEMAS)))
+    return entropy.problems(newest, versions, SCHEMAS)
 
 
 def judged() -> list[str]:
@@ -71,25 +80,34 @@ def judged() -> list[str]:
     node.set_up()
     found = []
     for number, folder in history.versions(SCHEMAS).items():
-        version = history.load(folder)
-        is_ours = number == SCHEMA_VERSION
-        texts = drafts.drafts(version, DRAFTS if is_ours else DRAFTS_OF_EARLIER, SEED)
-        if is_ours:
-            vectors = SCHEMAS / "vectors" / f"v{number}"
-            texts += drafts.vectors(vectors)
-            found += judges.by_the_vectors(drafts.golden(vectors, "invalid"), version)
-        said, problems = judges.verdicts(texts, version, ours=is_ours)
-        found += problems
-        valid = sum(said)
-        if not len(texts) / 4 < valid < len(texts) * 3 / 4:
-            found.append(
-                f"v{number}: {valid} of {len(texts)} drafts are valid: they test too little"
-            )
-        for text, ajv, python in zip(texts, node.verdicts(texts, folder), said, strict=True):
-            if ajv is not python:
-                found.append(f"ajv says {ajv}, jsonschema {python}: {text}")
-        print(f"v{number}: {len(texts)} events, {valid} of them valid")
+        try:
+            found += judged_version(number, folder)
+        except DAMAGE as error:
+            found.append(f"v{number}: {type(error).__name__}: {error}")
     return found
+
+
+def judged_version(number: int, folder: Path) -> list[str]:
+    """Return where the judges do not agree on drafts of a version, and on its vectors."""
+    version = history.load(folder)
+    is_ours = number == SCHEMA_VERSION
+    texts = drafts.drafts(version, DRAFTS if is_ours else DRAFTS_OF_EARLIER, SEED)
+    found = []
+    if is_ours:
+        vectors = {kind: golden.rows(kind) for kind in ("valid", "invalid")}
+        texts += [json.dumps(row["event"]) for rows in vectors.values() for row in rows]
+        found += judges.by_the_vectors(vectors["invalid"], version)
+    said, disagreements = judges.verdicts(texts, version, ours=is_ours)
+    valid = sum(said)
+    if not len(texts) / 4 < valid < len(texts) * 3 / 4:
+        found.append(f"v{number}: {valid} of {len(texts)} drafts are valid: they test too little")
+    for text, ajv, python in zip(texts, node.verdicts(texts, folder), said, strict=True):
+        if ajv is not python:
+            disagreements.append(f"ajv says {ajv}, jsonschema {python}: {text}")
+    print(f"v{number}: {len(texts)} events, {valid} of them valid")
+    if len(disagreements) > EXAMPLES:
+        disagreements[EXAMPLES:] = [f"and {len(disagreements) - EXAMPLES} more drafts of v{number}"]
+    return found + disagreements
 
 
 def recomputed() -> list[str]:
@@ -111,56 +129,75 @@ def agreeing() -> list[str]:
 
 def tested() -> list[str]:
     """The generator and the files are sound, and `jsonsubschema` compares versions as we do."""
-    return ended(start(*OF_THE_CHECKS))
+    return ended(start(*OF_THE_CHECKS, first=True))
 
 
-def start(*paths: str) -> subprocess.Popen[str]:
+def start(*paths: str, first: bool = False) -> subprocess.Popen[str]:
     """Start those tests in a process of their own."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *paths]
+    flags = ("-q", "--tb=short", "-p", "no:cacheprovider", *(("-x",) if first else ()))
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+        [sys.executable, "-m", "pytest", *flags, *paths],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
     )
 
 
 def ended(tests: subprocess.Popen[str]) -> list[str]:
-    """Wait for tests and show what they say."""
+    """Wait for tests, show what they say, and return which failed."""
     said, _ = tests.communicate(timeout=600)
     print(said, end="")
-    return ["a test failed"] if tests.returncode else []
+    failed = [line for line in said.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    return failed or (["the tests could not run"] if tests.returncode else [])
 
 
 # What is quick comes first.
-STEPS: tuple[Callable[[], list[str]], ...] = (
-    *(generated, governed, linted, budgeted, recomputed, judged, agreeing, typed, tested),
-)
+CHECKS: dict[str, Callable[[], list[str]]] = {
+    check.__name__: check
+    for check in (
+        *(generated, governed, linted, budgeted, recomputed, judged, agreeing, typed, tested),
+    )
+}
+
+
+def problems_of(check: Callable[[], list[str]]) -> list[str]:
+    """Run a check; what stops it is its problem, and the others still run."""
+    try:
+        return check()
+    except node.Missing as missing:
+        return [str(missing)]
+    except DAMAGE as error:
+        # A file may be damaged in any way; which one, the check and the message say.
+        return [f"{type(error).__name__}: {error}"]
 
 
 def main(arguments: list[str]) -> int:
-    """Run the steps; say of each what does not hold."""
-    if arguments not in ([], ["--first"]):
-        sys.stderr.write("usage: parity.py [--first]\n")
+    """Run the checks; print every problem, and at the end which checks have any."""
+    is_first = arguments == ["--first"]
+    names = [*CHECKS] if is_first or not arguments else arguments
+    if not set(names) <= set(CHECKS):
+        sys.stderr.write(f"usage: parity.py [--first | {' | '.join(CHECKS)} …]\n")
         return 2
     begun = time.monotonic()
-    # The longest step runs beside the others, on the second core; not if one may be enough.
-    beside = None if arguments else start(*OF_THE_CHECKS)
-    failed = 0
-    for step in STEPS:
-        print(f"--> {step.__doc__}", flush=True)
-        try:
-            problems = step() if beside is None or step is not tested else ended(beside)
-        except node.Missing as missing:
-            problems = [str(missing)]
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            # A file may be damaged in any way; which one, the step and the message say.
-            problems = [f"{type(error).__name__}: {error}"]
-        for problem in problems[:20]:
+    # The longest check runs beside the others, on the second core; not if one may be enough.
+    beside = start(*OF_THE_CHECKS) if "tested" in names and not is_first else None
+    failed = {}
+    for name in names:
+        check = CHECKS[name]
+        print(f"--> {CHECKS[name].__doc__}", flush=True)
+        if name == "tested" and beside is not None:
+            check = partial(ended, beside)
+        problems = problems_of(check)
+        for problem in problems:
             print(f"    {problem}")
-        if len(problems) > 20:
-            print(f"    and {len(problems) - 20} more")
-        failed += bool(problems)
-        if failed and arguments:
+        if problems:
+            failed[name] = len(problems)
+        if failed and is_first:
             break
-    state = f"{failed} steps do not hold" if failed else "all of it holds"
+    counts = ", ".join(f"{name} ({count})" for name, count in failed.items())
+    word = "check" if len(failed) == 1 else "checks"
+    state = f"{len(failed)} {word} failed: {counts}" if failed else "all checks passed"
     print(f"==> {state}, {time.monotonic() - begun:.0f} s")
     return 1 if failed else 0
 

@@ -7,11 +7,41 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import internal_errors
 import pytest
+from hypothesis import HealthCheck, settings
 
 from getpatter.telemetry.testing import Receiver
 
+# A loaded machine is slow, and that is no defect of ours: no timing is asserted.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def noticed() -> Iterator[internal_errors.Noticed]:
+    """The errors of our own that this process notices."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield internal_errors.watching(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def no_internal_error(
+    request: pytest.FixtureRequest, noticed: internal_errors.Noticed
+) -> Iterator[None]:
+    """Fail a test in which we made an error that it did not ask for: `pytest.mark.internal_error`.
+
+    Set up first, it looks last, when the children have ended.
+    """
+    noticed.take()
+    arguments = request.node.funcargs
+    yield
+    found = [*noticed.take(), *internal_errors.of_children(arguments)]
+    is_asked = request.node.get_closest_marker("internal_error") is not None
+    if found and not is_asked:
+        pytest.fail("\n".join(["an error of our own:", *found]), pytrace=False)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from getpatter.calls.emitter import Emitter, Span
     from getpatter.calls.event import Event
     from getpatter.calls.hub import Hub, NullHub
-    from getpatter.calls.lane import EventsLost, Sink
     from getpatter.calls.leave import (
         Backend,
         BackendCause,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from getpatter.calls.reporter import Reporter
     from getpatter.calls.result import Result
     from getpatter.calls.service import Service
+    from getpatter.calls.sink import EventsLost, Sink
     from getpatter.calls.sinks.callback import CallbackSink
     from getpatter.calls.sinks.jsonl import JsonLinesSink
     from getpatter.calls.sinks.otel import OpenTelemetrySink
@@ -76,7 +76,6 @@ _HOMES = {
     "emitter": ("Emitter", "Span"),
     "event": ("Event",),
     "hub": ("Hub", "NullHub"),
-    "lane": ("EventsLost", "Sink"),
     "leave": (
         *("Backend", "BackendCause", "Custom", "RetryExhausted"),
         *("SdkCause", "SdkDriven", "UserAction", "UserCause"),
@@ -88,6 +87,7 @@ _HOMES = {
     "reporter": ("Reporter",),
     "result": ("Result",),
     "service": ("Service",),
+    "sink": ("EventsLost", "Sink"),
     "sinks.callback": ("CallbackSink",),
     "sinks.jsonl": ("JsonLinesSink",),
     "sinks.otel": ("OpenTelemetrySink",),

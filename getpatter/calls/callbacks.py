@@ -12,7 +12,9 @@ import copy
 import threading
 from typing import TYPE_CHECKING
 
+from getpatter.calls.clock import monotonic
 from getpatter.calls.listener import Listener
+from getpatter.calls.process_hooks import CALLBACKS, HOOKS
 from getpatter.calls.result import OK, Result
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ NAMES = {
         "a stats record",
     ),
     "error": (
-        "A stage fails, a sink fails, a sample is refused, a callback fails.",
+        "A stage fails, a sink fails, a sample or a value is refused, a callback fails.",
         "`code`, `layer`, `message`, `call`",
     ),
     "default_config": (
@@ -66,6 +68,7 @@ class Callbacks:
         self._listeners: dict[str | None, dict[str, list[Listener]]] = {None: {}}
         self._kept: dict[str, object] = {}
         self._counts: dict[str, dict[str, int]] = {}
+        HOOKS.add(self, CALLBACKS)
 
     def on(self, name: str, callback: Callable[..., object], *, call: str | None = None) -> Result:
         """Attach a callback for all calls, or for one; answer `unknown_callback` for a name that
@@ -131,47 +134,64 @@ class Callbacks:
         with self._lock:
             self._listeners.pop(call, None)
 
-    def after_fork(self) -> None:
-        """Keep who listens and nothing else, in a `fork` child: the parent delivers the rest."""
-        self._lock = threading.RLock()
-        self._counts = {}
-        for listener in self._all():
-            listener.reset()
-
-    def drain(self, timeout: float) -> bool:
+    def drain(self, timeout: float, *, may_work: bool = True) -> bool:
         """Wait until what was handed to the callbacks is delivered; answer whether it is."""
-        return Listener.drain_all(self._all(), timeout)
+        until = monotonic() + timeout
+        left = [
+            one
+            for one in self._all()
+            if not one.consumer.wait(max(0.0, until - monotonic()), may_work=may_work)
+        ]
+        return not left
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how often each callback was `called`, how often it `failed`, and what was `lost`
         because it was still busy.
         """
         with self._lock:
-            return copy.deepcopy(self._counts)
+            # In steps that nothing interrupts: a signal handler may count meanwhile.
+            return {name: dict(counts) for name, counts in list(self._counts.items())}
+
+    # hooks of the process
+
+    def begin_exit(self) -> None:
+        """Nothing has to be begun."""
+
+    def wait_at_exit(self, timeout: float) -> None:
+        """Let the threads deliver; a callback that hangs must not hang on the caller's thread."""
+        self.drain(timeout, may_work=False)
+
+    def after_fork_in_child(self) -> None:
+        """Keep who listens and nothing else: the parent delivers the rest."""
+        self._lock = threading.RLock()
+        self._counts = {}
+        for listener in self._all():
+            listener.consumer.reset()
 
     def _all(self) -> list[Listener]:
         with self._lock:
             return [
                 listener
-                for names in self._listeners.values()
-                for listeners in names.values()
+                for names in list(self._listeners.values())
+                for listeners in list(names.values())
                 for listener in listeners
             ]
 
     def _of(self, name: str, call: str | None) -> list[Listener]:
         with self._lock:
             if call is None:
-                return [one for names in self._listeners.values() for one in names.get(name, ())]
+                named = list(self._listeners.values())
+                return [one for names in named for one in names.get(name, ())]
             found = list(self._listeners[None].get(name, ()))
             return found + self._listeners.get(call, {}).get(name, [])
 
-    def _count(self, listener: Listener, what: str) -> None:
+    def _count(self, listener: Listener, what: str, times: int) -> None:
         """Count what became of a payload; say of each callback once that it fails."""
         with self._lock:
             counts = self._counts.setdefault(listener.name, {})
             # First that there is one, then the sum: nothing can interrupt between its two halves.
             counts.setdefault(what, 0)
-            counts[what] += 1
+            counts[what] += times
             if what == "called" or what in listener.said:
                 return
             listener.said.add(what)

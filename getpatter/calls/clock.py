@@ -6,11 +6,9 @@ import os
 import time
 
 from getpatter.calls.words import Word
+from getpatter.telemetry._clock import monotonic
 
 __all__ = ["monotonic", "new_id", "timestamp_us"]
-
-#: Seconds of a clock that only goes forward; what every duration is measured with.
-monotonic = time.monotonic
 
 
 def timestamp_us() -> int:

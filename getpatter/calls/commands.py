@@ -8,11 +8,13 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING
 
+from getpatter.telemetry._terminal import has_colours, say, say_json
+
 # What only these actions need is loaded by them: every command describes all commands first.
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Mapping
 
     from getpatter.calls.event import Event
 
@@ -32,7 +34,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     tail = actions.add_parser("tail", help="show events as they come, one line each")
     tail.add_argument("file", metavar="FILE", help="written by JsonLinesSink")
-    tail.add_argument("--call", metavar="ID", help="only this call; the begin of its id is enough")
+    tail.add_argument("--call", metavar="ID", help="only this call; an ID prefix is enough")
     tail.add_argument("--json", action="store_true", help="the events as they are, a line each")
     tail.add_argument(
         "--lines", type=int, default=_LINES, metavar="N", help=f"begin N lines back ({_LINES})"
@@ -40,34 +42,60 @@ def describe(parser: argparse.ArgumentParser) -> None:
     tail.add_argument("--no-follow", action="store_true", help="end where the file ends")
     show = actions.add_parser("show", help="show one call as a waterfall of its stages")
     show.add_argument("file", metavar="FILE", help="written by JsonLinesSink; rotated parts too")
-    show.add_argument("--call", metavar="ID", help="the begin of its id is enough; else the last")
+    show.add_argument("--call", metavar="ID", help="an ID prefix is enough; else the last call")
     show.add_argument("--html", metavar="OUT", help="write it as one self-contained page")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Run the action; return its exit code: 2 if the file or the call cannot be used."""
-    actions: dict[str, Callable[[argparse.Namespace], None]] = {"tail": _tail, "show": _show}
     try:
-        actions[options.action](options)
+        if options.action == "tail":
+            _tail(options, is_coloured=has_colours(sys.stdout, environ))
+        else:
+            _show(options)
     except FileNotFoundError as error:
-        print(f"getpatter: there is no {error.filename}", file=sys.stderr)
+        say(f"getpatter: there is no {error.filename}", stream=sys.stderr)
         return 2
     except _Problem as problem:
-        print(f"getpatter: {problem}", file=sys.stderr)
+        say(f"getpatter: {problem}", stream=sys.stderr)
         return 2
     return 0
 
 
-def _tail(options: argparse.Namespace) -> None:
-    from getpatter.calls.follow import follow
-    from getpatter.calls.timeline import Timeline, parse
+class _Reader:
+    """Reads lines as events. An event that cannot be is left out, which is said once."""
 
-    timeline = Timeline(is_coloured=sys.stdout.isatty())
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._has_said = False
+
+    def read(self, line: str) -> Event | None:
+        """Return the event of a line; None for one that is none."""
+        from getpatter.calls.timeline import TYPE_ID, parse
+
+        event = parse(line)
+        if event is None and TYPE_ID in line and not self._has_said:
+            self._has_said = True
+            message = f"getpatter: {self._path} has events that cannot be; they are left out"
+            say(message, stream=sys.stderr)
+        return event
+
+
+def _tail(options: argparse.Namespace, *, is_coloured: bool) -> None:
+    from getpatter.calls.follow import follow
+    from getpatter.calls.timeline import Timeline
+
+    timeline = Timeline(is_coloured=is_coloured)
+    reader = _Reader(options.file)
 
     def show(line: str) -> None:
-        event = parse(line)
-        if event is not None and event.session.startswith(options.call or ""):
-            print(line if options.json else timeline.line(event))
+        event = reader.read(line)
+        if event is None or not event.session.startswith(options.call or ""):
+            return
+        if options.json:
+            say_json(line)
+        else:
+            say(timeline.line(event), has_colours=is_coloured)
 
     recent: deque[str] = deque(maxlen=max(0, options.lines))
     is_live = False
@@ -87,6 +115,7 @@ def _tail(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
+    from getpatter.calls.follow import last_call
     from getpatter.calls.waterfall import render, sessions, waterfall
 
     events = list(_read(options.file))
@@ -95,29 +124,29 @@ def _show(options: argparse.Namespace) -> None:
         message = f"no call in {options.file}"
         raise _Problem(message)
     wanted = known[-1] if options.call is None else _only(options.call, known)
-    mine = [event for event in events if event.session == wanted]
+    mine = last_call(events, wanted)
     drawn = waterfall(mine)
     if options.html:
         from getpatter.calls.page import page
 
         with open(options.html, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(page(drawn, sorted(mine, key=lambda event: event.sequence)))
-        print(f"written: {options.html}")
+        say(f"written: {options.html}")
         return
     for line in render(drawn, shutil.get_terminal_size((100, 24)).columns):
-        print(line)
+        say(line)
 
 
 def _read(path: str) -> Iterator[Event]:
     from getpatter.calls.follow import parts
-    from getpatter.calls.timeline import parse
 
+    reader = _Reader(path)
     for part in parts(path):
         if part != path and not os.path.exists(part):
             continue  # rotated away meanwhile
         with open(part, encoding="utf-8", errors="replace") as file:
             for line in file:
-                event = parse(line)
+                event = reader.read(line)
                 if event is not None:
                     yield event
 

@@ -1,6 +1,6 @@
 """What a hub keeps of its sessions: the rule of redaction, who is open, what was lost.
 
-The pump's thread works with this, not with the hub: what was told still arrives when nobody holds
+The hub's thread works with this, not with the hub: what was emitted still arrives when nobody holds
 the hub any more.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING
 
+from getpatter.calls.background import must_pass
 from getpatter.calls.clock import monotonic, new_id, timestamp_us
 from getpatter.calls.event import Event
 from getpatter.calls.losses import Losses
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Protocol
 
-    from getpatter.calls.lane import Lane
     from getpatter.calls.redaction import Redaction
     from getpatter.calls.session import Record
+    from getpatter.calls.sink import Attached
 
     class Watcher(Protocol):
         """Who wants to know of a hub's sinks. No method may wait longer than it is told."""
@@ -48,7 +49,7 @@ class Core:
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
-        #: Called on the pump's thread as `on_failure(sink, message)` when a sink begins to fail.
+        #: Called on a sink's thread as `on_failure(sink, message)` when a sink begins to fail.
         self.on_failure: Callable[[str, str], object] | None = None
         #: Who wants to know, by identity: they are not kept alive.
         self.watchers: weakref.WeakValueDictionary[int, Watcher] = weakref.WeakValueDictionary()
@@ -89,22 +90,29 @@ class Core:
         event_type, session, node, at, sequence, data, correlation_id, turn_id = record
         try:
             cleaned = self._redaction.clean(data)
-        except Exception:  # data is the host's, and may change while it is read
+        except BaseException as error:  # data is the host's, and may raise anything
             self.broken()
+            if must_pass(error):
+                raise
             return None
         ids = (cut_id(correlation_id), cut_id(turn_id))
         return Event(event_type, session, node, at, sequence, cleaned, *ids)
 
-    def replay(self) -> list[Record]:
-        """Return what the rings of all sessions hold, in the order in which it happened."""
-        rings = [list(session.ring) for session in self.sessions()]
+    def open_sessions(self) -> list[Session]:
+        """Return the sessions of what is under way."""
+        return [session for session in self.sessions() if not session.is_closed]
+
+    @staticmethod
+    def replay(sessions: Iterable[Session]) -> list[Record]:
+        """Return what the rings of these sessions hold, in the order in which it happened."""
+        rings = [list(session.ring) for session in sessions]
         return sorted((r for ring in rings for r in ring), key=lambda r: (r[3], r[1], r[4]))
 
-    def health(self, now: float, lanes: Iterable[Lane]) -> tuple[list[Event], float | None]:
+    def health(self, now: float, sinks: Iterable[Attached]) -> tuple[list[Event], float | None]:
         """Return the reports of losses that are due, and when the next one is."""
-        for lane in lanes:
-            for reason, times in lane.losses.take_unreported().get(lane.name, {}).items():
-                self._own.losses.count(lane.name, reason, times)
+        for sink in sinks:
+            for reason, times in sink.losses.take_unreported().get(sink.name, {}).items():
+                self._own.losses.count(sink.name, reason, times)
                 self._lossy.setdefault(id(self._own), self._own)
         events, next_due = [], None
         for key, session in list(self._lossy.items()):
@@ -134,8 +142,10 @@ class Core:
         if self.on_failure is not None:
             try:
                 self.on_failure(sink, message)
-            except Exception:  # whoever listens is the developer's
+            except BaseException as error:  # whoever listens is the developer's
                 self.broken()
+                if must_pass(error):
+                    raise
         for watcher in self.watching():
             watcher.sink_failed(sink, message)
 

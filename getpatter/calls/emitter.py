@@ -132,7 +132,7 @@ class Emitter:
             self._session.ring.extend(records)
         if self._hub.put(records):
             return True
-        self.lose("queue_full", len(records))
+        self.lose("closed" if self._session.is_closed else "queue_full", len(records))
         return False
 
     def lose(self, reason: str, times: int = 1) -> None:

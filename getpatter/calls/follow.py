@@ -7,15 +7,22 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from io import BufferedReader
 
-__all__ = ["follow", "parts"]
+    from getpatter.calls.event import Event
+
+__all__ = ["follow", "last_call", "parts"]
 
 # Soon enough to look live, seldom enough to cost nothing.
 _POLL_SECONDS = 0.2
 _READ_BYTES = 1 << 16
 # As many parts as anybody keeps.
 _PARTS = 1_000
+# So often what comes next is looked for at once, while others rotate.
+_LOOKS = 20
+# By so many events threads of one call may overtake each other.
+_OVERTAKEN = 16
 
 
 def parts(path: str) -> list[str]:
@@ -28,8 +35,9 @@ def parts(path: str) -> list[str]:
 def follow(path: str) -> Iterator[str | None]:
     """Yield the lines of a file, then those that are added; None each time there is no more yet.
 
-    Goes on in the new file when it is rotated, and begins anew when it is cut short. A last line
-    without its end is waited for. Raises OSError if the file cannot be opened at first.
+    Goes on in the parts that came after it when it is rotated, however often meanwhile, and begins
+    anew when it is cut short. A last line without its end is waited for. Raises OSError if the file
+    cannot be opened at first.
     """
     file = open(path, "rb")  # noqa: SIM115 - another one takes its place
     pending = b""
@@ -39,13 +47,13 @@ def follow(path: str) -> Iterator[str | None]:
                 *lines, pending = (pending + piece).split(b"\n")
                 yield from (line.decode("utf-8", "replace") for line in lines)
                 continue
-            successor = _successor(path, file.fileno(), file.tell())
+            successor = _successor(path, file)
             if successor is not None:
                 # What was written between the last look and the rotation comes first.
                 pending += file.read()
                 yield from (x.decode("utf-8", "replace") for x in pending.split(b"\n") if x)
                 file.close()
-                file, pending = open(path, "rb"), b""  # noqa: SIM115
+                file, pending = successor, b""
                 continue
             yield None
             time.sleep(_POLL_SECONDS)
@@ -53,12 +61,50 @@ def follow(path: str) -> Iterator[str | None]:
         file.close()
 
 
-def _successor(path: str, descriptor: int, position: int) -> os.stat_result | None:
-    """Return what is at `path` if it is another file, or one that was cut short; else None."""
-    try:
-        there = os.stat(path)
-    except OSError:
-        return None  # between the two steps of a rotation
-    mine = os.fstat(descriptor)
-    is_same = (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
-    return None if is_same and there.st_size >= position else there
+def last_call(events: Iterable[Event], session: str) -> list[Event]:
+    """Return the events of a session, in order; of several that had the same id, those of the last.
+
+    Each begins to number its events anew.
+    """
+    mine: list[Event] = []
+    seen: set[int] = set()
+    for event in events:
+        if event.session != session:
+            continue
+        number = event.sequence
+        is_first = number == 0 or event.type == "call.started"
+        # It was there already, or comes long after its place: it is that of another call.
+        if is_first and (number in seen or max(seen, default=0) > number + _OVERTAKEN):
+            mine, seen = [], set()
+        mine.append(event)
+        seen.add(number)
+    return mine
+
+
+def _successor(path: str, file: BufferedReader) -> BufferedReader | None:
+    """Return, opened, what comes after a file that is read to its end; None if nothing yet.
+
+    That is the next newer part, the oldest part if the file is there no longer, and the file itself
+    if it was cut short.
+    """
+    mine = os.fstat(file.fileno())
+    me = (mine.st_dev, mine.st_ino)
+    for _ in range(_LOOKS):
+        try:
+            if _identity(path) == me:
+                return open(path, "rb") if mine.st_size < file.tell() else None
+            names = parts(path)
+            place = next((n for n, name in enumerate(names) if _identity(name) == me), -1)
+            successor = open(names[place + 1], "rb")  # noqa: SIM115 - the caller closes it
+            # A part must not be left out: what was renamed meanwhile is looked for again.
+            if parts(path) == names and (place < 0 or _identity(names[place]) == me):
+                return successor
+            successor.close()
+        except OSError:
+            continue  # between two steps of a rotation
+    return None
+
+
+def _identity(path: str) -> tuple[int, int]:
+    there = os.stat(path)
+    return there.st_dev, there.st_ino

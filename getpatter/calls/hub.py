@@ -1,25 +1,25 @@
 """The hub: where emitters and sinks meet. Nothing attached: nothing kept but a small ring a call.
 
-It has no thread until a sink is attached. It belongs to the process that made it: in a `fork` child
-the sinks stay, the sessions of the parent are closed. A hub that nobody holds any more still
-delivers what it was told.
+It has no thread until a sink is attached, then one of its own and one for each sink. It belongs to
+the process that made it: in a `fork` child the sinks stay, the sessions of the parent are closed. A
+hub that nobody holds any more still delivers what was emitted.
 """
 
 from __future__ import annotations
 
-import atexit
-import os
+import itertools
+import sys
 import weakref
 from typing import TYPE_CHECKING
 
 from getpatter.calls.clock import monotonic
 from getpatter.calls.core import HEALTH_SECONDS, HEALTH_TYPE, Core, cut_id
 from getpatter.calls.emitter import Emitter, NullEmitter
-from getpatter.calls.lane import Lane, Sink
-from getpatter.calls.pump import QUEUE_EVENTS, Pump
+from getpatter.calls.loop import QUEUE_EVENTS, Loop
 from getpatter.calls.ratelimit import PER_SECOND
 from getpatter.calls.redaction import Redaction
 from getpatter.calls.session import RING_EVENTS, Session
+from getpatter.calls.sink import Attached, Sink
 from getpatter.calls.sinks.callback import CallbackSink
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Hub:
         ):
             _check_count(name, value)
         self._core = Core(redaction or Redaction())
-        self._pump = Pump(self._core, queue_events)
+        self._loop = Loop(self._core, queue_events)
         self._settings = {
             "per_second": (per_second, PER_SECOND),
             "ring_events": (ring_events, RING_EVENTS),
@@ -66,18 +66,13 @@ class Hub:
         self._ring_events = ring_events
         self._is_closed = False
         self._has_sinks = False
-        weakref.finalize(self, self._pump.retire).atexit = False
-        # Hooks cannot be taken back, so they must not keep a forgotten pump alive.
-        pump = weakref.ref(self._pump)
-        atexit.register(_at_exit, pump)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=lambda: _after_fork_in_child(pump))
+        weakref.finalize(self, self._loop.finish).atexit = False
         for sink in sinks:
             self.attach(sink)
 
     @property
     def on_failure(self) -> Callable[[str, str], object] | None:
-        """Called on the hub's thread as `on_failure(sink, message)` when a sink begins to fail."""
+        """Called on a sink's thread as `on_failure(sink, message)` when it begins to fail."""
         return self._core.on_failure
 
     @on_failure.setter
@@ -107,13 +102,14 @@ class Hub:
         """
         chosen = sink if isinstance(sink, Sink) else CallbackSink(sink)
         base = name or type(chosen).__name__.removesuffix("Sink").lower() or "sink"
-        taken = {lane.name for lane in self._pump.lanes}
-        unique = base if base not in taken else f"{base}-{len(taken) + 1}"
-        if not self._is_closed:
-            self._pump.attach(Lane(chosen, unique, self._core.sink_failed))
-            self._has_sinks = True
-            for watcher in self._core.watching():
-                watcher.attached()
+        if self._is_closed:
+            return base
+        names = (base if number == 1 else f"{base}-{number}" for number in itertools.count(1))
+        attached = (Attached(chosen, unique, self._core.sink_failed) for unique in names)
+        unique = next(sink.name for sink in attached if self._loop.attach(sink))
+        self._has_sinks = True
+        for watcher in self._core.watching():
+            watcher.attached()
         return unique
 
     def watch(self, watcher: Watcher) -> None:
@@ -129,7 +125,7 @@ class Hub:
         """Wait at most `timeout` seconds until the sinks have everything; return whether so."""
         until = monotonic() + timeout
         is_done = [watcher.flush(until - monotonic()) for watcher in self._core.watching()]
-        return self._pump.flush(until - monotonic()) and all(is_done)
+        return self._loop.flush(until - monotonic()) and all(is_done)
 
     def close(self, timeout: float = 2.0) -> bool:
         """`flush`, close the sinks, and take no more; what is left is lost, counted as `closed`."""
@@ -140,16 +136,17 @@ class Hub:
         self._is_closed = True
         self._core.close()
         self._core.report_now()
-        is_done = self._pump.flush(until - monotonic()) and is_done
-        self._pump.stop()
+        is_done = self._loop.flush(until - monotonic()) and is_done
+        self._loop.finish(is_discarding=True)
+        self._loop.flush(until - monotonic())  # until the sinks are closed
         return is_done
 
     def stats(self) -> dict[str, object]:
         """Return `waiting`, `lost` by reason, and of each sink `delivered`, `waiting`, `lost`."""
         return {
-            "waiting": self._pump.waiting(),
+            "waiting": self._loop.waiting(),
             "lost": self._core.losses.totals().get("", {}),
-            "sinks": {lane.name: lane.stats() for lane in self._pump.lanes},
+            "sinks": {sink.name: sink.stats() for sink in self._loop.sinks()},
         }
 
     def settings(self) -> dict[str, tuple[object, str]]:
@@ -161,12 +158,12 @@ class Hub:
 
     def put(self, records: list[Record]) -> bool:
         """Take records for the sinks; return whether they were taken. Never waits."""
-        return self._pump.put(records)
+        return self._loop.put(records)
 
     def lose(self, session: Session, node: str, reason: str, times: int = 1) -> None:
         """Count losses, and see to it that they are reported."""
         if self._core.lose(session, node, reason, times):
-            self._pump.wake()
+            self._loop.wake()
 
 
 class NullHub:
@@ -209,18 +206,6 @@ NULL_HUB = NullHub()
 
 def _check_count(name: str, value: object) -> None:
     """Refuse at once, while it is set up, what would only fail in a call."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= sys.maxsize:
         message = f"{name} is a whole number, at least 0"
         raise ValueError(message)
-
-
-def _at_exit(pump: weakref.ref[Pump]) -> None:
-    alive = pump()
-    if alive is not None:
-        alive.end()
-
-
-def _after_fork_in_child(pump: weakref.ref[Pump]) -> None:
-    alive = pump()
-    if alive is not None:
-        alive.after_fork_in_child()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from getpatter.calls.result import OK, Result
+from getpatter.telemetry._plain import plain_number
 
 __all__ = ["refusal"]
 
@@ -15,8 +14,8 @@ _SECONDS = (1.0, 86_400.0)
 
 def refusal(seconds: object, call: object) -> Result:
     """Answer whether this is an interval: 0 for never, or 1 to 86,400 seconds."""
-    is_number = isinstance(seconds, (int, float)) and math.isfinite(seconds)
-    is_one = is_number and (seconds == 0 or _SECONDS[0] <= seconds <= _SECONDS[1])  # type: ignore[operator] # just looked at
+    number = plain_number(seconds)
+    is_one = number is not None and (number == 0 or _SECONDS[0] <= number <= _SECONDS[1])
     if is_one and (call is None or isinstance(call, str)):
         return OK
     message = f"call {call!r:.80}: the interval of stats is 0, or 1 to 86,400 seconds"

@@ -10,6 +10,9 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from getpatter.calls.background import Background
+from getpatter.calls.process_hooks import HOOKS, SERVICES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
         def next_due(self) -> float | None: ...
         def tick(self) -> None: ...
         def flush(self) -> None: ...
+        def broken(self) -> None: ...
+        def reset(self) -> None: ...
 
 
 __all__ = ["ENDINGS", "JOBS", "Jobs"]
@@ -45,19 +50,18 @@ class Jobs:
         self._work = work
         self._clock = clock
         self._is_closed = False
-        self.reset()
+        self._is_flushed = False
+        self._background = Background("getpatter-jobs", self, idle_seconds=_IDLE_SECONDS)
+        self._at_exit: threading.Lock | None = None
+        self._clear()
+        HOOKS.add(self, SERVICES)
 
-    def reset(self) -> None:
-        """Begin with nothing: in the constructor, and in a `fork` child, which has no thread and
-        whose lock may be held by one that it does not have.
-        """
+    def _clear(self) -> None:
         # Re-entrant: a finaliser or a signal handler may interrupt whoever holds it, and put.
         self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
         self._jobs: deque[Callable[[], object] | list[Sample]] = deque()
         # The last job, while it is samples that others may join.
         self._batch: list[Sample] | None = None
-        self._thread: threading.Thread | None = None
         #: Samples that were ever taken.
         self.samples = 0
 
@@ -74,7 +78,7 @@ class Jobs:
                 return "queue_full"
             self._batch = None
             self._jobs.append(job)
-            self._wake()
+        self._background.ring()
         return ""
 
     def put_sample(self, sample: Sample) -> str:
@@ -85,31 +89,26 @@ class Jobs:
             batch = self._batch
             if batch is not None and len(batch) < _SAMPLES:
                 batch.append(sample)
-            elif len(self._jobs) >= JOBS:
+                self.samples += 1
+                return ""
+            if len(self._jobs) >= JOBS:
                 return "queue_full"
-            else:
-                self._batch = [sample]
-                self._jobs.append(self._batch)
-                # One sample can wait for company; a batch that is full can not.
-                if batch is not None or self._thread is None:
-                    self._wake()
+            self._batch = [sample]
+            self._jobs.append(self._batch)
             self.samples += 1
+        # One sample can wait for company; a batch that is full can not.
+        if batch is not None or not self._background.has_thread():
+            self._background.ring()
         return ""
 
-    def _wake(self) -> None:
-        self._changed.notify()
-        if self._thread is None:
-            thread = threading.Thread(target=self._run, name="getpatter-calls", daemon=True)
-            self._thread = thread
-            try:
-                thread.start()
-            except RuntimeError:
-                # No thread can be started (any more): the next job tries again, or `close` works.
-                self._thread = None
+    def flush(self, timeout: float) -> bool:
+        """Have all that waits done, and flushed; answer whether it is, in `timeout` seconds."""
+        done = self._mark()
+        return done is not None and self._background.wait_for(done, timeout)
 
     def is_own_thread(self) -> bool:
         """Return whether it is the thread that asks: it must not wait for itself."""
-        return self._thread is threading.current_thread()
+        return self._background.is_mine()
 
     def close(self, timeout: float) -> bool:
         """Refuse jobs from now on, do those that wait, and finish; answer whether that is done.
@@ -117,44 +116,63 @@ class Jobs:
         Waits `timeout` seconds at most.
         """
         with self._lock:
-            is_first, self._is_closed = not self._is_closed, True
-            thread = self._thread
-            self._changed.notify()
-        if thread is None:
-            if is_first:
-                self._do_all()
-                self._work.flush()
-            return True
-        if thread is not threading.current_thread():
-            thread.join(timeout)
-        return not thread.is_alive()
+            self._is_closed = True
+        return self._background.wait(timeout)
 
-    def _run(self) -> None:
-        while True:
-            due = self._work.next_due()
-            wait = _IDLE_SECONDS if due is None else due - self._clock()
-            with self._lock:
-                if not (self._jobs or self._is_closed) and wait > 0:
-                    self._changed.wait(wait)
-                is_idle = not self._jobs and not self._is_closed
-                if is_idle and due is None:
-                    self._thread = None
-                    return
-            self._do_all()
-            self._work.tick()
-            with self._lock:
-                if self._is_closed and not self._jobs:
-                    break
-        self._work.flush()
+    # hooks of the process
 
-    def _do_all(self) -> None:
+    def begin_exit(self) -> None:
+        """Have everything done: there may be no later step."""
+        self._at_exit = self._mark()
+
+    def wait_at_exit(self, timeout: float) -> None:
+        """Wait for that."""
+        if self._at_exit is not None:
+            self._background.wait_for(self._at_exit, timeout)
+
+    def after_fork_in_child(self) -> None:
+        """Begin with nothing: the parent does the rest, and the lock may be held by its threads."""
+        self._work.reset()
+        self._clear()
+        self._background.reset()
+
+    # the thread
+
+    def step(self) -> float | None:
         """Do what waits; not what comes meanwhile, or what is due would wait for it."""
         for _ in range(len(self._jobs)):
-            with self._lock:
-                job = self._jobs.popleft()
-                if job is self._batch:
-                    self._batch = None
-            if isinstance(job, list):
-                self._work.take_samples(job)
-            else:
-                job()
+            self._do_next()
+        self._work.tick()
+        if self._jobs:
+            return 0
+        if self._is_closed and not self._is_flushed:
+            self._is_flushed = self._background.is_over = True
+            self._work.flush()
+        due = self._work.next_due()
+        return None if due is None else max(0.001, due - self._clock())
+
+    def is_empty(self) -> bool:
+        """Return whether nothing waits, and all is flushed if it is to be."""
+        is_owed = self._is_closed and not self._is_flushed
+        return not (self._jobs or is_owed)
+
+    def recover(self) -> None:
+        """Count the job that an error of ours has ended."""
+        self._work.broken()
+
+    def _mark(self) -> threading.Lock | None:
+        """Leave a flush; return a lock that is released behind it, None if it is refused."""
+        done = threading.Lock()
+        done.acquire()
+        refused = self.put(self._work.flush, ENDINGS) or self.put(done.release, ENDINGS)
+        return None if refused else done
+
+    def _do_next(self) -> None:
+        with self._lock:
+            job = self._jobs.popleft()
+            if job is self._batch:
+                self._batch = None
+        if isinstance(job, list):
+            self._work.take_samples(job)
+        else:
+            job()

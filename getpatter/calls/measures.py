@@ -5,11 +5,10 @@ Several runs of a stage in one turn add up to that turn's latency.
 
 from __future__ import annotations
 
-import math
-
+from getpatter.telemetry._plain import plain_number
 from getpatter.telemetry.call_metrics import count_bucket, nearest_rank_p95, whole_ms
 
-__all__ = ["Measures"]
+__all__ = ["LONGEST_SECONDS", "Measures"]
 
 # Stage → the dimension that its latency is reported as.
 _LATENCIES = {
@@ -18,6 +17,9 @@ _LATENCIES = {
     "tts": "tts_first_byte_ms",
     "eou": "eou_latency_ms",
 }
+
+#: A week: no stage takes longer, nor does a call.
+LONGEST_SECONDS = 604_800
 
 
 class Measures:
@@ -39,11 +41,10 @@ class Measures:
 
     def observe(self, stage: object, seconds: object, now: float) -> bool:
         """Add a latency; return False for what is none: it must not spoil those that are."""
-        if not isinstance(stage, str) or not isinstance(seconds, (int, float)):
+        number = plain_number(seconds)
+        if not isinstance(stage, str) or number is None or not 0 <= number <= LONGEST_SECONDS:
             return False
-        if not 0 <= seconds < math.inf:
-            return False
-        self._in_turn[stage] = self._in_turn.get(stage, 0.0) + seconds
+        self._in_turn[stage] = self._in_turn.get(stage, 0.0) + number
         if stage == "tts" and self._turn_at is not None:
             self._latencies.setdefault("latency_ms", []).append(now - self._turn_at)
             self._turn_at = None

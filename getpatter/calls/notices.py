@@ -6,7 +6,6 @@ of telemetry only what an observer of it is told.
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from typing import TYPE_CHECKING
@@ -47,13 +46,6 @@ class Notices:
         self._has_config = False
         # What `init` is to say, for callbacks that are not there yet.
         self._standing: tuple[str, str] | None = None
-        self._reset()
-        if hasattr(os, "register_at_fork"):
-            # Hooks cannot be taken back, so they must not keep a forgotten one alive.
-            me = weakref.ref(self)
-            os.register_at_fork(after_in_child=lambda: _after_fork_in_child(me))
-
-    def _reset(self) -> None:
         # Held while callbacks are made. Re-entrant: a finaliser may attach one.
         self._lock = threading.RLock()
 
@@ -83,6 +75,10 @@ class Notices:
         """Drop the callbacks of a call that is over."""
         if self._callbacks is not None:
             self._callbacks.forget(call)
+
+    def after_fork_in_child(self) -> None:
+        """Begin with a lock that nobody holds."""
+        self._lock = threading.RLock()
 
     def about(self, telemetry: Telemetry) -> None:
         """Say which telemetry a recommendation would reduce; it is not kept alive."""
@@ -117,11 +113,3 @@ class Notices:
 
     def _is_wanted(self) -> bool:
         return self._callbacks is not None and self._callbacks.wants("recommended_config")
-
-
-def _after_fork_in_child(me: weakref.ref[Notices]) -> None:
-    notices = me()
-    if notices is not None:
-        notices._reset()  # noqa: SLF001 - one subject
-        if notices._callbacks is not None:  # noqa: SLF001
-            notices._callbacks.after_fork()  # noqa: SLF001

@@ -13,15 +13,18 @@ import threading
 import time
 from contextlib import contextmanager
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from getpatter.calls.clock import monotonic
 from getpatter.calls.endpoint import Endpoint, read
 from getpatter.calls.result import OK, Result
+from getpatter.telemetry._wire import Tls, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from getpatter.calls.callbacks import Callbacks
+    from getpatter.telemetry._wire import Wire
 
 __all__ = ["precall_test", "probe_all", "start"]
 
@@ -125,7 +128,7 @@ def probe_all(
     endpoints: Sequence[Endpoint], *, probes: int, timeout: float, context: ssl.SSLContext | None
 ) -> list[dict[str, object]]:
     """Probe endpoints, each on a thread of its own, until they are done or time is up."""
-    until = time.monotonic() + timeout
+    until = monotonic() + timeout
     series = [_Series(endpoint) for endpoint in endpoints]
     threads = [
         threading.Thread(
@@ -137,7 +140,7 @@ def probe_all(
         thread.start()
     for thread in threads:
         # Resolving a name cannot be interrupted: whoever is stuck there is left behind.
-        thread.join(max(0.0, until - time.monotonic()))
+        thread.join(max(0.0, until - monotonic()))
     return [one.summary() for one in series]
 
 
@@ -171,7 +174,7 @@ class _Series:
                 self._made += 1
                 self._succeeded += failure is None
                 self._failure = failure or self._failure
-            if time.monotonic() >= until:
+            if monotonic() >= until:
                 break
         with self._lock:
             self._is_over = True
@@ -181,22 +184,19 @@ class _Series:
         with self._timed("dns"):
             found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
         with self._timed("connect"):
-            connection = _connect(found, until)
+            wire: Wire = connect(found, until)
         try:
             if context is not None and "tls" in endpoint.steps:
                 with self._timed("tls"):
-                    connection.settimeout(_left(until))
-                    connection = context.wrap_socket(connection, server_hostname=endpoint.host)
+                    wire = Tls(wire, context, endpoint.host, until)
             if "first_byte" in endpoint.steps:
                 with self._timed("first_byte"):
-                    connection.settimeout(_left(until))
-                    connection.sendall(endpoint.request())
-                    connection.settimeout(_left(until))
-                    if not connection.recv(1):
+                    wire.send(endpoint.request(), until)
+                    if not wire.receive(until):
                         message = "closed without an answer"
                         raise _Failed(step="first_byte", reason="closed", message=message)
         finally:
-            connection.close()
+            wire.close()
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
@@ -233,32 +233,3 @@ class _Series:
                 told["reason"] = self._failure.reason
                 told["message"] = self._failure.message
             return told
-
-
-def _left(until: float) -> float:
-    """Return the seconds that are left; raises TimeoutError if there are none."""
-    left = until - time.monotonic()
-    if left <= 0:
-        message = "time was up"
-        raise TimeoutError(message)
-    return left
-
-
-def _connect(found: Sequence[Any], until: float) -> socket.socket:
-    """Connect to the first address that takes it; each has its share of the time that is left."""
-    failure: OSError = OSError("the name has no address")
-    for index, (family, kind, protocol, _, address) in enumerate(found):
-        try:
-            connection = socket.socket(family, kind, protocol)
-        except OSError as error:  # a family that this machine does not have
-            failure = error
-            continue
-        try:
-            connection.settimeout(_left(until) / (len(found) - index))
-            connection.connect(address)
-        except OSError as error:
-            connection.close()
-            failure = error
-        else:
-            return connection
-    raise failure

@@ -1,6 +1,7 @@
 """Redaction: what of an event's data sinks may see, as plain JSON. Pure, and bounded in every way.
 
-Runs before any sink. Data is the host's, so nothing is asked of it but what the base types answer.
+Runs before any sink. Data is the host's, so nothing is asked of it but what the base types answer,
+and of a number of another type its value.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from getpatter.calls.words import Word
+from getpatter.telemetry._plain import plain_number
 
 __all__ = ["REDACTED", "Redaction"]
 
@@ -98,8 +100,9 @@ class _Pass:
             return self.mapping(value, depth)
         if isinstance(value, (list, tuple, set, frozenset)):
             return self._items(list(value), depth)
+        number = plain_number(value)  # as a `Decimal` is one
         # No `str()` of an object of the host's: it may be slow, raise, or say a secret.
-        return _named(value)
+        return _named(value) if number is None else _number(number)
 
     def _items(self, values: list[object], depth: int) -> list[object]:
         kept = values[: max(0, self._left)]

@@ -6,7 +6,6 @@ call belongs to the process that began it: in a `fork` child all of this does no
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections import deque
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from getpatter.calls.clock import monotonic, new_id, timestamp_us
 from getpatter.calls.leave import Leaving, leaving
+from getpatter.calls.measures import LONGEST_SECONDS
 from getpatter.calls.result import OK, Result
 from getpatter.calls.stages import COMPLETED, Failure, Stages
 from getpatter.calls.words import (
@@ -25,6 +25,7 @@ from getpatter.calls.words import (
     StageName,
     known,
 )
+from getpatter.telemetry._plain import plain_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,6 +88,11 @@ class Reporter:
         """Whether the call has been left."""
         return self._ending.locked()
 
+    @property
+    def has_failed_connection(self) -> bool:
+        """Whether a connection of the call has failed, and has not stood since."""
+        return self._stages.has_failed_connection()
+
     def begin(self, stage: Stage | StageName, *, role: str | None = None) -> str:
         """Begin a stage; return its fresh id, which `complete` takes.
 
@@ -123,11 +129,11 @@ class Reporter:
             text = reason[:_REASON_CHARS] if isinstance(reason, str) else None
             at = previously_connected_at if type(previously_connected_at) is int else None
             why = Failure(code, text, at)
-        is_time = isinstance(elapsed, (int, float)) and 0 <= elapsed < math.inf
+        took = plain_number(elapsed)
         count = retry_count if type(retry_count) is int and retry_count >= 0 else None
         key = stage_id if isinstance(stage_id, str) else ""
         if self._is_here() and self._stages.complete(
-            key, monotonic(), why, retry_count=count, elapsed=elapsed if is_time else None
+            key, monotonic(), why, retry_count=count, elapsed=took if _is_time(took) else None
         ):
             return OK
         return Result("unknown_stage", "complete: no stage of this id is in flight")
@@ -155,13 +161,20 @@ class Reporter:
         return OK
 
     def ice(self, role: Literal["publisher", "subscriber"] | Role, state: str) -> Result:
-        """The ICE state of a connection changed. A state that means nothing here does nothing."""
+        """The ICE state of a connection changed: told as `connection.changed`, and it may open or
+        complete a stage. What is no state of ICE does nothing.
+        """
         member = known(Role, role)
         if member is None:
             return Result("unknown_role", "ice: a role is publisher or subscriber")
         if not self._is_here() or self.has_ended:
             return _LEFT
         meant = known(IceState, state)
+        if meant is None:
+            return OK
+        previous = self._stages.change(member, meant)
+        if previous is not None:
+            self.tell("connection.changed", {"role": member, "state": meant, "previous": previous})
         self._stages.ice(member, meant, monotonic(), timestamp_us(), new_id())
         return OK
 
@@ -181,6 +194,10 @@ class Reporter:
         if len(self._kept) >= _BATCH_EVENTS or not self._is_batch:
             self.flush()
         return True
+
+    def refuse(self) -> None:
+        """Count something that this call was told and that is none."""
+        self._emitter.lose("bad_value")
 
     def flush(self) -> None:
         """Hand on what a batch holds; an empty one sends nothing."""
@@ -231,6 +248,10 @@ class Reporter:
             self._emitter.lose("rate_limit")
             return False
         return self.tell(event_type, data, is_exempt=is_end)
+
+
+def _is_time(seconds: float | None) -> bool:
+    return seconds is not None and 0 <= seconds <= LONGEST_SECONDS
 
 
 _LEFT = Result("already_left", "the call has ended: it is left once")

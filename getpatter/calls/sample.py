@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from getpatter.calls.result import OK, Result
+from getpatter.telemetry._plain import plain_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,7 @@ __all__ = [
     "REQUIRED",
     "TEXTS",
     "VALUES",
+    "drop_bad_numbers",
     "refusal",
 ]
 
@@ -105,6 +107,27 @@ def refusal(call: object, participant: object, sample: Mapping[str, object]) -> 
         if sample.get(name) is None:
             return _refused(call, f"needs a {name}")
     return OK
+
+
+def drop_bad_numbers(sample: dict[str, object]) -> list[str]:
+    """Take out of a sample each number that breaks a rule; return the rules.
+
+    Numbers of other types, as `Decimal` or numpy's, become plain ones. `at` stays as it is: without
+    it nothing is known of the sample.
+    """
+    rules: list[str] = []
+    for name, limit in LIMITS.items():
+        value = sample.get(name)
+        if value is None:
+            continue
+        number = plain_number(value)
+        rule = _broken(name, value if number is None else number, limit)
+        if rule is None:
+            sample[name] = number
+        elif name != "at":
+            sample[name] = None
+            rules.append(rule)
+    return rules
 
 
 def _is_name(value: object) -> bool:

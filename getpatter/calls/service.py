@@ -6,16 +6,12 @@ is refused or lost is counted by its reason.
 
 from __future__ import annotations
 
-import atexit
-import os
-import threading
-import time
-import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
 from getpatter.calls import interval, vocabulary, words
 from getpatter.calls import sample as samples
+from getpatter.calls.clock import monotonic
 from getpatter.calls.jobs import ENDINGS, JOBS, Jobs
 from getpatter.calls.result import OK, Result
 from getpatter.calls.teller import Teller
@@ -28,10 +24,8 @@ if TYPE_CHECKING:
     from getpatter.calls.teller import Publisher
 
 
-__all__ = ["EXIT_SECONDS", "Service"]
+__all__ = ["Service"]
 
-#: What an ending program waits for at most, in seconds.
-EXIT_SECONDS = 0.5
 _STATES = {
     "connection_state": ("online", "offline"),
     "fabric_state": ("initialising", "established", "disrupted"),
@@ -57,18 +51,12 @@ class Service:
         *,
         on_closed: Callable[[str, str, str], object] | None = None,
         on_forgotten: Callable[[str], object] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._callbacks = callbacks
         self._clock = clock
         self._teller = Teller(publisher, callbacks, on_closed, on_forgotten, clock)
         self._jobs = Jobs(self._teller, clock)
-        # Hooks must not keep a forgotten service alive.
-        me = weakref.ref(self)
-        self._exit = partial(_at_exit, me)
-        atexit.register(self._exit)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=partial(_after_fork_in_child, me))
 
     def event(
         self,
@@ -93,19 +81,24 @@ class Service:
     def sample(self, call: str, participant: str, sample: Mapping[str, object], /) -> Result:
         """Take a sample of one track; its fields are those of `sample.schema.json`.
 
-        Answers `refused_sample` for one that breaks a rule, `queue_full` or `stopped`. The mapping
-        is copied.
+        Answers `refused_sample` for one that breaks a rule, `queue_full` or `stopped`. Of a sample
+        that is taken, a number that is none is dropped; the message of the answer says which. The
+        mapping is copied.
         """
         try:
             own = dict(sample)
             answer = samples.refusal(call, participant, own)
+            dropped: list[str] = []
+            if not answer:
+                dropped = samples.drop_bad_numbers(own)
+                answer = samples.refusal(call, participant, own)
             if answer:
                 at = own.get("at")
                 reason = self._jobs.put_sample(
                     (call, participant, self._clock() if at is None else at, own)  # type: ignore[arg-type] # a number: it was not refused
                 )
                 if not reason:
-                    return OK
+                    return self._dropped(call, dropped) if dropped else OK
                 answer = _not_taken("sample", call, reason)
         except Exception:  # the public boundary, as in `_answer`
             answer = Result("refused_sample", "a sample must be a mapping of fields")
@@ -159,22 +152,19 @@ class Service:
         if self._jobs.is_own_thread():
             self._teller.flush()
             return True
-        done = threading.Event()
-        until = time.monotonic() + timeout
-        refused = self._jobs.put(self._teller.flush, ENDINGS) or self._jobs.put(done.set, ENDINGS)
-        if refused or not done.wait(timeout):
+        until = monotonic() + timeout
+        if not self._jobs.flush(timeout):
             return False
-        return self._callbacks.drain(max(0.0, until - time.monotonic()))
+        return self._callbacks.drain(max(0.0, until - monotonic()))
 
     def stop(self, timeout: float = 5.0) -> bool:
         """Do what waits, flush, and end; answer whether that was done in `timeout` seconds.
 
         What comes later is refused as `stopped`, and counted.
         """
-        until = time.monotonic() + timeout
+        until = monotonic() + timeout
         is_done = self._jobs.close(timeout)
-        atexit.unregister(self._exit)
-        return self._callbacks.drain(max(0.0, until - time.monotonic())) and is_done
+        return self._callbacks.drain(max(0.0, until - monotonic())) and is_done
 
     def counts(self) -> dict[str, object]:
         """Return what became of everything that was given.
@@ -206,7 +196,7 @@ class Service:
         fields: Mapping[str, object],
         notify: bool,  # noqa: FBT001 - as in `event`
     ) -> Result:
-        own = dict(fields)
+        own = vocabulary.with_plain_numbers(dict(fields))
         answer = vocabulary.check(kind, call, participant, own)
         if not answer:
             return answer
@@ -235,6 +225,13 @@ class Service:
         reason = self._jobs.put(partial(self._teller.do, what, call, job), limit)
         return _not_taken(what, call, reason) if reason else OK
 
+    def _dropped(self, call: object, rules: list[str]) -> Result:
+        """Count what was dropped of a sample that was taken, and tell who wants to know."""
+        self._teller.tally.count("sample", "dropped_value", len(rules))
+        message = f"call {call!r:.80}: of a sample was dropped: {'; '.join(rules)}"
+        self.error("dropped_value", "internal", message, call)  # type: ignore[arg-type] # looked at there
+        return Result("ok", message)
+
     def _refuse(self, what: str, call: object, answer: Result) -> Result:
         """Count what was not taken, and tell who wants to know."""
         self._teller.tally.count(what, answer.status)
@@ -245,17 +242,3 @@ class Service:
 def _not_taken(what: str, call: object, reason: str) -> Result:
     why = {"queue_full": "too many jobs wait", "stopped": "the service is stopped"}
     return Result(reason, f"call {call!r:.80}: {what} refused: {why[reason]}")
-
-
-def _at_exit(me: weakref.ref[Service]) -> None:
-    service = me()
-    if service is not None:
-        service.stop(EXIT_SECONDS)
-
-
-def _after_fork_in_child(me: weakref.ref[Service]) -> None:
-    service = me()
-    if service is not None:
-        service._callbacks.after_fork()  # noqa: SLF001 - one subject
-        service._teller.reset()  # noqa: SLF001 - one subject
-        service._jobs.reset()  # noqa: SLF001 - one subject

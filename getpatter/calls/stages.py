@@ -75,6 +75,9 @@ class Stages:
         self._open: dict[str, _Run] = {}
         self._attempt: tuple[JoinReason, Word] = (JoinReason.FIRST_ATTEMPT, attempt_id)
         self._connections: dict[Role, _Connection] = {}
+        self._states: dict[Role, IceState] = {}
+        # The roles whose connection has failed, and has not stood since.
+        self._failed: set[Role] = set()
         self._end: FailureCode | None = None
 
     @property
@@ -165,6 +168,20 @@ class Stages:
         # An `initiated` that was lost takes its `completed` along: a pair is kept or lost whole.
         self._say(COMPLETED, data, run.is_told)
         return True
+
+    def change(self, role: Role, state: IceState) -> IceState | None:
+        """Take the ICE state of a connection; return the one before, None if it is the same."""
+        previous = self._states.get(role, IceState.NEW)
+        self._states[role] = state
+        if state is IceState.FAILED:
+            self._failed.add(role)
+        elif state in (IceState.CONNECTED, IceState.COMPLETED):
+            self._failed.discard(role)
+        return None if state is previous else previous
+
+    def has_failed_connection(self) -> bool:
+        """Whether a connection has failed and not stood since; closing it mends nothing."""
+        return bool(self._failed)
 
     def ice(
         self, role: Role, state: IceState | None, now: float, now_us: int, fresh_id: Word

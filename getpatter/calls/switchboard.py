@@ -6,17 +6,16 @@ first sink or callback puts it there, also for the calls that are under way.
 
 from __future__ import annotations
 
-import atexit
 import itertools
-import os
+import logging
 import threading
 import weakref
-from functools import partial
 from typing import TYPE_CHECKING
 
 from getpatter.calls import interval
 from getpatter.calls.hub import NullHub
 from getpatter.calls.null_service import NullService
+from getpatter.calls.process_hooks import CALLS, HOOKS
 from getpatter.calls.result import Result
 from getpatter.calls.room import NULL_ROOM, Room
 
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NODE", "Switchboard"]
 
+_log = logging.getLogger("getpatter")
 #: Who tells of participants and tracks, in the envelope of an event.
 NODE = "room"
 # The session of what belongs to no call: egress, ingress, requests, webhooks.
@@ -63,14 +63,13 @@ class Switchboard:
         self._hub = hub
         self._notices = notices
         self._stats_interval: float | None = None
+        # What was refused and logged: methods, so that there are a few.
+        self._logged: set[str] = set()
         self._calls: weakref.WeakValueDictionary[int, Caller] = weakref.WeakValueDictionary()
         self._rooms: dict[str, Room] = {}
         self._numbers = itertools.count(2)
         self._reset()
-        self._exit = partial(_end_calls, self._calls)
-        if hasattr(os, "register_at_fork"):
-            me = weakref.ref(self)
-            os.register_at_fork(after_in_child=lambda: _after_fork_in_child(me))
+        HOOKS.add(self, CALLS)
         hub.watch(self)
 
     def _reset(self) -> None:
@@ -79,9 +78,24 @@ class Switchboard:
         self._host: tuple[Session, Publisher] | None = None
 
     def hook(self) -> None:
-        """Let calls end before anything else does when the program ends: hooks run last first."""
-        atexit.unregister(self._exit)
-        atexit.register(self._exit)
+        """Let calls end before anything else does when the program ends."""
+        HOOKS.run_first()
+
+    # hooks of the process
+
+    def begin_exit(self) -> None:
+        """The program ends: so do its calls, from this side."""
+        for call in self._alive():
+            call.hangup("local")
+            call.end()
+
+    def wait_at_exit(self, timeout: float) -> None:
+        """There is nothing to wait for: services emit that, and sinks get it."""
+
+    def after_fork_in_child(self) -> None:
+        """Begin with a lock that nobody holds, and a session of the child's own."""
+        self._reset()
+        self._notices.after_fork_in_child()
 
     # calls
 
@@ -133,7 +147,6 @@ class Switchboard:
                 return
             from getpatter.calls.service import Service  # only who listens needs it
 
-            # Made after the hub, so that it is stopped, and has told everything, before.
             service = Service(
                 self._publisher,
                 self._notices.callbacks,
@@ -142,11 +155,8 @@ class Switchboard:
             if self._stats_interval is not None:
                 service.set_stats_interval(self._stats_interval)
             self.service = service
-            self.hook()
-        for reference in self._calls.valuerefs():
-            call = reference()
-            if call is not None:
-                call.enter()
+        for call in self._alive():
+            call.enter()
 
     def sink_failed(self, sink: str, message: str) -> None:
         """Tell that a sink begins to fail."""
@@ -158,6 +168,13 @@ class Switchboard:
         why = f": {reason}" if reason else ""
         message = f"call {room.id!r:.80}: stage {stage} failed{why}"
         self.service.error(code, layer, message, room.id)
+
+    def refused(self, room: Room | NullRoom, what: str, message: str) -> None:
+        """Tell of a value that a call was given and that is none; the log has each mistake once."""
+        self.service.error("refused_value", "internal", f"call {room.id!r:.80}: {message}", room.id)
+        if what not in self._logged:
+            self._logged.add(what)
+            _log.warning("%s", message)
 
     def set_stats_interval(self, seconds: float) -> Result:
         """Set the time between two stats records of all calls that have none of their own."""
@@ -182,6 +199,9 @@ class Switchboard:
     def flush(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until everything is told; return whether so."""
         return self.service.flush(max(0.0, timeout))
+
+    def _alive(self) -> list[Caller]:
+        return [call for ref in self._calls.valuerefs() if (call := ref()) is not None]
 
     # the service's side: its thread
 
@@ -219,18 +239,3 @@ class _Nowhere:
 
 
 _NOWHERE = _Nowhere()
-
-
-def _end_calls(calls: weakref.WeakValueDictionary[int, Caller]) -> None:
-    """The program ends: so do its calls, from this side."""
-    for reference in calls.valuerefs():
-        call = reference()
-        if call is not None:
-            call.hangup("local")
-            call.end()
-
-
-def _after_fork_in_child(me: weakref.ref[Switchboard]) -> None:
-    board = me()
-    if board is not None:
-        board._reset()  # noqa: SLF001 - one subject

@@ -124,6 +124,10 @@ class Teller:
         self.tick()
         self._guard("flush", None, lambda: self._tell(self.registry.flush()))
 
+    def broken(self) -> None:
+        """Count an error of ours, or one that was raised in the thread from outside."""
+        self.tally.count("job", "internal_error")
+
     def _guard(self, what: str, call: object, job: Callable[[], object]) -> bool:
         try:
             job()

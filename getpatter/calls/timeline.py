@@ -8,24 +8,36 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from getpatter.calls.event import TYPE_ID, Event
+from getpatter.telemetry._terminal import coloured
+from getpatter.telemetry._terminal import one_line as printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TypeGuard
 
-__all__ = ["Timeline", "parse", "printable", "said"]
+__all__ = ["TYPE_ID", "Timeline", "duration", "parse", "printable", "said"]
 
 # What an event's line says anyway, or says better elsewhere.
 _LEFT_OUT = frozenset({"stage", "stage_id", "attempt_id", "elapsed_ms", "outcome", "call_uid"})
 _SESSION_CHARS = 8
-_COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2"}
+# Of whole numbers a file has no longer ones: times are in microseconds, and fit into 63 bits.
+_DIGITS = 19
+# From 1970 to before 9999: every zone of the world can show it.
+_LAST_US = 253_339_228_800_000_000
+# 30 years: what took longer is no duration.
+_LONGEST_MS = 1e12
 
 
 def parse(line: str) -> Event | None:
-    """Return the event of a line; None for one that is none."""
+    """Return the event of a line; None for one that is none.
+
+    Numbers that no clock or counter says (400 digits, infinity) become text.
+    """
     try:
-        said = json.loads(line)
+        said = json.loads(line, parse_int=_whole, parse_float=_real, parse_constant=str)
         if said["type_id"] != TYPE_ID or not isinstance(said["data"], dict):
+            return None
+        if not 0 <= said["timestamp_us"] <= _LAST_US:
             return None
         return Event(
             type=str(said["type"]),
@@ -41,10 +53,24 @@ def parse(line: str) -> Event | None:
         return None
 
 
-def printable(value: object) -> str:
-    """Return a value as one line that does to a terminal nothing but appear on it."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _DIGITS else _shortened(digits)
+
+
+def _real(digits: str) -> float | str:
+    number = float(digits)
+    return number if abs(number) < float("inf") else _shortened(digits)
+
+
+def _shortened(digits: str) -> str:
+    return f"{digits[:_DIGITS]}… ({len(digits)} digits)"
+
+
+def duration(value: object) -> float | None:
+    """Return milliseconds that something took; None for what is no such number."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return max(0.0, float(value)) if value <= _LONGEST_MS else None
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +98,7 @@ class Timeline:
     def _in(self, colour: str, text: str) -> str:
         if not self.is_coloured or not colour:
             return text
-        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+        return coloured(colour, text)
 
 
 def said(event: Event) -> str:
@@ -113,15 +139,15 @@ def _colour(event: Event) -> str:
 
 def _took(data: dict[str, object]) -> str:
     for name in ("elapsed_ms", "latency_ms", "duration_ms"):
-        value = data.get(name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return f"{value:,.1f} ms"
+        took = duration(data.get(name))
+        if took is not None:
+            return f"{took:,.1f} ms"
     return ""
 
 
 def _clock(timestamp_us: int) -> str:
     try:
-        moment = datetime.fromtimestamp(timestamp_us / 1e6, tz=timezone.utc)
+        moment = datetime.fromtimestamp(timestamp_us / 1e6, tz=timezone.utc).astimezone()
     except (ValueError, OverflowError, OSError):
         return "--:--:--.---"
-    return moment.astimezone().strftime("%H:%M:%S.") + f"{moment.microsecond // 1_000:03d}"
+    return moment.strftime("%H:%M:%S.") + f"{moment.microsecond // 1_000:03d}"

@@ -6,11 +6,11 @@ the documentation, is made from the table. Does no I/O and owns no state.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from getpatter.calls.result import OK, Result
+from getpatter.telemetry._plain import plain_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +23,8 @@ LONGEST_TEXT = 1_000
 LONGEST_LIST = 256
 #: Whole numbers that every reader of JSON keeps exactly (2**53 - 1).
 LARGEST_COUNT = 9_007_199_254_740_991
+# Beyond it readers of JSON see infinity: the largest float.
+_LARGEST_NUMBER = 1.7976931348623157e308
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ def _is_count(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and type(value) is not bool and math.isfinite(value)
+    number = plain_number(value) if isinstance(value, (int, float)) else None
+    return number is not None and abs(number) <= _LARGEST_NUMBER
 
 
 def _is_texts(value: object) -> bool:
@@ -260,6 +263,12 @@ VOCABULARY: dict[str, Kind] = {
 
 #: What `about` asks for.
 NAMED = {"none": (), "call": ("call",), "participant": ("call", "participant")}
+
+
+def with_plain_numbers(fields: Mapping[str, object]) -> dict[str, object]:
+    """Return the fields with numbers of other types, as `Decimal` or numpy's, as plain ones."""
+    plain = {name: plain_number(value) for name, value in fields.items()}
+    return {name: value if plain[name] is None else plain[name] for name, value in fields.items()}
 
 
 def check(kind: object, call: object, participant: object, fields: Mapping[str, object]) -> Result:

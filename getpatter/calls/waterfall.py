@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from getpatter.calls.redaction import REDACTED
 from getpatter.calls.stages import COMPLETED, INITIATED
-from getpatter.calls.timeline import printable
+from getpatter.calls.timeline import duration, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +31,8 @@ _NAME_CHARS = 26
 _TOOK_COLUMNS, _BAR_COLUMNS = 17, 20
 # From here on tenths of a millisecond tell nothing.
 _SECONDS_FROM_MS = 100_000
+# States of a connection that no stage shows.
+_BREAKS = ("disconnected", "failed")
 # What tells nothing new beside the bar.
 _NOTES = ("retry_count", "failure_code", "reason", "join_reason")
 
@@ -77,19 +79,21 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
         raise ValueError(message)
     origin = min(_begin_us(event) for event in ordered)
     rows: list[Row] = []
-    open_stages: dict[object, Event] = {}
+    open_stages: dict[str, Event] = {}
     facts: dict[str, object] = {}
     for event in ordered:
         if event.type == INITIATED:
-            open_stages[event.data.get("stage_id")] = event
+            open_stages[printable(event.data.get("stage_id"))] = event
         elif event.type == COMPLETED:
-            open_stages.pop(event.data.get("stage_id"), None)
+            open_stages.pop(printable(event.data.get("stage_id")), None)
             rows.append(_stage(event, origin))
         elif event.type in ("call.started", "call.ended"):
             facts |= event.data
-        elif event.type in ("call.answered", "call.turn", "call.joining"):
+        elif event.type in ("call.answered", "call.turn", "call.joining") or (
+            event.type == "connection.changed" and event.data.get("state") in _BREAKS
+        ):
             rows.append(_mark(event, origin))
-        elif event.type.endswith(".end") and _number(event.data.get("latency_ms")) is not None:
+        elif event.type.endswith(".end") and duration(event.data.get("latency_ms")) is not None:
             rows.append(_span(event, origin))
     last = max(event.timestamp_us for event in ordered)
     rows += [
@@ -144,8 +148,8 @@ def _bar(row: Row, length: float, width: int) -> str:
 
 def _stage(event: Event, origin: int) -> Row:
     end = (event.timestamp_us - origin) / 1e3
-    begin = end - (_number(event.data.get("elapsed_ms")) or 0.0)
-    first = _number(event.data.get("first_ms"))
+    begin = end - (duration(event.data.get("elapsed_ms")) or 0.0)
+    first = duration(event.data.get("first_ms"))
     is_success = event.data.get("outcome") == "success"
     return Row(
         _stage_name(event),
@@ -187,7 +191,7 @@ def _presence(name: str, came: Event, until_us: int, origin: int) -> Row:
 
 def _span(event: Event, origin: int) -> Row:
     end = (event.timestamp_us - origin) / 1e3
-    begin = end - (_number(event.data.get("latency_ms")) or 0.0)
+    begin = end - (duration(event.data.get("latency_ms")) or 0.0)
     state = "failure" if "error" in event.data else "other"
     note = printable(event.data["error"]) if "error" in event.data else ""
     return Row(
@@ -200,6 +204,8 @@ def _mark(event: Event, origin: int) -> Row:
     name = event.type.removeprefix("call.")
     if event.type == "call.turn":
         name = f"turn {printable(event.data.get('turn'))}"
+    elif event.type == "connection.changed":
+        name = " ".join(printable(event.data.get(part)) for part in ("role", "state"))
     return Row(name, at, at, "mark", None, event.turn_id, _note(event.data))
 
 
@@ -211,16 +217,10 @@ def _note(data: dict[str, object]) -> str:
 def _begin_us(event: Event) -> int:
     """When what an event tells began: a stage ends with it, and began before."""
     for name in ("elapsed_ms", "latency_ms"):
-        took = _number(event.data.get(name))
+        took = duration(event.data.get(name))
         if took is not None:
             return event.timestamp_us - round(took * 1e3)
     return event.timestamp_us
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return max(0.0, float(value))
-    return None
 
 
 def sessions(events: Sequence[Event]) -> list[str]:

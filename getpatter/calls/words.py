@@ -62,12 +62,15 @@ class Role(Word, Enum):
 
 
 class IceState(Word, Enum):
-    """The states of ICE that mean something here; every other one does nothing."""
+    """The states of ICE, as WebRTC names them."""
 
+    NEW = "new"
     CHECKING = "checking"
     CONNECTED = "connected"
     COMPLETED = "completed"
+    DISCONNECTED = "disconnected"
     FAILED = "failed"
+    CLOSED = "closed"
 
 
 class Outcome(Word, Enum):
@@ -111,7 +114,7 @@ FIELDS = {
         *("previously_connected_at", "leave_reason", "leave_cause", "abort_code", "message"),
         *("disconnect_reason", "error_layer", "error_code", "duration_ms", "turns", "turn"),
         *("cost_usd", "direction", "engine", "provider", "carrier", "call_uid", "latency_ms"),
-        *("error", "value", "lost"),
+        *("error", "value", "lost", "state", "previous"),
         *(f"{layer}_{what}" for layer in ("stt", "tts", "llm") for what in ("provider", "model")),
     )
 }

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import site
-import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from getpatter.telemetry import client, consent, env, sender, spool, state
+from getpatter.telemetry import client, consent, env, events, sender, spool, state
+from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry._fields import demand_of, misplaced
+from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry.install_id import open_state
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Capture:
         self._environ = _UsersEnvironment(env.process_environment())
         self._pipelines: list[Any] = []
         self._cleared = 0
+        self._whys: list[tuple[str, str]] = []  # event, why a dimension of it was dropped
         self._forgiven: dict[tuple[str, str], int] = {}
         self._forgiven_refusals = 0
 
@@ -83,11 +86,30 @@ class Capture:
             for one in refusals
         ]
         lost = [
-            f"{event}: {reason}"
+            said
             for (event, reason), times in self._invalid().items()
             if times > self._forgiven.get((event, reason), 0)
+            for said in self._in_words(event, reason)
         ]
         return refused + lost
+
+    def _in_words(self, event: str, reason: str) -> list[str]:
+        """Return a line for each thing that was wrong; a child process says only the reason."""
+        whys = [why for name, why in self._whys if name == event and reason == "bad_dimension"]
+        lines = [f"{event}: {reason}: {why}" for why in dict.fromkeys(whys)]
+        return lines or [f"{event}: {reason}"]
+
+    def _note(self, name: object, dimensions: Mapping[str, object]) -> None:
+        """Keep why dimensions of a record will be dropped: the losses only say how many."""
+        if not isinstance(name, str) or name not in events.ALLOWED_DIMENSIONS:
+            return
+        for dimension in events.coerced(name, dimensions)[1]:
+            every = documents()
+            why = misplaced(dimension, name, every)
+            # The rate is a field of the event, and the sampling decision's alone to set.
+            if dimension in events.ALLOWED_DIMENSIONS[name] and dimension != "sample_rate":
+                why = f"{dimension} {demand_of(every[name]['properties'][dimension])}"
+            self._whys.append((name, why))
 
     def client(self, *, sdk_version: str = "0") -> client.TelemetryClient:
         """Return a client whose events are captured, as those of any other made in the test."""
@@ -103,15 +125,15 @@ class Capture:
         What a process that has ended left on disk is sent from here. AssertionError after `timeout`
         seconds.
         """
-        until = time.monotonic() + timeout
+        until = monotonic() + timeout
         while True:
             self._flush()
-            left = max(0.0, until - time.monotonic())
+            left = max(0.0, until - monotonic())
             self._send_what_is_left(left)
             try:
                 events = self.receiver.wait_for(self._cleared + count, min(left, _LOOK_SECONDS))
             except AssertionError as error:
-                if time.monotonic() < until:
+                if monotonic() < until:
                     continue
                 _, _, arrived = str(error).partition(" s, ")
                 message = f"{count} events expected within {timeout} s, {arrived}{self._why_off()}"
@@ -146,6 +168,7 @@ class Capture:
         self._cleared = len(self.receiver.events)
         self._forgiven_refusals = len(self.receiver.refused)
         self._forgiven = self._invalid()
+        self._whys.clear()
 
     def begin(self, patch: pytest.MonkeyPatch) -> None:
         """Have the clients made from now on report here, until `patch` is undone."""
@@ -176,6 +199,13 @@ class Capture:
         patch.setattr(env, "process_environment", lambda: self._environ)
         patch.setattr(state.Places, "of", find_places)
         patch.setattr(client, "_start", start_and_remember)
+        record = client.TelemetryClient.record
+
+        def record_and_note(made: client.TelemetryClient, name: str, /, **given: object) -> None:
+            self._note(name, given)
+            record(made, name, **given)
+
+        patch.setattr(client.TelemetryClient, "record", record_and_note)
         # The notice would come at any time, in the middle of what the test reads off stderr.
         open_state(writable=True).set_notice_shown()
 

@@ -2,9 +2,14 @@
 
 An advisory lock on a file of that name. POSIX only: where there are no such locks there are no
 claims, and what needs one does without.
+
+A host may close every descriptor there is, and open files of its own under the same numbers; and a
+process may be copied without Python's knowledge. So a descriptor counts as ours only in the process
+that opened it, and while it is the file that was opened.
 """
 
 import os
+from contextlib import suppress
 
 from getpatter.telemetry import _files
 
@@ -30,60 +35,72 @@ _ATTEMPTS = 5
 class Claim:
     """A claim that is held. `end` gives it back; the end of the process does, too."""
 
-    __slots__ = ("_descriptor", "_path")
+    __slots__ = ("_descriptor", "_identity", "_path", "_process")
 
     def __init__(self, path: str, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
+        self._identity = _identity(os.fstat(descriptor))
+        self._process = os.getpid()
 
     @classmethod
-    def take(cls, path: str, *, wait: bool = False) -> "Self | None":
-        """Take the claim on `path`; None if someone else has it, or it cannot be had.
-
-        `wait` waits, without an end, for whoever has it.
-        """
+    def take(cls, path: str) -> "Self | None":
+        """Take the claim on `path`; None if someone else has it, or it cannot be had."""
         if not _HAS_LOCKS:
             return None
-        how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
         for _ in range(_ATTEMPTS):
             try:
                 descriptor = _files.open_lock(path)
             except OSError:
                 return None
             try:
-                fcntl.flock(descriptor, how)
-                if _is_at(path, descriptor):
-                    return cls(path, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                claim = cls(path, descriptor)
+                if claim.is_held:
+                    return claim
             except OSError:
                 os.close(descriptor)
                 return None
             os.close(descriptor)  # what we locked has been removed: lock what is there now
         return None
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it is still this process's: the file is open, and is the one at its path."""
+        if not self.is_open or self._process != os.getpid():
+            return False
+        try:
+            return _identity(os.lstat(self._path)) == self._identity
+        except OSError:
+            return False
+
     def end(self, *, remove: bool = False) -> None:
         """Give the claim back, and with `remove` the file, too."""
-        if self._descriptor < 0:
-            return
         try:
-            if remove and _is_at(self._path, self._descriptor):
+            if remove and self.is_held:
                 os.unlink(self._path)
-            # Not left to the closing: a child forked meanwhile may have the file open, too.
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            if self._process == os.getpid() and self.is_open:
+                # Not left to the closing: a child forked meanwhile may have the file open, too.
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         except OSError:
             pass
         self.close()
 
     def close(self) -> None:
         """Close our descriptor alone: in a `fork` child, where the claim is the parent's."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self.is_open:
+            with suppress(OSError):
+                os.close(self._descriptor)
+        self._descriptor = -1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether our descriptor still is the file that we opened."""
+        try:
+            return self._descriptor >= 0 and _identity(os.fstat(self._descriptor)) == self._identity
+        except OSError:
+            return False
 
 
-def _is_at(path: str, descriptor: int) -> bool:
-    """Return whether the open file is the one that is at `path`."""
-    try:
-        there, ours = os.lstat(path), os.fstat(descriptor)
-    except OSError:
-        return False
-    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino

@@ -1,14 +1,16 @@
-"""Compares two versions of the schemas: does a change break, collect more, or neither? Pure.
+"""Compares two versions of the schemas: does a change break, collect less, more, or neither? Pure.
 
 *Breaking*: the new version refuses an event that the old one accepts, or takes from its readers
-what they rely on (a field that every event had, the type of a column). *Widening*: it accepts what
-the old one refuses, so more can be collected. *Neutral*: words only. Where two patterns cannot be
-compared, the answer is the stricter one.
+what they rely on (a field that every event had, the type of a column). *Narrowing*: less can be
+collected, and the new version marks it as intended: a field with `x-retired` is still accepted and
+no longer sent, so it need not be there; one with `x-coarser` allows some of the values that it did.
+*Widening*: it accepts what the old one refuses, so more can be collected. *Neutral*: words only.
+Where two patterns cannot be compared, the answer is the stricter one.
 """
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "Change", "diff"]
 
 #: The worst first.
-KINDS = ("breaking", "widening", "neutral")
+KINDS = ("breaking", "narrowing", "widening", "neutral")
 
 # What names the version itself, and differs in every one.
 _OF_THE_VERSION = frozenset({"$id", "title"})
+# Marks of what a version intends, which are compared with what it does.
+_MARKS = frozenset({"x-retired", "x-coarser"})
 _EVENT_KEYS = frozenset(
     {"$schema", "type", "required", "additionalProperties", "properties", "if", "then"}
 )
@@ -41,7 +45,8 @@ class Change:
     """One change at `path`: an event, `event.field` or `event.field=value`.
 
     `refuses`: the new version refuses what the old one accepts. `admits`: the other way round.
-    `breaks`: it breaks readers although it refuses nothing.
+    `breaks`: it breaks readers although it refuses nothing. `intended`: the new version marks it,
+    and it collects less.
     """
 
     path: str
@@ -49,10 +54,13 @@ class Change:
     refuses: bool = False
     admits: bool = False
     breaks: bool = False
+    intended: bool = False
 
     @property
     def kind(self) -> str:
         """One of `KINDS`."""
+        if self.intended:
+            return "narrowing"
         if self.refuses or self.breaks:
             return "breaking"
         return "widening" if self.admits else "neutral"
@@ -90,7 +98,7 @@ def _ask_for_known(schema: "Schema") -> None:
 def _words(path: str, old: "Schema", new: "Schema") -> "Iterator[Change]":
     for key in sorted(old.keys() | new.keys()):
         is_text = key == "description" or key.startswith("x-")
-        if is_text and old.get(key) != new.get(key):
+        if is_text and key not in _MARKS and old.get(key) != new.get(key):
             yield Change(path, f"{key} changed")
 
 
@@ -112,18 +120,35 @@ def _of_event(event: str, old: "Schema", new: "Schema") -> "Iterator[Change]":
         if name not in before:
             yield Change(path, "field added", admits=True, refuses=is_required)
             continue
-        if is_required != was_required:
+        is_freed = was_required and not is_required
+        was_retired, is_retired = ("x-retired" in each for each in (before[name], rule))
+        if is_retired and not was_retired:
+            yield Change(path, "retired", admits=is_freed, intended=True)
+        elif is_required != was_required:
             what = "now required" if is_required else "no longer required"
-            yield Change(path, what, refuses=is_required, admits=was_required, breaks=was_required)
+            yield Change(path, what, refuses=is_required, admits=is_freed, breaks=is_freed)
+        if was_retired and not is_retired:
+            yield Change(path, "no longer retired", admits=True)
         yield from _words(path, before[name], rule)
-        yield from _of_rule(path, before[name], rule)
+        is_coarser = rule.get("x-coarser", 0) == _number(new)
+        for change in _of_rule(path, before[name], rule):
+            is_less = change.refuses and not change.admits
+            yield replace(change, intended=True) if is_coarser and is_less else change
     yield from _of_sampling(event, old, new)
+
+
+def _number(schema: "Schema") -> "int | None":
+    """Return the version that a schema is of."""
+    number: int | None = schema["properties"].get("schema_version", {}).get("const")
+    return number
 
 
 def _of_rule(path: str, old: "Schema", new: "Schema") -> "Iterator[Change]":
     listed, lists = _values(old), _values(new)
-    if path.endswith(".schema_version") and listed and lists:
-        if max(lists) < max(listed):
+    is_version = path.endswith(".schema_version")
+    if is_version and listed and lists and _type(listed) == _type(lists):
+        # As numbers: 10 comes after 9, and before it as text.
+        if max(map(json.loads, lists)) < max(map(json.loads, listed)):
             yield Change(path, "version went back", refuses=True)
     elif listed is not None and lists is not None:
         if _type(listed) != _type(lists):
@@ -133,6 +158,8 @@ def _of_rule(path: str, old: "Schema", new: "Schema") -> "Iterator[Change]":
             yield Change(f"{path}={_shown(value)}", "value removed", refuses=True)
         for value in sorted(lists - listed):
             yield Change(f"{path}={_shown(value)}", "value added", admits=True)
+    elif lists is not None and listed is None and all(_fits(value, old) for value in lists):
+        yield Change(path, "only some values allowed", refuses=True)
     elif old.get("type") != new.get("type"):
         yield Change(path, "type changed", refuses=True, admits=True)
     else:
@@ -148,6 +175,24 @@ def _values(rule: "Schema") -> "frozenset[str] | None":
     if "enum" in rule:
         return frozenset(map(json.dumps, rule["enum"]))
     return frozenset({"true", "false"}) if rule["type"] == "boolean" else None
+
+
+def _fits(value: str, rule: "Schema") -> bool:
+    """Return whether a listed value, as JSON, is one that a rule without a list allows."""
+    found = json.loads(value)
+    if rule["type"] == "string":
+        refused = rule.get("not", {"anyOf": []})
+        return (
+            isinstance(found, str)
+            and rule.get("minLength", 0) <= len(found) <= rule.get("maxLength", _INFINITE)
+            and re.search(rule.get("pattern", ""), found) is not None
+            and not any(re.search(p["pattern"], found) for p in refused.get("anyOf", [refused]))
+        )
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return False
+    is_type = rule["type"] == "number" or found == int(found)
+    low, high = (_bound(rule, names, sign) for _, names, sign in _BOUNDS)
+    return is_type and (found, 0) >= low and (-found, 0) >= high
 
 
 def _shown(value: str) -> str:

@@ -10,25 +10,31 @@ import stat
 import sys
 import time
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from getpatter.telemetry._clock import wall
 
 __all__ = [
     "Lock",
     "Temporary",
     "exists",
+    "is_of_this_user",
     "is_temporary",
     "make_directories",
     "make_directory",
+    "narrow",
+    "now",
     "open_lock",
+    "problem_of",
     "read",
+    "read_now",
+    "read_regular",
     "remove",
     "write",
 ]
 
 # No file of ours is longer; what is longer is not ours.
 FILE_BYTES = 256
+# What says that someone else holds a lock.
+_HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 # Before and after what makes its name unique: nobody else's file in a shared place is like that.
 _TEMPORARY = (".getpatter-", ".tmp")
 
@@ -64,12 +70,16 @@ class Temporary:
 
 
 class Lock:
-    """An advisory lock on a file, waited for at most half a second; gone with its process."""
+    """An advisory lock on a file, waited for at most half a second; gone with its process.
 
-    __slots__ = ("_descriptor", "_path")
+    Without `may_wait` it is had at once or not at all.
+    """
 
-    def __init__(self, path: str) -> None:
+    __slots__ = ("_descriptor", "_path", "_waits")
+
+    def __init__(self, path: str, *, may_wait: bool = True) -> None:
         self._path = path
+        self._waits = 50 if may_wait else 0
         self._descriptor = -1
 
     def __enter__(self) -> bool:
@@ -79,20 +89,17 @@ class Lock:
             self._descriptor = open_lock(self._path)
         except (ImportError, OSError):
             return False
-        for _ in self._attempts():
+        for attempt in range(1 + self._waits):
+            if attempt:
+                time.sleep(0.01)
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except OSError as error:
+                if error.errno not in _HELD:
+                    return False  # there are no locks here, and waiting brings none
                 continue
             return True
         return False
-
-    @staticmethod
-    def _attempts() -> "Iterator[int]":
-        for attempt in range(50):
-            if attempt:
-                time.sleep(0.01)
-            yield attempt
 
     def __exit__(self, *_: object) -> None:
         if self._descriptor < 0:
@@ -130,6 +137,66 @@ def make_directory(path: str) -> None:
         return
     if os.lstat(path).st_mode & 0o700 != 0o700:
         os.chmod(path, 0o700)  # the umask may take the owner's rights as well
+
+
+def problem_of(path: str, *, may_narrow: bool = False) -> str | None:
+    """Return why a directory must not hold files of ours; None if it may: it is this user's, no
+    link, and nobody else may write to it. Raises FileNotFoundError if there is none.
+
+    `may_narrow`: one that is open to others is made private.
+    """
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError):  # RecursionError: thousands of components
+        return "cannot be used"
+    problem = None
+    if stat.S_ISLNK(found.st_mode):
+        problem = "is a symbolic link"
+    elif not stat.S_ISDIR(found.st_mode):
+        problem = "is not a directory"
+    elif sys.platform == "win32":
+        problem = None  # the profile directory is the user's own; ids and modes say nothing there
+    elif found.st_uid != os.geteuid():
+        problem = "belongs to someone else"
+    elif found.st_mode & 0o077 and not (may_narrow and _narrowed(path)):
+        others_write = found.st_mode & 0o022
+        problem = "can be written to by others (chmod go-w it)" if others_write else None
+    return problem
+
+
+def _narrowed(directory: str) -> bool:
+    try:
+        os.chmod(directory, 0o700)
+    except OSError:
+        return False
+    return True
+
+
+def is_of_this_user(path: str) -> bool:
+    """Return whether a directory, and a link to it if it is one, is this user's."""
+    try:
+        found = (os.lstat(path), os.stat(path))
+    except (OSError, ValueError):
+        return False
+    mine = sys.platform == "win32" or all(one.st_uid == os.geteuid() for one in found)
+    return mine and stat.S_ISDIR(found[1].st_mode)
+
+
+def narrow(path: str) -> None:
+    """Make a file of this user readable by nobody else, if it is there."""
+    try:
+        found = os.lstat(path)
+        if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
+            os.chmod(path, 0o600)
+    except OSError:
+        return  # someone else's, or away
+
+
+def now() -> float:
+    """Return the wall clock: seconds since 1970."""
+    return wall()
 
 
 def _is_there(path: str) -> bool:
@@ -185,6 +252,48 @@ def read(path: str, limit: int = FILE_BYTES) -> bytes | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def read_regular(path: str, limit: int, *, whole: bool = True) -> bytes | None:
+    """Return the content of a regular file of this user, None for anything else at that path.
+
+    At most `limit` bytes: a longer file is none of ours, unless only its beginning is asked for.
+    Raises OSError if there is nothing, or if it cannot be opened or read now.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            return None
+        raise
+    try:
+        found = os.fstat(descriptor)
+        mine = sys.platform == "win32" or found.st_uid == os.geteuid()
+        if not (stat.S_ISREG(found.st_mode) and mine) or (whole and found.st_size > limit):
+            return None
+        content = b""
+        while len(content) < limit and (piece := os.read(descriptor, limit - len(content))):
+            content += piece
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def read_now(path: str) -> bytes | None:
+    """Return the content of a small file of ours; None if it is not there, or is not ours.
+
+    Raises OSError for one that is there and cannot be read now (no descriptor is left, the disk
+    fails): that is not the same as none.
+    """
+    try:
+        return read_regular(path, FILE_BYTES)
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        raise
 
 
 def write(path: str, content: bytes, exclusive: int = 0) -> None:

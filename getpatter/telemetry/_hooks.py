@@ -1,12 +1,14 @@
-"""Hooks: how a worker learns that its process forks or ends.
+"""Hooks: how the workers of a process learn that it forks or ends.
 
-Hooks cannot be taken back, so they hold weak references: a forgotten client is not kept alive.
+The interpreter's hooks cannot be taken back, so each stands once per process, however many clients
+there are, and tells those workers that are alive then: a forgotten client is not kept alive.
 """
 
 import atexit
 import logging  # noqa: F401 - see `install`
 import os
 import sys
+import threading
 import weakref
 
 TYPE_CHECKING = False
@@ -23,12 +25,95 @@ if TYPE_CHECKING:
         def after_fork_in_child(self) -> None: ...
 
 
-__all__ = ["install", "install_in_child"]
+__all__ = ["install", "install_in_child", "notice_fork"]
 
 # Processes of these libraries end without the interpreter's exit hooks, but with their own.
 _LIBRARIES = ("multiprocessing", "billiard")
 # Among the last of those: what the host's own hooks record is still taken along.
 _PRIORITY = -100
+
+
+class _Process:
+    """The workers of this process, and the hooks that stand in it. The one owner of both."""
+
+    __slots__ = ("__weakref__", "_finalized", "_first", "_pid", "_told", "_workers")
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        # By id. Each access is one step of the interpreter: a finaliser may remove one meanwhile.
+        self._workers: dict[int, weakref.ref[Hooked]] = {}
+        # Taken once, by whoever comes first.
+        self._first = threading.Lock()
+        # The libraries that have been told of us, and those whose end in this process we wait for.
+        self._told: set[str] = set()
+        self._finalized: set[str] = set()
+
+    def add(self, worker: "Hooked") -> None:
+        key, workers = id(worker), self._workers
+        workers[key] = weakref.ref(worker, lambda _: workers.pop(key, None))
+        if not self._first.acquire(blocking=False):
+            return
+        atexit.register(self.end)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=lambda: self._tell("before_fork"),
+                after_in_parent=lambda: self._tell("after_fork_in_parent"),
+                after_in_child=self.begin_anew,
+            )
+
+    def _tell(self, what: str) -> None:
+        for reference in self._workers.copy().values():
+            worker = reference()
+            if worker is not None:
+                _call(worker, what)
+
+    def end(self) -> None:
+        self.notice_fork()
+        self._tell("end")
+
+    def notice_fork(self) -> None:
+        if os.getpid() != self._pid:
+            self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """In the child of a fork: what its libraries are told is not what the parent's are."""
+        self._pid = os.getpid()
+        self._finalized = set()
+        self._tell("after_fork_in_child")
+
+    def install_in_child(self) -> None:
+        for name in _LIBRARIES:
+            process, util = sys.modules.get(f"{name}.process"), sys.modules.get(f"{name}.util")
+            current = getattr(process, "current_process", None)
+            finalize = getattr(util, "Finalize", None)
+            register = getattr(util, "register_after_fork", None)
+            if current is None or finalize is None or register is None:
+                continue
+            hook = _finalizing(name, finalize)
+            if name not in self._told:
+                self._told.add(name)
+                register(self, hook)  # it holds us weakly
+            # The main process of either has no parent that it knows of.
+            if name not in self._finalized and getattr(current(), "_parent_pid", None) is not None:
+                hook(self)
+
+    def finalize(self, name: str, finalize: "Callable[..., object]") -> None:
+        self._finalized.add(name)
+        finalize(None, self.end, exitpriority=_PRIORITY)
+
+
+def _call(worker: "Hooked", what: str) -> None:
+    try:
+        getattr(worker, what)()
+    except Exception:  # an error of ours: the host forks or ends, and the others are told, too
+        return
+
+
+_PROCESS = _Process()
+
+
+def _finalizing(name: str, finalize: "Callable[..., object]") -> "Callable[[_Process], None]":
+    return lambda process: process.finalize(name, finalize)
 
 
 def install(worker: "Hooked") -> None:
@@ -37,46 +122,23 @@ def install(worker: "Hooked") -> None:
     Loading `requests` needs a lock that logging's own fork hook takes: hooks run last in, first
     out, so logging is loaded before ours is registered.
     """
-    end = _weakly(worker, "end")
-    atexit.register(end)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=_weakly(worker, "before_fork"),
-            after_in_parent=_weakly(worker, "after_fork_in_parent"),
-            after_in_child=_weakly(worker, "after_fork_in_child"),
-        )
+    _PROCESS.add(worker)
 
 
-def install_in_child(worker: "Hooked") -> None:
-    """Tell `worker` of the end of a child process of `multiprocessing`, too.
+def install_in_child() -> None:
+    """Tell the workers of the end of a child process of `multiprocessing`, too.
 
-    Called when the worker first has something to do: what the child's library is told before it
+    Called when a worker first has something to do: what the child's library is told before it
     has taken over from the fork, it forgets. That may be yet to come: the child of a fork server
     loads the program first, and with it a client.
     """
-    for name in _LIBRARIES:
-        process, util = sys.modules.get(f"{name}.process"), sys.modules.get(f"{name}.util")
-        current = getattr(process, "current_process", None)
-        finalize = getattr(util, "Finalize", None)
-        register = getattr(util, "register_after_fork", None)
-        if current is None or finalize is None or register is None:
-            continue
-
-        def hook(hooked: "Hooked", finalize: "Callable[..., object]" = finalize) -> None:
-            finalize(None, _weakly(hooked, "end"), exitpriority=_PRIORITY)
-
-        register(worker, hook)  # it holds the worker weakly, too
-        # The main process of either has no parent that it knows of.
-        if getattr(current(), "_parent_pid", None) is not None:
-            hook(worker)
+    _PROCESS.install_in_child()
 
 
-def _weakly(worker: "Hooked", name: str) -> "Callable[[], None]":
-    reference = weakref.ref(worker)
+def notice_fork() -> None:
+    """Begin anew if this process is the child of a fork of which Python was not told.
 
-    def tell() -> None:
-        alive = reference()
-        if alive is not None:
-            getattr(alive, name)()
-
-    return tell
+    A C library may fork by itself; such a child has none of our threads, and what was recorded
+    before is its parent's to send.
+    """
+    _PROCESS.notice_fork()

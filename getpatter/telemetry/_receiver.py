@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR, SHUT_WR, socket
 from typing import TYPE_CHECKING, Any
 
+from getpatter.telemetry._wire import above_standard_streams
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from email.message import Message
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Request", "RequestError", "Server", "encode", "read_events"]
 
 MAX_BODY = 1024 * 1024  # compressed or not; 64 of the largest events are below 100 KiB
-MAX_EVENTS = 64
 MAX_AGE = 604_800  # a spooled batch lives for a week
 
 _LOSS = re.compile("([a-z_]{1,64}):([a-z_]{1,64})=([0-9]{1,9})")
@@ -78,6 +79,13 @@ class Request:
             return []
 
     @property
+    def is_legacy(self) -> bool:
+        """Whether it has neither an idempotency key nor a header of ours: of a released client."""
+        return self.idempotency_key is None and not any(
+            name.lower().startswith("patter-") for name in self.headers
+        )
+
+    @property
     def idempotency_key(self) -> str | None:
         """`Idempotency-Key`."""
         return self.headers["Idempotency-Key"]
@@ -114,8 +122,6 @@ def read_events(headers: Message, body: bytes) -> list[Any]:
         raise RequestError(400, "not JSON") from None
     if not isinstance(batch, list) or not batch:
         raise RequestError(400, "not an array of events")
-    if len(batch) > MAX_EVENTS:
-        raise RequestError(413, f"more than {MAX_EVENTS} events")
     return batch
 
 
@@ -203,6 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, answer: Answer) -> None:
         body = answer.body or b""
         usual = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
+        if self.server.max_events is not None:
+            usual["Patter-Max-Events"] = str(self.server.max_events)
         self.send_response(answer.status)
         for name, value in (usual | dict(answer.headers)).items():
             self.send_header(name, value)
@@ -231,16 +239,25 @@ class _Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     request_queue_size = 64  # many processes may send at once
 
-    def __init__(self, respond: Callable[[Request, RequestError | None], Answer]) -> None:
+    def __init__(
+        self, respond: Callable[[Request, RequestError | None], Answer], max_events: int | None
+    ) -> None:
         self.respond = respond
+        self.max_events = max_events  # what the answers say; None: nothing
         self.ending = threading.Event()
         self._connections: set[socket] = set()  # each operation on it is atomic
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def server_bind(self) -> None:
         """Bind without the base class's question to the name service who 127.0.0.1 is."""
+        self.socket = above_standard_streams(self.socket)
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def get_request(self) -> tuple[socket, Any]:
+        """Accept a connection, which is none of the standard streams either."""
+        connection, address = super().get_request()
+        return above_standard_streams(connection), address
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - base
         """Remember the connection, to end it when the server ends."""

@@ -25,6 +25,8 @@ COMMON_FIELDS: tuple[str, ...] = (
     "runtime_version",
     "ci",
 )
+# event -> the common fields that it goes without
+WITHOUT: dict[str, frozenset[str]] = {}
 # event -> its dimensions
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     "agent_configured": (
@@ -105,6 +107,8 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
         "previous_sdk_version",
     ),
 }
+# event -> its dimensions that are accepted and no longer sent
+RETIRED: dict[str, frozenset[str]] = {}
 # field -> its values
 ENUMS: dict[str, frozenset[str]] = {
     "event": frozenset(
@@ -452,6 +456,8 @@ ENUMS: dict[str, frozenset[str]] = {
         }
     ),
 }
+# field -> the numbers that it may be
+STEPS: dict[str, tuple[float, ...]] = {}
 # field -> (lowest, highest)
 INTEGERS: dict[str, tuple[int, int]] = {
     "builtin_tool_count": (0, 1000),

@@ -6,16 +6,14 @@ each step on the deque is one step of the interpreter.
 
 from collections import deque
 
+from getpatter.telemetry.limits import BUFFER_RECORDS
 from getpatter.telemetry.losses import Losses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CAPACITY", "Buffer"]
-
-# About 16 full batches; at a few hundred bytes an event well under a megabyte.
-CAPACITY = 1_000
+__all__ = ["Buffer"]
 
 _Record = tuple[str, "Mapping[str, object]", float]
 
@@ -25,7 +23,7 @@ class Buffer:
 
     __slots__ = ("_capacity", "_losses", "_records")
 
-    def __init__(self, losses: Losses, capacity: int = CAPACITY) -> None:
+    def __init__(self, losses: Losses, capacity: int = BUFFER_RECORDS) -> None:
         self._records: deque[_Record] = deque()
         self._capacity = capacity
         self._losses = losses

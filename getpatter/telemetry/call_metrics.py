@@ -5,6 +5,7 @@ The tables below are the contract's; every way in which a call can end goes thro
 
 import math
 
+from getpatter.telemetry._plain import lower_text, plain_number, plain_text
 from getpatter.telemetry.stack import vendor_of
 
 TYPE_CHECKING = False
@@ -104,10 +105,10 @@ def ending(
     `error_code` is None without a terminal error; `error_stage` the stage it happened in, if
     known; `hung_up` `local` or `remote` where reliably known; `unanswered` `no_answer` or `busy`.
     """
-    side = _text(hung_up)
+    side = lower_text(hung_up)
     if error_code is not None:
-        code = _text(error_code)
-        layer = STAGE_LAYERS.get(_text(error_stage)) or code_layers.get(code, "other")
+        code = lower_text(error_code)
+        layer = STAGE_LAYERS.get(lower_text(error_stage)) or code_layers.get(code, "other")
         reason = "timeout" if code == "timeout" else "error"
         return Ending("error" if connected else "failed", layer, reason)
     if connected:
@@ -153,7 +154,7 @@ def engine_of(mode: object, layers: "Iterable[object]" = ()) -> "dict[str, objec
     if not _is_given(mode):
         return {"engine": None, "provider": None}
     # A mode that is none of ours is something, like any value that is not in its set.
-    engine, provider = _MODES.get(_text(mode), ("other", "other"))
+    engine, provider = _MODES.get(lower_text(mode), ("other", "other"))
     if engine == "pipeline":
         provider = vendor_of(next(filter(_is_given, layers), None))
     return {"engine": engine, "provider": provider}
@@ -211,20 +212,23 @@ def record_call_completed(
 
 
 def _direction(direction: object) -> object:
-    text = _text(direction)
+    text = lower_text(direction)
     return text if text in _DIRECTIONS else None
 
 
 def _ending_of(outcome: object, metrics: object) -> "dict[str, object]":
     code = _get(metrics, "error_code")
     if _is_given(code):
-        end = ending(connected=True, error_code=_text(code), code_layers=_METRICS_CODE_LAYERS)
+        end = ending(connected=True, error_code=lower_text(code), code_layers=_METRICS_CODE_LAYERS)
         return {**end.dimensions(), "error_code": code}
-    said = _text(outcome)
+    said = lower_text(outcome)
     if said in ("no_answer", "busy"):
         return ending(connected=False, unanswered=said).dimensions()
     if said == "completed":
         return ending(connected=True).dimensions()
+    if said == "failed" and metrics is None:
+        # So the host library says it from its carrier's callbacks.
+        return ending(connected=False, error_code="other", error_stage="carrier").dimensions()
     if said in ("error", "failed"):
         # Without a code nothing is known about where.
         return ending(connected=said == "error", error_code="other").dimensions()
@@ -259,25 +263,15 @@ def _latency(value: object) -> object:
 
     What is no number is refused and counted on the worker.
     """
-    kind = type(value)
-    # The base type converts, so that no override of a subclass runs.
-    if issubclass(kind, float):
-        number = float.__float__(value)  # type: ignore[arg-type] # issubclass does not narrow
-    elif issubclass(kind, int) and kind is not bool:
-        number = int.__int__(value)  # type: ignore[arg-type] # as above
-    else:
+    number = plain_number(value)
+    if number is None:
         return value
     return None if number == 0 else whole_ms(number)
 
 
 def _is_given(value: object) -> bool:
     """Return whether the host said anything; it also says nothing with an empty string."""
-    return value is not None and not (issubclass(type(value), str) and not _text(value))
-
-
-def _text(value: object) -> str:
-    """Return the characters of a string, past whatever a subclass overrides; else empty."""
-    return str.__str__(value) if issubclass(type(value), str) else ""
+    return value is not None and not (issubclass(type(value), str) and not plain_text(value))
 
 
 def _get(owner: object, name: str) -> "object":

@@ -7,12 +7,13 @@ from getpatter.telemetry import consent, env
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
     from typing import Protocol
 
+    from getpatter.telemetry._drain import Drains
     from getpatter.telemetry._observer import Observer
     from getpatter.telemetry.losses import Losses
-    from getpatter.telemetry.route import Route
+    from getpatter.telemetry.run import Run
 
     class _Pipeline(Protocol):
         def record(self, name: str, dimensions: Mapping[str, object]) -> None: ...
@@ -83,6 +84,7 @@ class TelemetryClient:
         observer: "Observer | None" = None,
     ) -> None:
         self._pipeline: _Pipeline = _Off()
+        self._drains: Drains | None = None
         self._is_enabled = False
         try:
             chosen = env.process_environment() if environ is None else environ
@@ -135,12 +137,20 @@ class TelemetryClient:
     async def drain(self, timeout: float = 2.0) -> None:
         """Deliver what is buffered, waiting at most `timeout` seconds; stays usable."""
         if not self._pipeline.flush(0.0):
-            await _off_the_loop(self._pipeline.flush, timeout)
+            await self._drained(timeout)
 
     async def aclose(self) -> None:
         """`close` for a coroutine: waits at most two seconds, never blocks the event loop."""
-        await self.drain(2.0)
-        self._pipeline.close(0.0)
+        await self._drained(2.0, closes=True)
+
+    async def _drained(self, timeout: float, *, closes: bool = False) -> None:
+        if not self._is_enabled:
+            return
+        if self._drains is None:
+            from getpatter.telemetry._drain import Drains
+
+            self._drains = Drains(self._pipeline.flush, self._pipeline.close)
+        await self._drains.wait(timeout, closes=closes)
 
     def stats(self) -> "dict[str, object]":
         """Return `delivered`, `waiting` (in memory) and `spooled` (on disk), in events of this
@@ -161,14 +171,19 @@ class TelemetryClient:
     ) -> None:
         """Collect less for the rest of the run: at a lower rate, without some events, or nothing.
 
-        Can only reduce: a higher rate changes nothing, and nothing comes back. What is no longer
-        recorded is counted as `opted_out`, what is no longer kept as `sampled_out`. For a rate that
-        is no number from 0 to 1 it raises ValueError, when the rest is done.
+        `without` are names of events, or one name. Can only reduce: a higher rate changes nothing,
+        and nothing comes back. What is no longer recorded is counted as `opted_out`, what is no
+        longer kept as `sampled_out`. Raises ValueError for a rate that is not a number between 0
+        and 1 and for a name that is not an event's, when the rest is done.
         """
         rate = sample_rate if _is_rate(sample_rate) else None
-        self._pipeline.reduce(rate, without, off=off)
+        names, unknown = _event_names(without)
+        self._pipeline.reduce(rate, names, off=off)
         if rate is None and sample_rate is not None:
-            message = "sample_rate is no number from 0 to 1"
+            message = "sample_rate must be a number between 0 and 1"
+            raise ValueError(message)
+        if unknown:
+            message = f"without must name events; unknown: {', '.join(map(repr, unknown))}"
             raise ValueError(message)
 
 
@@ -189,10 +204,10 @@ def _start(
     run_id()  # made with its module, here: the children of a later fork share it
     is_debug = settings.debug
 
-    def open_route(losses: "Losses") -> "Route":
-        from getpatter.telemetry.route import Route, Run  # on the worker
+    def open_run(losses: "Losses") -> "Run":
+        from getpatter.telemetry.run import Run, Start  # on the worker
 
-        run = Run(
+        start = Start(
             sdk_version=sdk_version,
             consent=asked,
             settings=settings,
@@ -200,9 +215,9 @@ def _start(
             environ=environ,
             is_debug=is_debug,
         )
-        return Route(run, losses)
+        return Run(start, losses)
 
-    return Worker(open_route, environ, *limit, observer=observer)
+    return Worker(open_run, environ, *limit, observer=observer)
 
 
 def _is_rate(value: object) -> bool:
@@ -211,33 +226,29 @@ def _is_rate(value: object) -> bool:
     return 0 <= value <= 1
 
 
+def _event_names(without: object) -> "tuple[list[str], list[object]]":
+    """Return the names of events that these are, as plain text, and those that are none."""
+    from getpatter.telemetry._tables import EVENT_NAMES  # not loaded by who is off
+
+    if isinstance(without, str):
+        without = (without,)
+    try:
+        found: list[object] = list(without)  # type: ignore[call-overload] # or TypeError
+    except TypeError:
+        found = [without]
+    names, unknown = [], []
+    for name in found:
+        # A name of a type of its own (StrEnum) counts by its characters.
+        text = str.__str__(name) if isinstance(name, str) else None
+        if text in EVENT_NAMES:
+            names.append(text)
+        else:
+            unknown.append(name)
+    return names, unknown
+
+
 def _tell(observer: "Observer | None", status: str, said: str) -> None:
     if observer is not None:
         from getpatter.telemetry._observer import Observed
 
         Observed(observer).tell(status, said)
-
-
-async def _off_the_loop(flush: "Callable[[float], bool]", timeout: float) -> None:
-    """Wait for `flush(timeout)` without blocking the event loop.
-
-    On a thread of its own: the loop's may all be busy with the host's work, or not be there yet.
-    """
-    import asyncio  # whoever awaits has it
-    import threading
-
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-
-    def wait() -> None:
-        flush(timeout)
-        try:
-            loop.call_soon_threadsafe(done.set)
-        except RuntimeError:
-            return  # nobody waits any more: the loop has ended
-
-    try:
-        threading.Thread(target=wait, name="getpatter-telemetry-drain", daemon=True).start()
-    except RuntimeError:
-        return  # no thread can be had (any more)
-    await done.wait()

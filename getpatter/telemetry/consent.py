@@ -10,12 +10,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from getpatter.telemetry._dotenv import Dotenv
     from getpatter.telemetry.places import Places
 
 __all__ = ["Consent", "Rule", "decide", "has_refused", "is_enabled", "judge", "resolve"]
 
 # `PATTER_TELEMETRY` reads anything else as a no: an unclear opt-out is an opt-out.
 _YES = frozenset({"", "1", "true", "yes", "on", "y", "t"})
+
+_UNCLEAR = "set in .env, in a line that cannot be read (a quote above it may not be closed)"
 
 
 class Rule:
@@ -33,25 +36,27 @@ class Rule:
 
 
 def _variable(name: str, settings: env.Settings, *, is_no: bool) -> Rule:
-    """Judge the variable `name` in the environment and in `.env`: a no in either is a no."""
-    present = False
-    for place, values in (("the environment", settings.environ), (".env", settings.dotenv)):
-        value = values.get(name)
-        if value is None:
-            continue
-        present = True
+    """Judge the variable `name` in the environment and in `.env`: a no in either is a no, and so
+    is what may be one.
+    """
+    file = settings.file
+    places = [
+        ("set in the environment", settings.environ.get(name)),
+        ("set in .env", settings.dotenv.get(name)),
+        *((_UNCLEAR, value) for unclear, value in file.unclear if unclear == name),
+    ]
+    found = [(why, value) for why, value in places if value is not None]
+    for why, value in found:
         refused = value.strip().lower() not in _YES if is_no else env.is_truthy(value)
         if refused:
-            return Rule(name, f"set in {place}", off=True)
-    return Rule(name, "set, and does not say off" if present else "not set", off=False)
+            return Rule(name, why, off=True)
+    if file.problem is not None:
+        return Rule(name, f"may be set: {file.problem}", off=True)
+    return Rule(name, "set, and does not say off" if found else "not set", off=False)
 
 
 def _environment_rules(settings: env.Settings) -> list[Rule]:
-    return [
-        _variable("DO_NOT_TRACK", settings, is_no=False),
-        _variable("PATTER_TELEMETRY", settings, is_no=True),
-        _variable("PATTER_TELEMETRY_DISABLED", settings, is_no=False),
-    ]
+    return [_variable(name, settings, is_no=name == "PATTER_TELEMETRY") for name in env.OPT_OUTS]
 
 
 def _flag_rule(flag: "bool | None") -> Rule:
@@ -69,6 +74,9 @@ def _machine_rule(environ: "Mapping[str, str]") -> Rule:
     test = env.test_variable(environ)
     if test is not None:
         return Rule("CI or test run", f"{test} is set", off=True)
+    runner = env.test_runner()
+    if runner is not None:
+        return Rule("CI or test run", f"{runner} runs", off=True)
     return Rule("CI or test run", "no sign of either", off=False)
 
 
@@ -112,7 +120,7 @@ class Consent:
     state directory to ask beside the known places: both for a process that goes on for another.
     """
 
-    __slots__ = ("_directory", "_environ", "_flag", "_places", "dotenv")
+    __slots__ = ("_directory", "_environ", "_flag", "_last", "_places", "dotenv")
 
     def __init__(
         self,
@@ -126,6 +134,7 @@ class Consent:
         self._flag = flag
         self._directory = directory
         self._places: Places | None = None
+        self._last: Dotenv | None = None
         #: The absolute path of the `.env`, there or not; empty if there can be none.
         self.dotenv = env.dotenv_path() if dotenv is None else dotenv
 
@@ -148,7 +157,8 @@ class Consent:
         """
         if has_refused(self._environ, self._flag):
             return None
-        settings = env.Settings.load(self._environ, self.dotenv)
+        settings = env.Settings.load(self._environ, self.dotenv, self._last)
+        self._last = settings.file
         if any(rule.off for rule in _environment_rules(settings)):
             return None
         return None if self.places.opt_out() is not None else settings

@@ -1,19 +1,22 @@
 """Settings: what the environment and a `.env` file say, read and nothing more.
 
-The one file that reads `os.environ`. Never writes to it, and never reads a `.env` that is not a
-regular file of at most 64 KiB. All functions take the mapping; the process environment is only
-the default at the edge.
+The one file that reads `os.environ`, which it never writes to. All functions take the mapping; the
+process environment is only the default at the edge.
 """
 
 import os
-import stat
+import sys
+
+from getpatter.telemetry import _dotenv
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "CONSENT_VARIABLES",
     "GRACE",
+    "OPT_OUTS",
     "Settings",
     "ci_variable",
     "dotenv_path",
@@ -25,6 +28,7 @@ __all__ = [
     "process_environment",
     "read_dotenv",
     "sample_rate",
+    "test_runner",
     "test_variable",
     "unknown_variables",
 ]
@@ -51,13 +55,31 @@ CI_VARIABLES = (
     "CODEBUILD_BUILD_ID",
 )
 
+_TEST_BY_PRESENCE = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
+_TEST_BY_VALUE = ("PATTER_ENV", "NODE_ENV")
+
+# Test runners by the name of their module or script. pytest says so in a variable; a name that a
+# program of its own might well have (`robot`, `green`) is none of them.
+_RUNNERS = frozenset(
+    {"unittest", "doctest", "nose2", "ward", "behave", "stestr", "trial", "twisted.trial"}
+    | {"testtools.run", "zope.testrunner", "zope-testrunner"}
+)
+_DJANGO = ("manage.py", "django-admin", "django")
+
+#: The variables that may say off.
+OPT_OUTS = ("DO_NOT_TRACK", "PATTER_TELEMETRY", "PATTER_TELEMETRY_DISABLED")
+
 # An untrusted working directory must not redirect data or move state: only these count in `.env`.
-DOTENV_VARIABLES = (
-    "DO_NOT_TRACK",
-    "PATTER_TELEMETRY",
-    "PATTER_TELEMETRY_DISABLED",
-    "PATTER_TELEMETRY_SAMPLE",
-    "PATTER_TELEMETRY_DEBUG",
+DOTENV_VARIABLES = (*OPT_OUTS, "PATTER_TELEMETRY_SAMPLE", "PATTER_TELEMETRY_DEBUG")
+
+#: All that consent asks the environment for, and what it then allows.
+CONSENT_VARIABLES = (
+    *DOTENV_VARIABLES,
+    *CI_VARIABLES,
+    *_TEST_BY_PRESENCE,
+    *_TEST_BY_VALUE,
+    "PATTER_TELEMETRY_GRACE",
+    "PATTER_TELEMETRY_STATE_DIR",
 )
 
 # What the telemetry reads by a name of its own.
@@ -70,9 +92,6 @@ _OWN_PREFIX = "patter_tel"
 
 #: Time to read the notice and to say no, in seconds.
 GRACE = 30.0
-
-# Larger than any `.env` a person writes; a larger one is not read at all.
-_DOTENV_BYTES = 65_536
 
 
 def process_environment() -> "Mapping[str, str]":
@@ -95,12 +114,36 @@ def ci_variable(environ: "Mapping[str, str]") -> str | None:
 
 def test_variable(environ: "Mapping[str, str]") -> str | None:
     """Return the first variable that says that this is a test run, or None."""
-    for name in ("PYTEST_CURRENT_TEST", "PYTEST_VERSION"):
+    for name in _TEST_BY_PRESENCE:
         if name in environ:
             return name
-    for name in ("PATTER_ENV", "NODE_ENV"):
+    for name in _TEST_BY_VALUE:
         if environ.get(name, "").strip().lower() == "test":
             return name
+    return None
+
+
+def test_runner() -> str | None:
+    """Return which test runner is this program, or None: one that no variable tells of.
+
+    Looks at how the program was started, and whether its script holds test cases; loads nothing.
+    """
+    main = sys.modules.get("__main__")
+    module = str(getattr(getattr(main, "__spec__", None), "name", None) or "")
+    if module.removesuffix(".__main__") in _RUNNERS:
+        return f"python -m {module.removesuffix('.__main__')}"
+    script, *arguments = [str(word) for word in getattr(sys, "argv", None) or [""]]
+    script = os.path.basename(script).removesuffix(".exe").removesuffix("-script.py")
+    if script in _RUNNERS:
+        return script
+    if script in _DJANGO and arguments[:1] == ["test"]:
+        return f"{script} test"
+    case = getattr(sys.modules.get("unittest.case"), "TestCase", None)
+    if isinstance(case, type) and any(
+        issubclass(type(value), type) and issubclass(value, case) and value is not case
+        for value in list(getattr(main, "__dict__", {}).values())
+    ):
+        return "a script of test cases"
     return None
 
 
@@ -120,23 +163,29 @@ def is_ci() -> bool:
 
 def is_test() -> bool:
     """Return whether this process is a test run."""
-    return test_variable(process_environment()) is not None
+    return test_variable(process_environment()) is not None or test_runner() is not None
 
 
 def parse_sample_rate(value: str | None) -> tuple[float, bool]:
     """Return the rate that `value` asks for, and whether it could be understood.
 
-    Unset and empty are 1.0. So is what is not a number in [0, 1]: a typo must not lose data.
+    `0.1`, `0,1` and `10%` are the same. Unset and empty are 1.0. So is what is not a number in
+    [0, 1]: a typo must not lose data.
     """
     text = (value or "").strip()
     if not text:
         return 1.0, True
+    is_percent = text.endswith("%")
+    # A decimal comma, as half the world writes it; with a point beside it, it is no decimal.
+    number = text.removesuffix("%").rstrip().replace(",", ".")
     try:
         # Plain decimals only: float() also takes `1_0`, `nan` and digits of other scripts, which
         # clients in other languages read differently.
-        rate = float(text) if _DECIMAL.issuperset(text) else -1.0
+        rate = float(number) if _DECIMAL.issuperset(number) else -1.0
     except ValueError:
         return 1.0, False
+    if is_percent:
+        rate /= 100
     # abs: no negative zero, which a header would show as `-0.0`.
     return (abs(rate), True) if 0.0 <= rate <= 1.0 else (1.0, False)
 
@@ -168,71 +217,47 @@ def dotenv_path() -> str:
 
 
 def read_dotenv(path: str) -> dict[str, str]:
-    """Return the variables that the file at `path` sets; nothing for a file that must be ignored.
+    """Return the variables that the file at `path` sets; nothing for a file that cannot be read.
 
-    Ignored: a missing or unreadable file, one that is no regular file, one over 64 KiB. A line
-    that cannot be parsed loses itself only. Nothing is interpolated, logged or set.
+    A line that cannot be parsed loses itself only. Nothing is interpolated, logged or set.
     """
-    content = _read_regular_file(path)
-    if content is None or len(content) > _DOTENV_BYTES:
-        return {}
-
-    import codecs  # with the next two: only who has a `.env` pays for reading it
-    import io
-
-    # The parser itself: the package's front door logs a warning for every odd line.
-    from dotenv.parser import parse_stream
-
-    found: dict[str, str] = {}
-    # What Windows shells write; an opt-out in it must not be overlooked.
-    is_utf16 = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    text = content.decode("utf-16" if is_utf16 else "utf-8-sig", "replace")
-    for binding in parse_stream(io.StringIO(text)):
-        if binding.key is not None and not binding.error:
-            found[binding.key] = binding.value or ""
-    return found
-
-
-def _read_regular_file(path: str) -> bytes | None:
-    """Return the file's content, at most one byte more than a `.env` may have; None if unusable."""
-    try:
-        # Asked before it is opened: opening a named pipe takes its reader's place away, and a
-        # device may do anything. Asked again afterwards: it may have been swapped in between.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return None
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        # A file object reads on where the system call comes back early: half a file could hide
-        # an opt-out.
-        with open(descriptor, "rb") as file:
-            is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            return file.read(_DOTENV_BYTES + 1) if is_regular else None
-    except (OSError, ValueError):
-        return None
+    return _dotenv.read(path).values
 
 
 class Settings:
     """What the environment and `.env` say, resolved once: the environment wins.
 
-    That an opt-out in either is an opt-out is consent's business, which reads both mappings.
+    That an opt-out in either is an opt-out is consent's business, which reads both mappings, and
+    `file`: what is unclear in `.env`, or why it cannot be read.
     """
 
-    __slots__ = ("dotenv", "environ")
+    __slots__ = ("dotenv", "environ", "file")
 
-    def __init__(self, environ: "Mapping[str, str]", dotenv: "Mapping[str, str]") -> None:
+    def __init__(
+        self,
+        environ: "Mapping[str, str]",
+        dotenv: "Mapping[str, str]",
+        file: "_dotenv.Dotenv | None" = None,
+    ) -> None:
         self.environ = environ
         self.dotenv = dotenv
+        self.file = _dotenv.Dotenv({}) if file is None else file
 
     @classmethod
     def load(
-        cls, environ: "Mapping[str, str] | None" = None, dotenv: str | None = None
+        cls,
+        environ: "Mapping[str, str] | None" = None,
+        dotenv: str | None = None,
+        last: "_dotenv.Dotenv | None" = None,
     ) -> "Settings":
         """Read the `.env` at `dotenv` beside `environ`. Default: the process's, and that of the
-        working directory; an empty path is none.
+        working directory; an empty path is none. `last`: the `file` of an earlier reading.
         """
         chosen = process_environment() if environ is None else environ
         path = dotenv_path() if dotenv is None else dotenv
-        found = read_dotenv(path) if path else {}
-        return cls(chosen, {name: found[name] for name in DOTENV_VARIABLES if name in found})
+        file = _dotenv.read(path, OPT_OUTS, last) if path else None
+        found = {} if file is None else file.values
+        return cls(chosen, {name: found[name] for name in DOTENV_VARIABLES if name in found}, file)
 
     def get(self, name: str) -> str | None:
         """Return the value of `name`; a variable that is set but empty counts as set."""

@@ -4,18 +4,25 @@ Whatever the dimensions are, what comes out is valid or is not there at all. No 
 `build_event` of the host library asks of the install's state.
 """
 
-import json
 import os
 import sys
 
 from getpatter.telemetry import disclosure, env, schema, stack
-from getpatter.telemetry._tables import DIMENSIONS, ENUMS, EVENT_NAMES, SCHEMA_VERSION
+from getpatter.telemetry._tables import (
+    DIMENSIONS,
+    ENUMS,
+    EVENT_NAMES,
+    RETIRED,
+    SCHEMA_VERSION,
+    WITHOUT,
+)
+from getpatter.telemetry.batch import encode
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import age_bucket, install_id, run_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from getpatter.telemetry.losses import Losses
 
@@ -60,14 +67,10 @@ DIMENSION_VALUES = {
 _OS = {"linux": "linux", "darwin": "darwin", "win32": "windows", "cygwin": "windows"}
 _ARCH = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
 _RUNTIMES = frozenset({"cpython", "pypy"})
-# A token could be any word: a model's is a publicly known one, and a version of ours is nothing
-# that could not be `sdk_version`.
-_TOKENS: "dict[str, Callable[[object], object]]" = {
-    **dict.fromkeys(
-        ("stt_model", "tts_model", "llm_model"), lambda token: stack.public_token(str(token))
-    ),
-    "previous_sdk_version": schema.COERCERS["sdk_version"],
-}
+# A token could be any word: a model's is a publicly known one.
+_TOKENS: "dict[str, Callable[[object], object]]" = dict.fromkeys(
+    ("stt_model", "tts_model", "llm_model"), lambda token: stack.public_token(str(token))
+)
 
 
 def _coercer(dimension: str) -> "Callable[[object], object]":
@@ -130,13 +133,13 @@ def _machine(environ: "Mapping[str, str]") -> str:
     return os.uname().machine
 
 
-def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, object], int]":
-    """Return the dimensions as they may stand in an event `name`, which is a known one, and how
-    many were refused.
+def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, object], list[str]]":
+    """Return the dimensions as they may stand in an event `name`, which is a known one, and the
+    names of those that were refused. What is retired is left out: no fault of whoever records it.
     """
-    coercers = _COERCERS[name]
+    coercers, retired = _COERCERS[name], RETIRED.get(name, ())
     kept: dict[str, object] = {}
-    refused = 0
+    refused: list[str] = []
     for given, value in dimensions.items():
         if value is None:
             continue
@@ -145,7 +148,8 @@ def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, o
         coercer = coercers.get(dimension)
         fit = schema.REFUSED if coercer is None else coercer(value)
         if fit is schema.REFUSED:
-            refused += 1
+            if dimension not in retired:
+                refused.append(dimension)
         else:
             kept[dimension] = fit
     return kept, refused
@@ -158,6 +162,8 @@ def _flat(
     would tell programs apart, and what varies most stands last, which compresses best.
     """
     event = {"event": name, **common}
+    for field in WITHOUT.get(name, ()):
+        event.pop(field, None)
     for dimension in DIMENSIONS[name]:
         if dimension in own:
             event[dimension] = own[dimension]
@@ -176,11 +182,6 @@ def build_event(
         raise ValueError(message)
     common = common_fields(sdk_version, install_id(), env.process_environment())
     return _flat(name, common, coerced(name, dimensions or {})[0])
-
-
-def encode(events: "Iterable[Mapping[str, object]]") -> bytes:
-    """Return the body that carries `events`: the one serialiser of the wire and what shows it."""
-    return json.dumps(list(events), separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 class Builder:
@@ -204,7 +205,7 @@ class Builder:
     ) -> None:
         self._common = common
         # Judged once: whatever is wrong with these is wrong with every event, and none leaves.
-        self._is_flawed = schema.check({"event": EVENT_CALL_STARTED, **common}) is not None
+        self._is_flawed = any(schema.check(_flat(each, common, {})) for each in EVENT_NAMES)
         self.gate = gate
         self._losses = losses
         self._age = age
@@ -221,7 +222,7 @@ class Builder:
             return None
         own, refused = coerced(name, dimensions)
         if refused:
-            self._losses.count(name, "bad_dimension", refused)
+            self._losses.count(name, "bad_dimension", len(refused))
         if name in _CALLS and "time_to_first_call_bucket" not in own:
             own["time_to_first_call_bucket"] = self._age_at_start(own, at)
         rate = self.gate.decide(name, own)

@@ -7,8 +7,10 @@ next start. `none`: nothing is done. Loaded only by a program that ends with som
 
 import os
 import sys
+import time
 
-from getpatter.telemetry import _claim, environment, state
+from getpatter.telemetry import _claim, env, environment, state
+from getpatter.telemetry.consent import Consent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,14 +27,19 @@ _INHERITED = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *(
-        "DO_NOT_TRACK",
-        "PATTER_TELEMETRY",
-        "PATTER_TELEMETRY_DISABLED",
-        "PATTER_TELEMETRY_STATE_DIR",
-    ),
+    *env.CONSENT_VARIABLES,
 )
+# What it loads that is not Python's, by the folders that packages have.
+_LOADED = ("certifi", "dotenv", "idna", "platformdirs", "requests", "urllib3")
 _SENDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_detached.py")
+# A shell that ends at once, with the sender in its background: so the sender is nobody's child, and
+# no program that waits for its children waits for it. What a terminal says as it goes, or Ctrl-C,
+# is not for the sender.
+_SHELL = "/bin/sh"
+_SCRIPT = """trap '' HUP INT QUIT; "$0" "$@" &"""
+# The shell takes a few milliseconds: it is looked for so often, with such pauses.
+_LOOKS = 100
+_LOOK_SECONDS = 0.002
 
 
 class Choice:
@@ -45,13 +52,17 @@ class Choice:
         self.why = why
 
 
-def choose(environ: "Mapping[str, str]", *, is_program: bool | None = None) -> Choice:
+def choose(
+    environ: "Mapping[str, str]", *, is_program: bool | None = None, has_spool: bool = True
+) -> Choice:
     """Return how this process ends. `is_program`: whether it runs a script or a module, where
-    that is not to be found out.
+    that is not to be found out. `has_spool`: whether anything can be put on disk.
     """
     asked = environ.get(SETTING, "").strip().lower()
-    if asked in ("wait", "spool", "none"):
+    if asked in ("wait", "none") or (asked == "spool" and has_spool):
         return Choice(asked, f"{SETTING} says so")
+    if not has_spool:
+        return Choice("wait", "nothing can be put on disk")
     against = _against_detaching(environ, is_program=is_program, is_asked=asked == "detach")
     if against is not None:
         return Choice("wait", against)
@@ -74,6 +85,7 @@ def _against_detaching(
     """
     checks: list[tuple[Callable[[], bool], str]] = [
         (lambda: not hasattr(os, "posix_spawn"), "this system starts no process that way"),
+        (lambda: not os.access(_SHELL, os.X_OK), f"there is no {_SHELL} to start a process from"),
         (lambda: sys.implementation.name != "cpython", "this is not CPython"),
         (lambda: bool(getattr(sys, "frozen", False)), "the program is frozen"),
         (
@@ -81,6 +93,7 @@ def _against_detaching(
             "the interpreter is embedded or not to be found",
         ),
         (lambda: not os.path.isfile(_SENDER), "the package is not on disk"),
+        (lambda: not _is_installed(), "what sending needs is not where packages are installed"),
     ]
     if not is_asked:
         checks += [
@@ -110,12 +123,38 @@ def _is_program() -> bool:
     return isinstance(getattr(main, "__file__", None), str) and not sys.flags.interactive
 
 
-def start_sender(directory: str, environ: "Mapping[str, str]") -> bool:
+def _packages() -> list[str]:
+    """Return where installed packages are: nothing of the program's own folder may be imported."""
+    # The host may have put anything there.
+    paths = [path for path in sys.path if isinstance(path, str)]
+    return [path for path in paths if os.path.basename(path).endswith("-packages")]
+
+
+def _is_installed() -> bool:
+    """Return whether the sender finds there what it loads: a program may have that elsewhere."""
+    places = _packages()
+    return all(
+        any(os.path.isdir(os.path.join(place, name)) for place in places) for name in _LOADED
+    )
+
+
+def start_sender(
+    directory: str,
+    environ: "Mapping[str, str]",
+    *,
+    dotenv: str | None = None,
+    seconds: float = 0.0,
+) -> bool:
     """Start a process that sends what is in the spool of `directory`; answer whether it did.
 
-    In a session of its own, with an absolute file, isolated, without descriptors of ours. Where
-    one is at work already, it looks again before it ends: nothing is started then. Never raises.
+    Isolated, with an absolute file, without descriptors of ours, and no child of this process.
+    Where one is at work already, it looks again before it ends: nothing is started then, and
+    nothing without consent. The sender asks for it anew, `dotenv` included (None: the `.env` of the
+    working directory), and lives `seconds` longer than it would. Never raises.
     """
+    consent = Consent(environ, dotenv=dotenv, directory=directory)
+    if consent.settings() is None:
+        return False
     free = _claim.Claim.take(os.path.join(directory, state.SPOOL, state.SENDER))
     if free is None:
         return False
@@ -124,20 +163,26 @@ def start_sender(directory: str, environ: "Mapping[str, str]") -> bool:
         (os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0o600) for descriptor in (0, 1, 2)
     ]
     closed = [(os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable()]
-    # Only where installed packages are: nothing of the program's own folder may be imported.
-    packages = [path for path in sys.path if os.path.basename(path).endswith("-packages")]
-    arguments = [sys.executable, "-I", "-S", "-B", _SENDER, directory, *packages]
+    sender = [sys.executable, "-I", "-S", "-B", _SENDER, directory, consent.dotenv, str(seconds)]
+    arguments = [_SHELL, "-c", _SCRIPT, *sender, *_packages()]
     variables = {name: environ[name] for name in _INHERITED if name in environ}
     try:
-        try:
-            os.posix_spawn(
-                sys.executable, arguments, variables, file_actions=[*null, *closed], setsid=True
-            )
-        except NotImplementedError:  # an old C library: the sender makes its session itself
-            os.posix_spawn(sys.executable, arguments, variables, file_actions=[*null, *closed])
+        shell = os.posix_spawn(_SHELL, arguments, variables, file_actions=[*null, *closed])
     except (OSError, ValueError):
         return False
+    _reap(shell)
     return True
+
+
+def _reap(child: int) -> None:
+    """Wait for a child that ends at once, within a bound."""
+    for _ in range(_LOOKS):
+        try:
+            if os.waitpid(child, os.WNOHANG)[0]:
+                return
+        except OSError:
+            return  # the host reaps its children itself
+        time.sleep(_LOOK_SECONDS)
 
 
 def _inheritable() -> list[int]:

@@ -1,7 +1,7 @@
 """The gate: which events this run keeps, and with what probability. Pure.
 
 The decision depends on the run id and the rate alone, so that every client, in any language,
-decides alike; what must never be thinned out is never sampled and carries no rate.
+decides alike; what must not be lost is never sampled and carries no rate.
 """
 
 from getpatter.telemetry._tables import NEVER_SAMPLED_OUTCOMES
@@ -10,7 +10,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Gate", "is_sampleable", "ratio"]
+__all__ = ["Gate", "is_sampleable", "probability", "ratio"]
+
+# The hash has 8 hex digits: below this, its steps are coarse beside the rate.
+_COARSE = 1e-6
 
 
 def ratio(run_id: str) -> float:
@@ -18,6 +21,17 @@ def ratio(run_id: str) -> float:
     import hashlib  # takes longer to load than all else here, and few runs are sampled
 
     return int(hashlib.sha256(run_id.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+
+
+def probability(rate: float) -> float:
+    """Return the probability with which `ratio` is below `rate`: how a kept event is weighed.
+
+    That is the rate, but for very low ones: of the 2**32 values of the hash, at least one is below
+    any rate above 0.
+    """
+    if rate >= _COARSE or rate <= 0:
+        return rate
+    return -int(-rate * 0xFFFFFFFF // 1) / 2**32
 
 
 def is_sampleable(name: str, dimensions: "Mapping[str, object]") -> bool:
@@ -34,17 +48,18 @@ def is_sampleable(name: str, dimensions: "Mapping[str, object]") -> bool:
 class Gate:
     """The decision of one run at one rate."""
 
-    __slots__ = ("_kept", "rate")
+    __slots__ = ("_kept", "_probability", "rate")
 
     def __init__(self, run_id: str, rate: float) -> None:
         self.rate = rate
+        self._probability = probability(rate)
         self._kept = rate >= 1 or ratio(run_id) < rate
 
     def decide(self, name: str, dimensions: "Mapping[str, object]") -> float | None:
         """Return the probability with which this event is kept, None if this run drops it.
 
-        `dimensions` are valid ones. 1.0 means: not thinned out, so no `sample_rate` stands on it.
+        `dimensions` are valid ones. 1.0 means: not sampled, so no `sample_rate` stands on it.
         """
         if not is_sampleable(name, dimensions):
             return 1.0
-        return self.rate if self._kept else None
+        return self._probability if self._kept else None

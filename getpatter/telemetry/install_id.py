@@ -37,6 +37,8 @@ def new_id() -> str:
 
 # One per process start: made here because `fork` children of that start must share it.
 _RUN_ID = new_id()
+# In memory only, the run is all there is to tell installs apart.
+_MEMORY_ID = _RUN_ID[::-1]
 
 
 def run_id() -> str:
@@ -49,34 +51,47 @@ def open_state(
     *,
     writable: bool | None = None,
     places: "state.Places | None" = None,
+    may_wait: bool = True,
 ) -> state.State:
     """Open the state of `environ`, in `places` where they are known already.
 
-    Unless told, writable only with consent and without debug.
+    Unless told, writable only with consent and without debug. `may_wait`: see `State`.
     """
     chosen = env.process_environment() if environ is None else environ
     if writable is None:
         settings = consent.resolve(chosen, None)
         writable = settings is not None and not settings.debug
-    # In memory only, the run is all there is to tell installs apart.
-    return state.State(places or state.Places.of(chosen), _RUN_ID[::-1], writable=writable)
+    found = state.Places.of(chosen) if places is None else places
+    return state.State(found, _MEMORY_ID, writable=writable, may_wait=may_wait)
 
 
 def install_id() -> str:
-    """Return the id of this install: 32 hex, random, made at the first successful start."""
-    return open_state().install_id(new_id())
+    """Return the id of this install: 32 hex, random, made at the first successful start.
+
+    This run's own where it cannot be stored, or not be read now.
+    """
+    try:
+        return open_state().install_id(new_id())
+    except OSError:
+        return _MEMORY_ID
 
 
 def previous_version(current: str) -> str:
     """Return the version that ran last ("" if none is known), and store `current` as that."""
-    return open_state().swap_version(current)
+    try:
+        return open_state().swap_version(current)
+    except OSError:
+        return ""  # not known now
 
 
 def install_age_seconds() -> float | None:
     """Return how long ago this install was first seen, in seconds; None if that is unknown."""
-    known = open_state()
-    known.install_id(new_id())
-    return known.age_seconds()
+    try:
+        known = open_state()
+        known.install_id(new_id())
+        return known.age_seconds()
+    except OSError:
+        return None
 
 
 def days_bucket(age: float | None) -> str | None:
@@ -122,4 +137,6 @@ def set_opt_out(disabled: bool) -> None:  # noqa: FBT001 - the host library pass
 
     Raises OSError when it could not be stored, or not be removed.
     """
-    state.set_opt_out(env.process_environment(), disabled=disabled)
+    from getpatter.telemetry import opt_out  # no program but the command asks for it
+
+    opt_out.set_opt_out(env.process_environment(), disabled=disabled)

@@ -5,7 +5,6 @@ thread), so it takes no lock. It never keeps a name that is not one of ours.
 """
 
 import itertools
-import threading
 
 from getpatter.telemetry._tables import EVENT_NAMES
 
@@ -13,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["REASONS", "UNKNOWN_EVENT", "Losses"]
+__all__ = ["LOCAL_REASONS", "REASONS", "UNKNOWN_EVENT", "Losses"]
 
 REASONS = (
     "queue_full",
@@ -32,6 +31,9 @@ REASONS = (
     "internal_error",
 )
 
+#: Reasons that only this machine is told: of such a run nothing leaves, no report either.
+LOCAL_REASONS = ("notice_not_shown",)
+
 # What stands for a name that is none of ours: a name could say anything, so it is not kept.
 UNKNOWN_EVENT = "unknown"
 
@@ -39,38 +41,42 @@ _KNOWN = frozenset(EVENT_NAMES)
 
 
 class _Counter:
-    """A number that many may raise at once and one reads.
+    """A number that anyone may raise and read, anywhere.
 
-    `next` on `itertools.count` is one step of the interpreter: nothing can come between. Reading
-    takes a step too, so the reader, who alone does it, counts its reads.
+    Both are one step of the interpreter, so that nothing can come between: `next` on an
+    `itertools.count`, and its `repr`, the one way to read it that does not raise it.
     """
 
-    __slots__ = ("_reads", "add")
+    __slots__ = ("_count", "add")
 
     def __init__(self) -> None:
-        self.add: Callable[[], int] = itertools.count().__next__
-        self._reads = 0
+        self._count = itertools.count()
+        self.add: Callable[[], int] = self._count.__next__
 
     def value(self) -> int:
-        self._reads += 1
-        return self.add() - self._reads + 1
+        return int(repr(self._count)[len("count(") : -1])
 
 
 class Losses:
     """Counts losses; hands each loss to one report.
 
-    `count` may be called from anywhere. Who reads holds `_reading`, which `count` never does.
+    `count` and `totals` may be called from anywhere, also within themselves; reports are the
+    business of one thread at a time, which the worker's own lock sees to.
     """
 
-    __slots__ = ("_counters", "_reading", "_reported")
+    __slots__ = ("_adopted", "_counters", "_reported")
 
     def __init__(self) -> None:
-        self._reading = threading.Lock()
         self._counters: dict[tuple[str, str], _Counter] = {}
         self._reported: dict[tuple[str, str], int] = {}
+        # Those of them that are of other runs, whose batches this one has adopted.
+        self._adopted: dict[tuple[str, str], int] = {}
 
-    def count(self, event: object, reason: str, times: int = 1) -> None:
-        """Count `times` losses of `event`; a name that is not ours counts as `unknown`."""
+    def count(self, event: object, reason: str, times: int = 1, *, is_own: bool = True) -> None:
+        """Count `times` losses of `event`; a name that is not ours counts as `unknown`.
+
+        `is_own`: it was recorded in this run. Only the worker counts one that was not.
+        """
         name = event if type(event) is str and event in _KNOWN else UNKNOWN_EVENT
         key = (name, reason)
         counter = self._counters.get(key)
@@ -79,32 +85,36 @@ class Losses:
             counter = self._counters.setdefault(key, _Counter())
         for _ in range(times):
             counter.add()
+        if not is_own:
+            self._adopted[key] = self._adopted.get(key, 0) + times
 
     def totals(self) -> dict[tuple[str, str], int]:
         """Return how often each (event, reason) was counted since the start."""
-        with self._reading:
-            return self._totals()
-
-    def _totals(self) -> dict[tuple[str, str], int]:
         return {key: counter.value() for key, counter in sorted(self._counters.copy().items())}
+
+    def own_totals(self) -> dict[tuple[str, str], int]:
+        """Return the same without what was lost of the batches of other runs."""
+        totals, adopted = self.totals(), self._adopted.copy()
+        own = {key: total - adopted.get(key, 0) for key, total in totals.items()}
+        return {key: total for key, total in own.items() if total}
 
     def take_unreported(self) -> dict[tuple[str, str], int]:
         """Return what no report has said yet; from now on it counts as said."""
-        with self._reading:
-            totals = self._totals()
-            fresh = {
-                key: total - self._reported.get(key, 0)
-                for key, total in totals.items()
-                if total > self._reported.get(key, 0)
-            }
-            self._reported.update(totals)
+        totals = self.totals()
+        fresh = {
+            key: total - self._reported.get(key, 0)
+            for key, total in totals.items()
+            if key[1] not in LOCAL_REASONS and total > self._reported.get(key, 0)
+        }
+        self._reported.update(totals)
         return fresh
 
     def give_back(self, report: "dict[tuple[str, str], int]") -> None:
         """Return a report that reached nobody: the next one says it again."""
-        with self._reading:
-            for key, times in report.items():
-                self._reported[key] = self._reported.get(key, 0) - times
+        for key, times in report.items():
+            # It may be of another run, and tell of what was never lost here.
+            self._counters.setdefault(key, _Counter())
+            self._reported[key] = self._reported.get(key, 0) - times
 
 
 def header(report: "dict[tuple[str, str], int]") -> str:

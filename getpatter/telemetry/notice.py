@@ -3,9 +3,7 @@
 After an upgrade that collects more, once more: with a line for each thing that is new.
 """
 
-import sys
-
-from getpatter.telemetry import disclosure
+from getpatter.telemetry import _stderr, disclosure
 from getpatter.telemetry._changes import OLDEST
 
 __all__ = ["TEXT", "compose", "show"]
@@ -33,7 +31,8 @@ def compose(shown: int | None, *, is_upgrade: bool) -> str:
     which one it does not say, so that the text names all that is new since the oldest.
     """
     if shown is not None:
-        return _UPDATE.format(lines=_lines(shown))
+        # A version may collect nothing more than the one before, and then there is nothing to say.
+        return _UPDATE.format(lines=_lines(shown)) if disclosure.words(shown) else ""
     return TEXT + _SINCE.format(lines=_lines(OLDEST)) if is_upgrade else TEXT
 
 
@@ -44,14 +43,7 @@ def _lines(shown: int) -> str:
 def show(text: str = TEXT) -> bool:
     """Write the notice and return whether that succeeded; never on stdout, never raises.
 
-    A stderr that is None, closed or broken shows nothing.
+    Succeeded: somebody can have read it. So not where stderr is None, closed, broken or the null
+    device, nor where nobody reads it within half a second. No text is always shown.
     """
-    stream = sys.stderr
-    if stream is None:
-        return False
-    try:
-        stream.write(text)
-        stream.flush()
-    except Exception:  # the host may have put any object there
-        return False
-    return True
+    return not text or _stderr.write(text)

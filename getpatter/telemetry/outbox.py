@@ -1,148 +1,103 @@
 """The outbox: takes what was recorded to the collector, one step at a time.
 
-`step` does the next thing and says when there will be another; deciding is the delivery's, the
-disk the spool's, the network the courier's. Has no lock and no thread: whoever calls holds the
+`step` settles an answer, closes what is due, or takes a batch and sends it, and says when there
+will be another step. Where a batch is, is the backlog's to know; when the collector may be asked,
+the schedule's; the network is the uploader's. Has no lock and no thread: whoever calls holds the
 worker's.
 """
 
 import os
-from collections import deque
 
-from getpatter.telemetry.delivery import (
-    BATCH_EVENTS,
-    STORE_SECONDS,
-    Answer,
-    Batch,
-    Delivery,
-    Send,
-    Store,
-    is_final,
-    part_key,
-)
+from getpatter.telemetry import limits
+from getpatter.telemetry.backlog import Backlog
+from getpatter.telemetry.batch import Answer, Batch
+from getpatter.telemetry.schedule import Schedule, is_final
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from typing import Protocol
 
     from getpatter.telemetry._observer import Observed
     from getpatter.telemetry.buffer import Buffer
-    from getpatter.telemetry.courier import Courier, Transport
-    from getpatter.telemetry.delivery import Drop, Report
     from getpatter.telemetry.losses import Losses
     from getpatter.telemetry.spool import Spool
+    from getpatter.telemetry.uploader import Uploader
 
-    class Route(Protocol):
-        """What a run needs to send: made on the worker, because making it reads the disk."""
+    class Destination(Protocol):
+        """Where batches go."""
 
         problem: str | None
         spool: Spool | None
-        rate: float
-        version: str
+        is_local: bool
+        hold_until: float
 
         @property
-        def is_local(self) -> bool: ...
+        def needs_name(self) -> bool: ...
+        def has_consent(self) -> bool: ...
+        def note(self, batch: Batch | None = None, answer: Answer | None = None) -> None: ...
+
+    class Run(Protocol):
+        """What builds events; the detached sender has none, since it records nothing."""
+
+        rate: float
+        version: str
+        refusal: str
+        dotenv: str
+
         @property
         def standing(self) -> tuple[str, str]: ...
-        @property
-        def needs_name(self) -> bool: ...
-        def open_transport(self) -> Transport: ...
+        def lower_rate(self, rate: float) -> None: ...
         def build(
             self, name: object, dimensions: Mapping[str, object], at: float
         ) -> dict[str, object] | None: ...
-        def has_consent(self) -> bool: ...
         def may_send(self) -> bool: ...
-        def note(self, batch: Batch | None = None, answer: Answer | None = None) -> None: ...
-        def lower_rate(self, rate: float) -> None: ...
 
 
 __all__ = ["Outbox"]
 
-# A record waits so long for company before it is sent.
-_LINGER = 0.5
-# A script that fails for want of configuration ends soon: what it says leaves first.
-_URGENT_LINGER = 0.1
-# Between two requests that do not carry a full batch.
-_GAP = 1.0
-# So many records do not wait for an answer: the buffer holds 1,000, and a burst of as many again is
-# to find room.
-_MANY = 7 * BATCH_EVENTS
-# After a disk has failed, how soon it is tried again.
-_STORE_AGAIN = 5.0
-# How soon a courier is looked after that is left to its last request.
-_NOTICE = 1.0
-# Longer than any pause between tries. A collector that is to be left alone for longer is asked at
-# the next record, or by a later start: no thread waits for it.
-_LONGEST_PAUSE = 60.0
-
 
 class Outbox:
-    """Owns the delivery and the courier of one client, and what it has in the spool."""
+    """Owns the backlog, the schedule and the uploader of one destination."""
 
     def __init__(
         self,
-        route: "Route",
+        destination: "Destination",
+        run: "Run | None",
         buffer: "Buffer",
         losses: "Losses",
         *,
-        open_courier: "Callable[[], Courier]",
+        open_uploader: "Callable[[], Uploader]",
         observed: "Observed",
+        on_error: "Callable[[BaseException], None]",
     ) -> None:
-        self.delivery = Delivery()
-        self._observed = observed
-        #: Why this run may send no more; None while it may.
-        self.stopped: str | None = None
-        self._route = route
+        self.backlog = Backlog(destination.spool, losses, on_error)
+        self._schedule = Schedule()
+        self._destination = destination
+        self.run = run
         self._buffer = buffer
         self._losses = losses
-        self._open_courier = open_courier
-        self._courier: Courier | None = None
-        self._stuck: Courier | None = None
-        self._for_others = 0
+        self._open_uploader = open_uploader
+        self._observed = observed
+        self._on_error = on_error
+        #: Why this run may send no more; None while it may.
+        self.stopped: str | None = None
+        self._uploader: Uploader | None = None
+        self._stuck: Uploader | None = None
+        self._batch: Batch | None = None
         self._sent_at = float("-inf")
-        self._in_flight: Batch | None = None
-        # Where what this run has stored is, the oldest first.
-        self._places: deque[str] = deque()
-        self._store_failed_at = float("-inf")
-        # Stored, never tried, and with room for more.
-        self._filling: Batch | None = None
-        # Batches of processes that are gone; None: nobody has looked yet.
-        self._adopted: deque[str] | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing of this run is left to deliver, on disk included."""
-        return self.delivery.is_empty and not self._own
-
-    @property
-    def rate(self) -> float:
-        """The rate at which the run keeps its sampleable events."""
-        return self._route.rate
-
-    def lower_rate(self, rate: float) -> None:
-        """Keep fewer of them from now on; a rate that is not lower changes nothing."""
-        self._route.lower_rate(rate)
+        # When to look for orphans next. A run does once the collector has answered; the detached
+        # sender, which has nothing of its own, at once.
+        self._look_at = float("inf") if run is not None else float("-inf")
 
     def say_standing(self) -> None:
         """Tell whoever observes how the set-up went."""
-        if self._observed.is_asked:
-            self._observed.tell(*self._route.standing)
+        if self._observed.is_asked and self.run is not None:
+            self._observed.tell(*self.run.standing)
 
-    @property
-    def spooled(self) -> int:
-        """How many events of this run are on disk and not delivered."""
-        return sum(self._own.values())
+    # a step
 
-    @property
-    def _own(self) -> "dict[str, int]":
-        return {} if self._route.spool is None else self._route.spool.own
-
-    @property
-    def delivered(self) -> int:
-        """How many events of this run were delivered."""
-        return self.delivery.delivered - self._for_others
-
-    def step(  # noqa: PLR0911 - one for each kind of thing to do
+    def step(
         self,
         now: float,
         *,
@@ -156,69 +111,62 @@ class Outbox:
         """
         if self._has_settled(now):
             if self.stopped is not None:
-                self.give_up(self.stopped)  # it came back, and nobody will step again
+                self.discard(self.stopped)  # it came back, and nobody will step again
             return 0.0
         if self.stopped is not None:
-            self.give_up(self.stopped)
-            # What was sent before is still answered, or not: then the courier is left to it.
-            return _NOTICE if self.delivery.is_in_flight else None
-        is_free = self._is_free()
-        pauses = [self._look_again(now, is_free=is_free)]
+            self.discard(self.stopped)
+            # What was sent before is still answered, or not: then the uploader is left to it.
+            return limits.NOTICE if self.backlog.is_in_flight else None
         # What is closed already comes first: there is never more of it than has to be.
-        action = self.delivery.next(now, may_send=is_free)
-        if isinstance(action, Store):
-            self._store(action.batches, now)
+        if self._has_sent(now, here):
             return 0.0
-        if isinstance(action, Send):
-            self._send(action.batch, now, here)
+        keep = self.backlog.persist(now)
+        due = self._due(now, urgent=urgent, flushing=flushing)
+        if due is not None and due <= 0:
+            self._close_batch(now)
             return 0.0
-        pauses.append(action.seconds)
-        if len(self._buffer):
-            due = self._due(now, urgent=urgent, flushing=flushing)
-            if due is not None and due <= 0:
-                self._close_batch(now)
-                return 0.0
-            pauses.append(due)
-        if is_free and self.delivery.is_empty and (self._places or self._adopted):
-            pause = self.delivery.wait(now)
-            if pause == 0:
-                self._take_from_spool(now)
-                return 0.0
-            pauses.append(pause if pause <= _LONGEST_PAUSE else None)
+        pauses = [due, keep, self._pause(now)]
         return min((pause for pause in pauses if pause is not None), default=None)
 
     def _has_settled(self, now: float) -> bool:
         """Take the answer that has come, or that will not come; return whether there was one."""
-        courier = self._courier
-        if courier is None:
+        uploader = self._uploader
+        if uploader is None:
             return False
-        answer = courier.take()
-        if answer is None and self._in_flight is not None and courier.is_overdue(now):
-            self._leave(courier)
+        answer = uploader.take()
+        if answer is None and self._batch is not None and uploader.is_overdue(now):
+            # It is left to its request; no other is made until that has ended.
+            self._stuck, self._uploader = uploader, None
+            uploader.end()
             answer = Answer(None)
         if answer is None:
             return False
         self._answered(answer, now)
         return True
 
-    def _look_again(self, now: float, *, is_free: bool) -> float | None:
-        """Return when to look again at what nobody rings for: a request that does not end, and a
-        disk that has failed, which is tried again.
-        """
-        pauses = []
-        waits = self.delivery.has_next or self._places or self._adopted
-        is_carried = self._in_flight is not None and self._courier is not None
-        if is_carried or (waits and not is_free):
-            pauses.append(_NOTICE)
-        if self._route.spool is not None and self.delivery.cannot_store:
-            again = self._store_failed_at + _STORE_AGAIN - now
-            if again <= 0:
-                self.delivery.store_again()
-            else:
-                pauses.append(again)
-        return min(pauses, default=None)
+    def _pause(self, now: float) -> float | None:
+        """Return in how many seconds to look at what waits to be sent, or is being sent."""
+        if self._batch is not None:
+            return limits.NOTICE if self._uploader is not None else None
+        if not self.backlog.has_next and now < self._look_at:
+            return None
+        if not self._is_free():
+            return limits.NOTICE
+        pause = max(self.wait(now), self.backlog.pause(now))
+        # No thread waits for longer: the next record asks again.
+        return pause if pause <= limits.PAUSE_LONGEST else None
 
-    # closing a batch
+    def wait(self, now: float) -> float:
+        """Return for how many seconds the collector must not be asked; 0 if it may be."""
+        return max(self._schedule.wait(now), self.held(now))
+
+    def held(self, now: float) -> float:
+        """Return how much is left of the grace after the notice; 0 if nothing is."""
+        return max(0.0, self._destination.hold_until - now)
+
+    def let_go(self, now: float) -> None:
+        """Hold nothing back any more: what is in memory only would be lost with this process."""
+        self._destination.hold_until = now
 
     def _is_free(self) -> bool:
         """Return whether no request is stuck, beside which none is made."""
@@ -226,285 +174,179 @@ class Outbox:
             self._stuck = None
         return self._stuck is None
 
-    def _may_ask(self) -> bool:
-        """Return whether a request can be made: none is under way, nor stuck."""
-        return self._is_free() and self.delivery.is_empty
+    def _may_ask(self, now: float) -> bool:
+        return self._is_free() and self._batch is None and self.wait(now) == 0
+
+    # closing a batch
 
     def _due(self, now: float, *, urgent: bool, flushing: bool) -> float | None:
-        """Return in how many seconds a batch is to be closed; None: not before something else."""
+        """Return in how many seconds a batch must be closed; None if nothing is due."""
         oldest = self._buffer.oldest()
-        if oldest is None:
+        if oldest is None or self.run is None:
             return None
-        is_full = len(self._buffer) >= BATCH_EVENTS
-        if self._route.problem is not None:
+        if self._destination.problem is not None:
             return 0.0
-        if self._may_ask() and self.delivery.wait(now) == 0:
+        is_full = len(self._buffer) >= self._schedule.limit
+        if self._may_ask(now) and not self.backlog.has_own:
             if is_full or flushing:
                 return 0.0
-            linger = _URGENT_LINGER if urgent else _LINGER
-            at = oldest + linger
-            return (at if urgent else max(at, self._sent_at + _GAP)) - now
+            at = oldest + limits.LINGER_URGENT if urgent else oldest + limits.LINGER
+            return (at if urgent else max(at, self._sent_at + limits.GAP)) - now
         return self._due_without_answer(oldest, now, is_full=is_full)
 
     def _due_without_answer(self, oldest: float, now: float, *, is_full: bool) -> float:
         """Return the same where the collector cannot be asked now."""
-        if self._route.spool is None or self.delivery.cannot_store:
+        if not self.backlog.can_persist(now):
             # It waits in memory, where the oldest gives way.
-            return max(_NOTICE, self.delivery.wait(now))
-        is_next = is_full and not self.delivery.has_next
-        if is_next or len(self._buffer) >= _MANY:
+            return max(limits.NOTICE, self.wait(now))
+        is_next = is_full and not self.backlog.has_own
+        if is_next or len(self._buffer) >= limits.MANY:
             return 0.0
-        return oldest + STORE_SECONDS - now
+        return oldest + limits.KEPT_WITHIN - now
 
     def _close_batch(self, now: float) -> None:
         """Take up to a batch of records and build their events."""
-        route = self._route
-        if route.problem is not None:
-            self._buffer.lose(route.problem)
+        run = self.run
+        if run is None or self._destination.problem is not None:
+            self._buffer.lose(self._destination.problem or "internal_error")
             return
-        if not route.may_send():
-            self.stop("opted_out")
+        if not run.may_send():
+            self.stop(run.refusal)
             return
-        filling, self._filling = self._filling, None
-        room = BATCH_EVENTS - (0 if filling is None else len(filling.events))
-        events, store_at = [], now + STORE_SECONDS
-        for name, dimensions, at in self._buffer.take(room):
-            event = route.build(name, dimensions, at)
-            if event is not None:
-                events.append(event)
-                store_at = min(store_at, at + STORE_SECONDS)
+        limit = self._schedule.limit
+        room = self.backlog.room(run.rate, limit)
+        oldest = self._buffer.oldest()
+        events = self._build(run, room or limit)
         if not events:
-            self._filling = filling
             return
         report = self._losses.take_unreported()
-        if filling is not None and self._fill(filling, events, report, now):
-            return
-        self.delivery.add(
-            Batch(
+        if not (room and self.backlog.fill(events, report, now)):
+            batch = Batch(
                 events,
                 os.urandom(16).hex(),
                 now,
                 report,
-                store_at=store_at,
-                rate=route.rate,
-                version=route.version,
+                rate=run.rate,
+                version=run.version,
             )
-        )
-
-    def _fill(
-        self,
-        filling: Batch,
-        events: "list[dict[str, object]]",
-        report: "Report",
-        now: float,
-    ) -> bool:
-        """Add events to a batch that is stored and was never tried; False if it cannot be."""
-        place, spool = filling.place, self._route.spool
-        if spool is None or place not in spool.own or filling.rate != self._route.rate:
-            return False
-        filling.events = [*filling.events, *events]
-        for loss, times in report.items():
-            filling.report[loss] = filling.report.get(loss, 0) + times
-        if spool.add(filling, now) is None:
-            # What is there stays there; what came now is a batch of its own, in memory.
-            filling.events = filling.events[: -len(events)]
-            for loss, times in report.items():
-                filling.report[loss] -= times
-            return False
-        if len(filling.events) < BATCH_EVENTS:
-            self._filling = filling
-        return True
-
-    # the disk
-
-    def _store(self, batches: "Sequence[Batch]", now: float) -> None:
-        spool = self._route.spool
-        may = spool is not None and self._route.has_consent()
-        for batch in batches:
-            is_sent = batch is self._in_flight
-            place = spool.add(batch, now, is_sent=is_sent) if may and spool is not None else None
-            self.delivery.stored(batch, place)
-            if place is None:
-                self._store_failed_at = now
-            if place is not None and not is_sent:
-                self._places.append(place)
-                if batch.tries == 0 and len(batch.events) < BATCH_EVENTS:
-                    self._filling = batch
-        if spool is not None and not self._route.has_consent():
+            self.backlog.add(batch, now, (oldest or now) + limits.KEPT_WITHIN)
+        if self.backlog.spooled and not self._destination.has_consent():
             self.stop("opted_out")  # it came while we were writing: what was written goes
 
-    def _take_from_spool(self, now: float) -> None:
-        """Have the oldest batch on disk sent."""
-        spool = self._route.spool
-        places = self._places or self._adopted
-        if spool is None or not places:
-            return
-        place = places.popleft()
-        if self._filling is not None and self._filling.place == place:
-            self._filling = None
-        found = spool.load(place, now)
-        if found is not None:
-            spool.sent = place
-            self.delivery.add(found[0])
+    def _build(self, run: "Run", limit: int) -> "list[dict[str, object]]":
+        events = []
+        for name, dimensions, at in self._buffer.take(limit):
+            try:
+                event = run.build(name, dimensions, at)
+            except Exception as error:  # of this record alone
+                self._on_error(error)
+                self._losses.count(name, "internal_error")
+                continue
+            if event is not None:
+                events.append(event)
+        return events
 
-    def _look_for_others(self) -> None:
-        """Find the batches of processes that are gone, once the collector answers."""
-        if self._adopted is None and self._route.spool is not None:
-            others = (place for place in self._route.spool.places() if place not in self._own)
-            self._adopted = deque(others)
+    # sending
 
-    # the network
-
-    def _send(self, batch: Batch, now: float, here: float | None) -> None:
-        self._in_flight = batch
-        # Consent is asked again before each send, a retry included.
-        if not self._route.may_send():
-            self._abandon("opted_out")
-            self.stop("opted_out")
-            return
+    def _has_sent(self, now: float, here: float | None) -> bool:
+        """Have the next batch sent, if the collector may be asked; return whether one is."""
+        if not self._may_ask(now) or self._destination.problem is not None:
+            return False
+        batch = self.backlog.take(now, self._schedule.limit)
+        if batch is None and now >= self._look_at:
+            self._look_at = now + (0.0 if self.backlog.adopt() else limits.LOOK_FOR_ORPHANS)
+            batch = self.backlog.take(now, self._schedule.limit)
+        if batch is None:
+            return False
+        self._batch = batch
         self._sent_at = now
-        if self._route.spool is not None:
-            self._route.spool.sent = batch.place
-        if self._route.is_local:
-            self._answered(self._carrier().carry_here(batch, 0.0), now)  # no time bounds printing
+        if self._destination.is_local:
+            self._answered(self._opened().send_here(batch, 0.0), now)  # no time bounds printing
         elif here is None:
-            self._carrier().carry(batch)
-        elif self._route.needs_name:
+            self._opened().send(batch)
+        elif self._destination.needs_name and self.run is not None:
             self._answered(Answer(None), now)  # nothing could put an end to a look-up here
         else:
-            self._answered(self._carrier().carry_here(batch, here), now)
+            self._answered(self._opened().send_here(batch, here), now)
+        return True
 
-    def _carrier(self) -> "Courier":
-        """Return the courier; make it if there is none: a run that only stores never needs it."""
-        if self._courier is None:
-            self._courier = self._open_courier()
-        return self._courier
+    def look_again(self) -> None:
+        """Look for orphans at the next step: there may be new ones."""
+        self._look_at = float("-inf")
+
+    def _opened(self) -> "Uploader":
+        """Return the uploader; make it if there is none: a run that only persists has none."""
+        if self._uploader is None:
+            self._uploader = self._open_uploader()
+        return self._uploader
 
     def _answered(self, answer: Answer, now: float) -> None:
-        batch, self._in_flight = self._in_flight, None
+        batch, self._batch = self._batch, None
         if batch is None:
-            return  # it was given up meanwhile
-        before = self.delivery.delivered
+            return
+        if answer.reason == "opted_out":
+            self.backlog.unsend()
+            self.stop(answer.reason)
+            return
         chance = int.from_bytes(os.urandom(4), "big") / 2**32
-        for drop in self.delivery.answered(answer, now, chance):
-            self._count(drop)
-        if batch.place is not None:
-            if batch.place not in self._own:
-                self._for_others += self.delivery.delivered - before
-            self._settle(batch, batch.place, now)
-        self._route.note(batch, answer)
+        verdict = self._schedule.answered(batch, answer, now, chance)
+        self.backlog.settle(verdict, now)
+        self._note(batch, answer)
         self._observed.answered(
             answer.status, is_final=is_final(answer.status), recommended=answer.recommended
         )
         if answer.status is not None and answer.status < 300:
-            self._look_for_others()
+            self._look_at = now if self._look_at == float("inf") else self._look_at
 
-    def _settle(self, batch: Batch, place: str, now: float) -> None:
-        """See to the file of a batch that was asked about."""
-        spool = self._route.spool
-        if spool is None:
-            return
-        if not batch.is_done:
-            spool.sent = None
-            if place in spool.own:
-                self._places.appendleft(place)
-            elif self._adopted is not None:
-                self._adopted.appendleft(place)
-            return
-        # The parts of a batch that was split come first: a kill in between sends them twice, under
-        # the same keys, and loses nothing.
-        if not self._route.has_consent():
-            spool.remove(place)  # or it would be counted beside its parts
-        keys = {part_key(batch.key, number) for number in (0, 1)}
-        parts = [part for part in self.delivery.batches() if part.key in keys]
-        if parts:
-            self._store(parts, now)
-        spool.remove(place)
-        spool.sent = None
-
-    def _leave(self, courier: "Courier") -> None:
-        """Leave a courier to its request that does not end; no other is made until it does."""
-        self._stuck, self._courier = courier, None
-        courier.end()
+    def _note(self, batch: Batch | None = None, answer: Answer | None = None) -> None:
+        try:
+            self._destination.note(batch, answer)
+        except Exception as error:  # no event is lost with it
+            self._on_error(error)
 
     # the end
 
-    def seal(self, now: float) -> None:
-        """Put on disk what is not delivered; what cannot be is lost, counted as `shutdown`."""
-        while len(self._buffer) and self.stopped is None:
+    def persist(self, now: float) -> bool:
+        """Put on disk what is not delivered; return whether all of it is there."""
+        while len(self._buffer) and self.stopped is None and self.run is not None:
             self._close_batch(now)
-        self._store([batch for batch in self.delivery.batches() if batch.place is None], now)
         if self.stopped is None:
-            lost = [batch for batch in self.delivery.batches() if batch.place is None]
-            if lost:
-                self._abandon("shutdown")
+            self.backlog.persist(now, is_last=True)
+        return self.backlog.waiting == 0
 
     def stop(self, reason: str) -> None:
-        """Take no more, and give up what there is, on disk too."""
+        """Send no more, and give up what there is of this run, on disk too."""
         self.stopped = reason
-        self.give_up(reason)
+        self.discard(reason)
 
-    def give_up(self, reason: str) -> bool:
-        """Give up all that is left of this run but what is being sent; return whether there was
-        anything.
-        """
-        had = self._abandon(reason, in_flight=False)
-        had = self._buffer.lose(reason) > 0 or had
-        spool = self._route.spool
-        sent = None if self._in_flight is None else self._in_flight.place
-        for place in [place for place in self._own if place != sent]:
-            if spool is not None and (found := spool.load(place, 0.0)) is not None:
-                self._losses.give_back(found[0].report)
-                for event in found[0].events:
-                    self._losses.count(event["event"], reason)
-                spool.remove(place)
-            had = True
-        self._places.clear()
-        self._filling = None
-        return had
+    def discard(self, reason: str) -> None:
+        """Give up all that is left of this run but what is in flight."""
+        self._buffer.lose(reason)
+        self.backlog.discard(reason)
 
-    def _abandon(self, reason: str, *, in_flight: bool = True) -> bool:
-        """Give up what is under way and in memory only; return whether anything was."""
-        if in_flight:
-            self._in_flight = None
-        dropped = self.delivery.abandon(reason, in_flight=in_flight)
-        for drop in dropped:
-            self._count(drop)
-        return bool(dropped)
+    def lose_unkept(self, reason: str) -> None:
+        """Give up what is in memory only."""
+        self._buffer.lose(reason)
+        self.backlog.discard_unkept(reason)
+        if not self.backlog.is_in_flight:
+            self._batch = None
 
     def disconnect(self, seconds: float = 0.0) -> None:
-        """Close the connection and give back the claims on what is not ours; all can go on."""
-        if self._courier is not None:
-            self._courier.end(seconds)
-            self._courier = None
-        if self._adopted is not None:
-            self._adopted = None
-            if self._route.spool is not None:
-                self._route.spool.tidy()
+        """Close the connection and give back what was adopted; all can go on."""
+        if self._uploader is not None:
+            self._uploader.end(seconds)
+            self._uploader = None
+        self.backlog.disconnect()
+        if self.run is not None:
+            self._look_at = float("inf")
         if self.stopped != "opted_out":
-            self._route.note()  # what was lost without any request
-
-    def release(self) -> None:
-        """Give back the claim on our own batches, too: a later start may adopt them."""
-        if self._route.spool is not None:
-            self._route.spool.release()
+            self._note()  # what was lost without any request
 
     def hand_over(self) -> str | None:
         """Say to a sender that this process ends; return the state directory, None if nothing is
-        there to be sent.
+        there to be sent, or nothing may be any more.
         """
-        spool = self._route.spool
-        if spool is None or not spool.own:
-            return None
-        spool.say_ending()
-        return os.path.dirname(spool.path)
-
-    def drop_inherited(self) -> None:
-        """Leave to the parent what is the parent's, in a `fork` child."""
-        if self._route.spool is not None:
-            self._route.spool.drop_inherited()
-
-    def _count(self, drop: "Drop") -> None:
-        self._losses.give_back(drop.report)
-        for event in drop.events:
-            self._losses.count(event["event"], drop.reason)
+        if self.stopped is None and not self._destination.has_consent():
+            self.stop("opted_out")
+        path = self.backlog.hand_over()
+        return None if path is None else os.path.dirname(path)

@@ -1,27 +1,45 @@
-"""Places: the directories where state can be, and whether an opt-out is stored in one of them.
+"""Places: where state can be, what its files are called, and whether an opt-out is among them.
 
 Found once and made absolute: the program may change its directory or its HOME later. Reads only.
 """
 
 import os
 
+from getpatter.telemetry import _dependency, _files
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["OPT_OUT", "Places"]
+__all__ = ["OPT_OUT", "Places", "stored_id"]
 
 OPT_OUT = "telemetry-disabled"
+INSTALL_ID = "install-id"
+INSTALL_DATE = "install-date"
+FIRST_RUN = "first-run"
+VERSION = "version"
+NOTICE = "notice"
+NOTICE_LOCK = "notice.lock"
+LEDGER = "ledger"
+RETAINED = "retained-id"
+SPOOL = "spool"
+#: What the sender at work holds a lock on, in the spool.
+SENDER = "sender.lock"
+#: What a file of the spool that cannot be used is called from then on.
+ASIDE = ".aside"
+
+_HEX = frozenset("0123456789abcdef")
 
 
 class Places:
     """Where state can be: the one directory in use, and all where earlier installs left theirs.
 
     `override` is the directory that was named, None if none was; `default` the one for who names
-    none. `problem` says why no directory is in use.
+    none. `problem` says why no directory is in use, `unknown` why a place is missing here that may
+    hold an opt-out.
     """
 
-    __slots__ = ("default", "earlier", "override", "problem")
+    __slots__ = ("_unknown", "default", "earlier", "override", "problem")
 
     def __init__(
         self,
@@ -29,11 +47,13 @@ class Places:
         default: str | None,
         earlier: tuple[str, ...],
         problem: str | None = None,
+        unknown: str | None = None,
     ) -> None:
         self.override = override
         self.default = default
         self.earlier = earlier
         self.problem = problem
+        self._unknown = unknown
 
     @classmethod
     def of(cls, environ: "Mapping[str, str]") -> "Places":
@@ -47,7 +67,11 @@ class Places:
         for home in (environ.get("HOME", ""), os.path.expanduser("~")):
             if os.path.isabs(home):
                 earlier.append(os.path.join(home, ".getpatter"))
-        default = _default_directory()
+        default = unknown = None
+        try:
+            default = _default_directory()
+        except ImportError as error:
+            unknown = f"the system's place for state cannot be known: {error}"
         problem = "there is no home directory" if default is None else None
         if override is not None:
             override = _absolute(override)
@@ -56,7 +80,8 @@ class Places:
             override,
             default,
             tuple(place for place in dict.fromkeys(earlier) if place != default),
-            problem,
+            unknown or problem,
+            unknown,
         )
 
     @property
@@ -89,7 +114,7 @@ class Places:
             except (OSError, ValueError):
                 return f"{marker} cannot be looked at"
             return f"stored in {marker}"
-        return None
+        return self._unknown
 
 
 def _absolute(path: str) -> str | None:
@@ -101,11 +126,27 @@ def _absolute(path: str) -> str | None:
 
 
 def _default_directory() -> str | None:
-    import platformdirs  # not reached, and not loaded, when telemetry is off
-
+    """Return the state directory of who names none. Raises ImportError where platformdirs cannot
+    say.
+    """
+    # Not reached, and not loaded, when telemetry is off.
+    platformdirs = _dependency.load("platformdirs", "unix.py")
     try:
         place = platformdirs.user_state_dir("getpatter", appauthor=False)
     except (RuntimeError, KeyError, OSError):
         # No home directory: HOME unset and a user id that nobody knows.
         return None
-    return place if os.path.isabs(place) else None
+    except Exception as error:
+        message = f"platformdirs cannot be used ({type(error).__name__})"
+        raise ImportError(message) from error
+    return place if isinstance(place, str) and os.path.isabs(place) else None
+
+
+def stored_id(place: str | None) -> str | None:
+    """Return the install id that is stored in a place; None if none is, or it is damaged.
+
+    Raises OSError where there is one that cannot be read now.
+    """
+    content = None if place is None else _files.read_now(os.path.join(place, INSTALL_ID))
+    text = (content or b"").decode("ascii", "replace").strip()
+    return text if len(text) == 32 and _HEX.issuperset(text) else None

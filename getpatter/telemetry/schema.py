@@ -1,8 +1,10 @@
 """Decides what may stand in an event. Reads nothing but the generated tables; has no state.
 
 `coerce` turns one recorded value into what the wire allows, or refuses it. `check` judges a whole
-event exactly as the schema files do, without `jsonschema`, so that whoever sends can check.
-Neither runs code of the values it is given: a recorded object may be anything.
+event exactly as the schema files do, without `jsonschema`, so that whoever sends can check; it also
+refuses the fields that are retired, which the schema still accepts and nobody sends any more.
+Neither runs code of the values it is given, a recorded object may be anything, but the conversion
+of a number that is no `int` or `float`.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from getpatter.telemetry._plain import lower_text, plain_number, plain_text
 from getpatter.telemetry._tables import (
     BOOLEANS,
     COMMON_FIELDS,
@@ -20,7 +23,9 @@ from getpatter.telemetry._tables import (
     NEVER_SAMPLED_FIELDS,
     NEVER_SAMPLED_OUTCOMES,
     NUMBERS,
+    STEPS,
     STRINGS,
+    WITHOUT,
 )
 
 TYPE_CHECKING = False
@@ -49,7 +54,8 @@ REFUSED: Final = Refused.REFUSED
 def coerce(field: str, value: object) -> str | int | float | bool | Refused:
     """Return the value as it may stand in an event, or `REFUSED`.
 
-    A value that an enumeration does not list, or of another type, becomes ``other``. Numbers are
+    Text of an enumeration is compared in lower case; what is not listed, or of another type,
+    becomes ``other``. Numbers are
     rounded; one out of bounds is refused, never clipped. Text is taken whole or refused. The
     result is always a plain `str`, `int`, `float` or `bool`. Absent (None) is up to the caller.
     Never raises.
@@ -72,7 +78,7 @@ def check(event: object) -> tuple[str, str] | None:
     name = event["event"]
     if type(name) is not str or name not in DIMENSIONS:
         return "/event", "enum"
-    if not event.keys() >= _REQUIRED:
+    if not event.keys() >= _REQUIRED[name]:
         return "", "required"
     return _check_fields(event, _FIELDS[name])
 
@@ -112,19 +118,12 @@ def _first_violation(event: dict[str, object], rules: dict[str, _Rule]) -> tuple
 def _plain(value: object) -> str | int | float | bool | None:
     """Return the value as exactly `str`, `int`, `float` or `bool`; None for anything else.
 
-    The real type is asked, not ``__class__``, and the base type converts: a subclass (`StrEnum`,
-    `IntEnum`, a float of numpy) counts by its content, and none of its overrides runs.
+    A subclass (`StrEnum`, `IntEnum`, a float of numpy) counts by its content.
     """
     kind = type(value)
     if kind is bool:
         return value is True
-    if issubclass(kind, str):
-        return str.__str__(value)
-    if issubclass(kind, int):
-        return int.__int__(value)  # type: ignore[arg-type] # issubclass does not narrow value
-    if issubclass(kind, float):
-        return float.__float__(value)  # type: ignore[arg-type] # as above
-    return None
+    return plain_text(value) if issubclass(kind, str) else plain_number(value)
 
 
 # A rule says by which keyword the schema of a field refuses a value; None: it does not.
@@ -132,6 +131,10 @@ def _plain(value: object) -> str | int | float | bool | None:
 
 def _enum_rule(values: frozenset[str]) -> _Rule:
     return lambda value: None if type(value) is str and value in values else "enum"
+
+
+def _steps_rule(steps: tuple[float, ...]) -> _Rule:
+    return lambda value: None if type(value) in {int, float} and value in steps else "enum"
 
 
 def _const_rule(constant: object) -> _Rule:
@@ -186,6 +189,7 @@ def _number_rule(bounds: tuple[float, float, bool, bool], *, is_whole: bool = Fa
 
 _RULES: dict[str, _Rule] = {
     **{field: _enum_rule(values) for field, values in ENUMS.items()},
+    **{field: _steps_rule(steps) for field, steps in STEPS.items()},
     **{field: _const_rule(constant) for field, constant in CONSTANTS.items()},
     **{field: _boolean_rule() for field in BOOLEANS},
     **{field: _string_rule(*rule) for field, rule in STRINGS.items()},
@@ -195,10 +199,15 @@ _RULES: dict[str, _Rule] = {
         for field, bounds in INTEGERS.items()
     },
 }
-_REQUIRED = frozenset(COMMON_FIELDS)
+# Event → the common fields that it carries.
+_COMMON = {
+    name: tuple(field for field in COMMON_FIELDS if field not in WITHOUT.get(name, ()))
+    for name in DIMENSIONS
+}
+_REQUIRED = {name: frozenset(fields) for name, fields in _COMMON.items()}
 # Event → its fields in the order of the schema, each with its rule.
 _FIELDS: dict[str, dict[str, _Rule]] = {
-    name: {field: _RULES[field] for field in (*COMMON_FIELDS, *dimensions)}
+    name: {field: _RULES[field] for field in (*_COMMON[name], *dimensions)}
     for name, dimensions in DIMENSIONS.items()
 }
 # The same without the common ones.
@@ -217,8 +226,8 @@ def _enum_coercer(values: frozenset[str]) -> Coercer:
     def coercer(value: object) -> str | Refused:
         if type(value) is str and value in values:
             return value
-        plain = _plain(value)
-        return plain if type(plain) is str and plain in values else otherwise
+        lower = lower_text(value)
+        return lower if lower in values else otherwise
 
     return coercer
 
@@ -255,10 +264,28 @@ def _number_coercer(rule: _Rule, decimals: int | None) -> Coercer:
     return coercer
 
 
+# What a version says of a release: its number and how far it is from one. Numbers of more than a
+# date's eight digits could be anything.
+_RELEASE = re.compile(
+    r"[0-9]{1,8}(?![0-9])(?:\.[0-9]{1,8}(?![0-9])){0,3}"
+    r"(?:[.-]?(?:alpha|beta|preview|pre|post|rev|dev|rc|a|b|c|r)(?:[.-]?[0-9]{1,8})?(?![0-9a-z]))*"
+)
+
+
+def _release(value: object) -> str | Refused:
+    """Return the release of a version: a local label, or whatever follows, could be any word."""
+    plain = _plain(value)
+    if type(plain) is not str or _RULES["sdk_version"](plain):
+        return REFUSED
+    found = _RELEASE.match(plain)
+    return REFUSED if found is None else found[0]
+
+
 #: Field → what `coerce` does with a value of it.
 COERCERS: dict[str, Coercer] = {
     **{field: _plain_coercer(rule) for field, rule in _RULES.items()},
     **{field: _number_coercer(_RULES[field], _DECIMALS.get(field)) for field in NUMBERS},
     **{field: _enum_coercer(values) for field, values in ENUMS.items()},
     **{field: _whole_coercer(*bounds) for field, bounds in INTEGERS.items()},
+    **dict.fromkeys(("sdk_version", "previous_sdk_version"), _release),
 }

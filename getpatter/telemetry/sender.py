@@ -1,153 +1,146 @@
-"""The sender: delivers what is in a spool, and ends when there is nothing left to deliver.
+"""The detached sender: delivers what is in a spool, and ends when nothing is left to deliver.
 
-Runs in a process of its own that a program started when it ended. One at a time works on a state
-directory; it waits for the programs that say they are ending, and asks for consent before each
-request. What cannot be delivered stays where it is, for the next start.
+Runs in a process of its own that a program started when it ended. It works as a run does, with the
+same outbox for each endpoint, but has nothing of its own: it begins by adopting, and ends when
+nothing is left or its time is over. One at a time works on a state directory; it waits for the
+programs that say they are ending. What cannot be delivered stays where it is, for the next start.
 """
 
 import os
 import time
 
-from getpatter.telemetry import state
+from getpatter.telemetry import grace, spool, state
 from getpatter.telemetry._claim import Claim
+from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry._errors import Errors
+from getpatter.telemetry._observer import Observed
+from getpatter.telemetry.buffer import Buffer
 from getpatter.telemetry.consent import Consent
-from getpatter.telemetry.delivery import Delivery, Drop, Send, Store
-from getpatter.telemetry.events import encode
-from getpatter.telemetry.ledger import Ledger
+from getpatter.telemetry.destination import Destination
+from getpatter.telemetry.install_id import open_state
+from getpatter.telemetry.limits import SENDER_SECONDS
 from getpatter.telemetry.losses import Losses
-from getpatter.telemetry.spool import Spool
-from getpatter.telemetry.transport import HttpTransport, shown, usable_endpoint
+from getpatter.telemetry.outbox import Outbox
+from getpatter.telemetry.uploader import Uploader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from getpatter.telemetry.delivery import Answer, Batch
-
 __all__ = ["SECONDS", "send_all"]
 
 #: How long a sender tries, in seconds; a little less than it may live.
-SECONDS = 9.0
+SECONDS = SENDER_SECONDS
+# How often it looks for the end of a program that says it is ending.
+_LOOK_SECONDS = 0.02
 
 
-def send_all(directory: str, environ: "Mapping[str, str]", seconds: float = SECONDS) -> None:
-    """Deliver what is in the spool of the state directory `directory`, for at most so long."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        held = Claim.take(os.path.join(directory, state.SPOOL, state.SENDER))
+def send_all(
+    directory: str, environ: "Mapping[str, str]", seconds: float = SECONDS, *, dotenv: str = ""
+) -> None:
+    """Deliver what is in the spool of the state directory `directory`, for at most so long.
+
+    Consent is asked of `environ`, of the file `dotenv` and of all places, that directory included.
+    """
+    consent = Consent(environ, dotenv=dotenv, directory=directory)
+    path = os.path.join(directory, state.SPOOL)
+    until = monotonic() + seconds
+    while monotonic() < until:
+        held = Claim.take(os.path.join(path, state.SENDER))
         if held is None:
             return  # another one is at work, and will look again before it ends
-        sender = _Sender(directory, environ, until)
+        sender = _Sender(directory, environ, consent, until)
         try:
             sender.run()
         finally:
             sender.close()
             held.end()
         # Who has come since saw that lock and left it to us.
-        if not sender.is_wanted():
+        if not spool.ending(path):
             return
 
 
 class _Sender:
-    """One pass: an endpoint's delivery and connection each, and one spool."""
+    """One pass: an outbox for each endpoint."""
 
-    def __init__(self, directory: str, environ: "Mapping[str, str]", until: float) -> None:
-        self._consent = Consent(environ, dotenv="", directory=directory)
+    def __init__(
+        self, directory: str, environ: "Mapping[str, str]", consent: Consent, until: float
+    ) -> None:
+        self._environ = environ
         self._directory = directory
+        self._path = os.path.join(directory, state.SPOOL)
+        self._consent = consent
         self._until = until
-        self._losses = Losses()
-        self._spool = Spool(directory, None, self._losses)
-        self._lines: dict[str, _Line] = {}
+        self._errors = Errors(lambda: False)
+        self._outboxes: dict[str, Outbox] = {}
 
     def run(self) -> None:
         """Deliver until nothing is left, or nothing more can be."""
-        while True:
-            for place in self._spool.places():
-                if not self._send(place):
-                    return
-            if not self._spool.adopt_ending():
+        while (now := monotonic()) < self._until and self._has_consent():
+            for endpoint in spool.endpoints(self._path) - self._outboxes.keys():
+                self._outboxes[endpoint] = self._opened(endpoint)
+            pause = self._step(now)
+            if pause is not None:
+                time.sleep(pause)
+            elif not self._has_awaited():
                 return
 
-    def _send(self, place: str) -> bool:
-        """Deliver one batch; return whether to go on with the next."""
-        if self._consent.settings() is None:
-            return False
-        found = self._spool.load(place, time.monotonic())
-        if found is None:
-            return True
-        batch, endpoint = found
-        line = self._lines.get(endpoint)
-        if line is None:
-            line = self._lines[endpoint] = _Line(
-                self._directory, endpoint, self._consent, self._losses
-            )
-        if not line.deliver(batch, self._until):
-            return time.monotonic() < self._until
-        # Parts of a batch that is too large as a whole go first, so that a kill loses none.
-        self._spool.remove(place)
-        return True
+    def _step(self, now: float) -> float | None:
+        """Have each outbox do what it can; return how long to wait for more, None if all of it is
+        done, or must wait for longer than there is time.
+        """
+        pauses = []
+        for outbox in self._outboxes.values():
+            while (now := monotonic()) < self._until:
+                try:
+                    pause = outbox.step(now, here=self._until - now)
+                except Exception as error:  # the others go on
+                    self._errors.note(error)
+                    break
+                if pause:
+                    pauses.append(pause)
+                if pause != 0:
+                    break
+        pause = min(pauses, default=self._until)
+        return pause if now + pause < self._until else None
 
-    def is_wanted(self) -> bool:
-        """Return whether a program says that it is ending."""
-        return self._spool.is_anybody_ending()
+    def _has_awaited(self) -> bool:
+        """Wait for a program that says it is ending; return whether one has ended."""
+        while (owners := spool.ending(self._path)) and monotonic() < self._until:
+            if sum(spool.has_ended(self._path, owner) for owner in owners):
+                for outbox in self._outboxes.values():
+                    outbox.look_again()
+                return True
+            time.sleep(_LOOK_SECONDS)
+        return False
+
+    def _has_consent(self) -> bool:
+        return self._consent.settings() is not None
+
+    def _opened(self, endpoint: str) -> Outbox:
+        losses = Losses()
+        destination = Destination(
+            endpoint, self._directory, losses, self._consent.places, self._has_consent
+        )
+        settings = self._consent.settings()
+        if settings is not None:
+            install = open_state(self._environ, writable=False, places=self._consent.places)
+            seconds = settings.grace(destination.is_loopback)
+            destination.hold_until = monotonic() + grace.left(install, seconds)
+        return Outbox(
+            destination,
+            None,
+            Buffer(losses),
+            losses,
+            open_uploader=lambda: Uploader(
+                destination.open_transport, self._has_consent, lambda: None, self._errors.note
+            ),
+            observed=Observed(None),
+            on_error=self._errors.note,
+        )
 
     def close(self) -> None:
         """Close the connections and give back the claims."""
-        for line in self._lines.values():
-            line.close()
-        self._spool.release()
-
-
-class _Line:
-    """The way to one collector."""
-
-    def __init__(self, directory: str, endpoint: str, consent: Consent, losses: Losses) -> None:
-        url = usable_endpoint(endpoint)
-        self._consent = consent
-        self._losses = losses
-        self._delivery = Delivery()
-        self._transport = None if url is None else HttpTransport(url)
-        self._ledger = Ledger(directory, url and shown(url), losses, consent.places)
-
-    def deliver(self, batch: "Batch", until: float) -> bool:
-        """Try until the batch is settled; False: it is not, and stays in the spool."""
-        if self._transport is None:
-            self._count(Drop(batch.events, "endpoint_invalid", batch.report))
-            return True
-        self._delivery.add(batch)
-        while (now := time.monotonic()) < until:
-            action = self._delivery.next(now)
-            if isinstance(action, Store):
-                for part in action.batches:  # in memory for the moment that it takes
-                    self._delivery.stored(part, None)
-            elif isinstance(action, Send):
-                if self._consent.settings() is None:
-                    return False
-                self._answered(action.batch, self._transport.send(action.batch, now, until - now))
-                if not action.batch.is_done:
-                    self._delivery.add(action.batch)
-            elif action.seconds is None:
-                return True
-            elif now + action.seconds >= until:
-                self._delivery.abandon("")
-                return False
-            else:
-                time.sleep(action.seconds)
-        return False
-
-    def _answered(self, batch: "Batch", answer: "Answer") -> None:
-        chance = int.from_bytes(os.urandom(4), "big") / 2**32
-        for drop in self._delivery.answered(answer, time.monotonic(), chance):
-            self._count(drop)
-        body = batch.body or encode(batch.events)
-        self._ledger.note(body.decode("ascii"), batch.key, answer.status)
-
-    def _count(self, drop: Drop) -> None:
-        for event in drop.events:
-            self._losses.count(event["event"], drop.reason)
-
-    def close(self) -> None:
-        """Close the connection; note what was lost without a request."""
-        if self._transport is not None:
-            self._transport.close()
-        self._ledger.note()
+        for outbox in self._outboxes.values():
+            outbox.disconnect()
+            outbox.backlog.release()

@@ -1,121 +1,111 @@
-"""The spool: batches on disk that have not been delivered, for a later start or the sender.
+"""The spool: batches on disk, for this run, a later start or the detached sender.
 
 One file a batch, whole or not there, only for this user, bound to its endpoint. Every process
 writes under a name of its own, its owner, and holds a lock on that name while it lives: so a batch
-belongs to one process at a time, and the batches of a process that is gone can be adopted. Keeps
-to its bounds by giving up the oldest. Decides nothing about consent; never raises OSError.
+belongs to one process at a time, and an orphan, whose owner has exited, can be adopted. Decides
+nothing, counts nothing, and never raises OSError: what becomes of a batch is the backlog's to say.
 """
 
-import json
+import errno
 import os
 import re
 import stat
 
-from getpatter.telemetry import _files, state
+from getpatter.telemetry import _files, spool_format, state
 from getpatter.telemetry._claim import Claim
-from getpatter.telemetry.delivery import Batch
+from getpatter.telemetry.limits import CLAIMS, SPOOL_BYTES, SPOOL_EVENTS, SPOOL_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Iterator
 
-    from getpatter.telemetry.losses import Losses
+    from getpatter.telemetry.batch import Batch
+    from getpatter.telemetry.spool_format import Content
 
-__all__ = ["EVENTS", "LIMIT", "SECONDS", "Spool", "waiting"]
+__all__ = [
+    "DAMAGED",
+    "FOREIGN",
+    "GONE",
+    "LATER",
+    "LOST",
+    "REMOVED",
+    "Spool",
+    "endpoints",
+    "waiting",
+]
 
-#: The bounds of a spool, over all processes: bytes, events, and seconds that a batch is kept.
-LIMIT = 1_048_576
-EVENTS = 1_000
-SECONDS = 7 * 86_400
+# Why a file gives no batch.
+#: There is none.
+GONE = "gone"
+#: It cannot be opened or read now: no descriptor, no memory, a device that fails.
+LATER = "later"
+#: It was read whole, and is no batch.
+DAMAGED = "damaged"
+#: It is for another endpoint, of a later version, or no file of ours at all.
+FOREIGN = "foreign"
 
-# What a file of ours says it is; a newer version may mean other things by the same names.
-_FORMAT = 1
-# When it was closed (microseconds since 1970), its key, and its owner.
-_NAME = re.compile("([0-9]{16})-([0-9a-f]{32})-([0-9a-f]{16})[.]json")
-# How its content begins, so that counting the events of a spool parses none of them.
-_HEAD = re.compile(b'{"format":[0-9]{1,9},"count":([0-9]{1,2}),')
-_HEAD_BYTES = 40
+# What became of our own claim.
+#: Its file was removed, and what was beside it may have been, too; nobody has taken over.
+REMOVED = "removed"
+#: Its descriptor was closed behind our back, so that anybody may have taken over.
+LOST = "lost"
+
 _LOCK = re.compile("([0-9a-f]{16})[.]lock")
-# A file that cannot be read as a batch is left for a person to look at, until it is too old.
+# A file that is no batch is left for a person to look at, until it is too old.
 _ASIDE = state.ASIDE
 # What stands behind the name of an owner that is about to end.
 _ENDING = ".ending"
-# What stands in a file beside its format and count.
-_KINDS: "dict[str, type]" = {
-    "endpoint": str,
-    "rate": float,
-    "version": str,
-    "tries": int,
-    "report": list,
-    "events": list,
-}
-# Owners that are gone whose batches one process holds at a time: each costs a descriptor.
-_ADOPTED = 8
+_NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 class Spool:
     """The spool in the state directory `directory`, as one process uses it for one `endpoint`.
 
-    `endpoint` None: batches of every endpoint are taken, and none is added. Owned by whoever does
-    I/O for its client.
+    Owned by the backlog.
     """
 
-    __slots__ = (
-        *("_adopted", "_claim", "_endpoint", "_losses", "_not_ours", "_owner"),
-        *("own", "path", "sent"),
-    )
+    __slots__ = ("_adopted", "_claim", "_endpoint", "_not_ours", "_owner", "_sizes", "path")
 
-    def __init__(self, directory: str, endpoint: str | None, losses: "Losses") -> None:
+    def __init__(self, directory: str, endpoint: str) -> None:
         self.path = os.path.join(directory, state.SPOOL)
-        #: Place → events, of what this process has added and not removed.
-        self.own: dict[str, int] = {}
-        #: The place of the batch that is being sent: it is not given up meanwhile.
-        self.sent: str | None = None
         self._endpoint = endpoint
-        self._losses = losses
         self._owner = os.urandom(8).hex()
         self._claim: Claim | None = None
         self._adopted: dict[str, Claim] = {}
         self._not_ours: set[str] = set()
+        # Name → bytes and events, of the files that were looked at.
+        self._sizes: dict[str, tuple[int, int]] = {}
 
-    # adding
+    # writing
 
-    def add(self, batch: Batch, now: float, *, is_sent: bool = False) -> str | None:
+    def write(
+        self, batch: "Batch", now: float, *, place: str | None = None, beside: str | None = None
+    ) -> str | None:
         """Store a batch; return its place, None if it cannot be stored. `now` as in `Batch`.
 
-        One that has a place is stored there anew. `is_sent`: it is being sent.
+        `place`: it is stored there already, and anew now. `beside`: for the owner of that place.
         """
-        closed = state.now() - max(0.0, now - batch.closed_at)
-        name = batch.place or f"{int(closed * 1e6):016d}-{batch.key}-{self._owner}.json"
-        content = json.dumps(
-            {
-                "format": _FORMAT,
-                "count": len(batch.events),
-                "endpoint": self._endpoint,
-                "rate": float(batch.rate),
-                "version": batch.version,
-                "tries": batch.tries,
-                "report": [[*loss, times] for loss, times in batch.report.items()],
-                "events": batch.events,
-            },
-            separators=(",", ":"),
-            allow_nan=False,
-        ).encode("ascii")
-        if self._endpoint is None or len(content) > LIMIT or not self._own():
+        content = spool_format.encoded(batch, self._endpoint)
+        if len(content) > SPOOL_BYTES:
             return None
+        owner = spool_format.owner_of(place or beside or "") or self._owner
+        if not self._has(owner):
+            return None
+        if place is None:
+            closed = state.now() - max(0.0, now - batch.closed_at)
+            place = spool_format.batch_name(batch, closed, owner)
         try:
             with _files.Temporary(self.path, content) as temporary:
-                os.replace(temporary, os.path.join(self.path, name))
+                os.replace(temporary, os.path.join(self.path, place))
         except OSError:
             return None  # a full or read-only disk, or the directory has gone
-        self.own[name] = len(batch.events)
-        if is_sent:
-            self.sent = name
-        self._keep_to_bounds()
-        return name
+        self._sizes[place] = (len(content), len(batch.events))
+        return place
 
-    def _own(self) -> bool:
-        """Have a claim on our own name; answer whether there is one."""
+    def _has(self, owner: str) -> bool:
+        """Return whether we hold the name of this owner; take our own if need be."""
+        if owner != self._owner:
+            return owner in self._adopted and self._adopted[owner].is_held
         if self._claim is None:
             try:
                 _files.make_directory(self.path)
@@ -123,138 +113,184 @@ class Spool:
                 return False
             if not _is_private(self.path):
                 return False
-            self._claim = Claim.take(os.path.join(self.path, f"{self._owner}.lock"))
-        elif not os.path.isdir(self.path):  # removed while we run: begin again
-            self._claim.end()
-            self._claim = None
-            return self._own()
-        return self._claim is not None
+            self._claim = Claim.take(self._lock(owner))
+        return self._claim is not None and self._claim.is_held
 
-    def _keep_to_bounds(self) -> None:
-        """Give up what is too old, then the oldest until the rest is within the bounds."""
-        now, total, events = state.now(), 0, 0
-        for name in reversed(self._names()):  # the newest first
-            path = os.path.join(self.path, name)
-            try:
-                total += os.lstat(path).st_size
-            except OSError:
-                continue
-            events += _count(path)
-            if name == self.sent:
-                continue
-            if now - _closed(name) > SECONDS:
-                self._lose(name, "expired")
-            elif total > LIMIT or events > EVENTS:
-                self._lose(name, "spool_full")
+    def _lock(self, owner: str) -> str:
+        return os.path.join(self.path, f"{owner}.lock")
 
-    def _lose(self, name: str, reason: str) -> None:
-        """Remove a batch and count its events, if nobody else has removed it meanwhile.
+    # reading
 
-        Another process may be sending it at this moment: then it is both delivered and counted
-        here, the one case in which a loss is told that was none.
-        """
-        self.own.pop(name, None)
-        path = os.path.join(self.path, name)
-        content, count = self._read(name), _count(path)
-        if _files.remove(path, missing=False) is not None:
-            return
-        if content is None or content["format"] != _FORMAT:
-            self._losses.count(None, reason, count)
-            return
-        for event in content["events"]:
-            self._losses.count(event.get("event"), reason)
+    def read(self, place: str, now: float) -> "Batch | str":
+        """Return the batch at `place`, or why there is none."""
+        content = self._content(place)
+        if isinstance(content, str):
+            return content
+        if content.endpoint != self._endpoint:
+            self._not_ours.add(spool_format.owner_of(place) or "")
+            return FOREIGN
+        return self.batch(content, place, now)
 
-    # taking
+    @staticmethod
+    def batch(content: "Content", place: str, now: float) -> "Batch":
+        """Return the batch in the content of the file at `place`."""
+        age = max(0.0, state.now() - spool_format.closed_at(place))
+        return content.batch(spool_format.key_of(place), now - age)
 
-    def places(self) -> list[str]:
-        """Return the batches that this process may send now, the oldest first: its own, and those
-        of processes that are gone, which it adopts.
-        """
-        return [name for name in self._names() if self._is_claimed(name)]
+    def content(self, place: str) -> "Content | str":
+        """Return what the file at `place` holds, for whatever endpoint, or why nothing."""
+        return self._content(place)
 
-    def _is_claimed(self, name: str) -> bool:
-        match = _NAME.fullmatch(name)
-        if match is None or name in self._not_ours:
-            return False
-        owner = match[3]
-        if owner == self._owner or owner in self._adopted:
+    def _content(self, place: str) -> "Content | str":
+        found = _read(os.path.join(self.path, place))
+        if isinstance(found, str):
+            return found
+        content = spool_format.parsed(found)
+        if content is None:
+            return DAMAGED
+        return content if content.is_ours else FOREIGN
+
+    def count(self, place: str) -> int:
+        """Return how many events the file at `place` says it holds; 0 if it cannot be read."""
+        return _count(os.path.join(self.path, place))
+
+    def age(self, place: str) -> float:
+        """Return how long ago the batch at `place` was closed, in seconds."""
+        return state.now() - spool_format.closed_at(place)
+
+    def is_there(self, place: str) -> bool:
+        """Return whether the file is there, or may be."""
+        return _files.exists(os.path.join(self.path, place))
+
+    # removing
+
+    def remove(self, place: str) -> bool:
+        """Remove a batch of an owner that we hold; return whether it was there, or may still be."""
+        owner = spool_format.owner_of(place)
+        if owner is None or not self._has_claim(owner):
             return True
-        if len(self._adopted) >= _ADOPTED:
-            return False
-        claim = Claim.take(os.path.join(self.path, f"{owner}.lock"))
-        if claim is None:
-            return False
-        self._adopted[owner] = claim
-        return True
+        self._sizes.pop(place, None)
+        error = _files.remove(os.path.join(self.path, place), missing=False)
+        return error is None or error.errno not in _NO_FILE
 
-    def load(self, place: str, now: float) -> "tuple[Batch, str] | None":
-        """Return the batch at `place` and its endpoint; None if it is not to be sent from here.
-
-        What cannot be read as a batch is set aside, and its events are counted; what a newer
-        version wrote, or what is for another endpoint, is left alone.
-        """
-        match = _NAME.fullmatch(place)
-        content = self._read(place)
-        if match is None or content is None:
-            self._set_aside(place)
-            return None
-        endpoint = content.get("endpoint")
-        is_newer = content["format"] != _FORMAT
-        if is_newer or self._endpoint not in (None, endpoint):
-            self._not_ours.add(place)
-            return None
-        age = state.now() - _closed(place)
-        if age > SECONDS:
-            self._lose(place, "expired")
-            return None
-        report = {(str(event), str(reason)): int(n) for event, reason, n in content["report"]}
-        batch = Batch(
-            content["events"],
-            match[2],
-            now - max(0.0, age),
-            report,
-            rate=content["rate"],
-            version=content["version"],
-        )
-        batch.place = place
-        batch.tries = content["tries"]
-        return batch, str(endpoint)
-
-    def _read(self, name: str) -> "dict[str, Any] | None":
-        """Return the content of a batch file; None for anything that is none."""
-        content = _files.read(os.path.join(self.path, name), LIMIT)
-        try:
-            found = json.loads(content or b"")
-        except (ValueError, RecursionError):
-            return None
-        return found if _is_batch(found) else None
-
-    def _set_aside(self, name: str) -> None:
-        self.own.pop(name, None)
-        path = os.path.join(self.path, name)
-        count = _count(path)
+    def set_aside(self, place: str) -> bool:
+        """Put away what is no batch; return whether that could be done."""
+        path = os.path.join(self.path, place)
         try:
             os.rename(path, path + _ASIDE)
         except OSError:
-            self._not_ours.add(name)
-            return
-        self._losses.count(None, "internal_error", count)
+            return False
+        return True
 
-    def remove(self, place: str) -> None:
-        """Remove a batch that was delivered or given up."""
-        self.own.pop(place, None)
-        _files.remove(os.path.join(self.path, place))
+    def excess(self) -> "Iterator[tuple[str, str]]":
+        """Yield the batches, the oldest first, that must go for the rest to be within the bounds,
+        each with its reason. Only those that this process holds, or that are orphans: then it holds
+        them until the next one is asked for.
+        """
+        found = [(name, *self._size(name)) for name in self._names()]
+        size = sum(size for _, size, _ in found)
+        events = sum(events for *_, events in found)
+        for name, its_size, its_events in found:
+            is_old = self.age(name) > SPOOL_SECONDS
+            if not is_old and size <= SPOOL_BYTES and events <= SPOOL_EVENTS:
+                continue
+            owner = spool_format.owner_of(name) or ""
+            claim = None if self._has_claim(owner) else Claim.take(self._lock(owner))
+            if claim is None and not self._has_claim(owner):
+                continue  # another process has it, and counts it
+            if claim is not None:
+                self._adopted[owner] = claim
+            yield name, "expired" if is_old else "spool_full"
+            if claim is not None:
+                self.give_back(owner)
+            if name not in self._sizes:  # it was removed
+                size, events = size - its_size, events - its_events
+
+    def _size(self, name: str) -> tuple[int, int]:
+        """Return how many bytes and events a file holds, as far as it can be said."""
+        if name not in self._sizes:
+            path = os.path.join(self.path, name)
+            try:
+                size = os.lstat(path).st_size
+            except OSError:
+                return 0, 0
+            self._sizes[name] = (size, _count(path))
+        return self._sizes[name]
+
+    # claims
+
+    def check(self) -> str | None:
+        """Return what became of our own claim, if it is no longer held; it is taken anew then."""
+        claim = self._claim
+        if claim is None or claim.is_held:
+            return None
+        happened = REMOVED if claim.is_open else LOST
+        claim.end()
+        self._claim = None
+        self._has(self._owner)
+        return happened
+
+    def _has_claim(self, owner: str) -> bool:
+        claim = self._claim if owner == self._owner else self._adopted.get(owner)
+        return claim is not None and claim.is_held
+
+    def holds(self, place: str) -> bool:
+        """Return whether the batch at `place` is this process's to send and to remove."""
+        owner = spool_format.owner_of(place)
+        return owner is not None and self._has_claim(owner)
+
+    def adopt(self) -> list[str]:
+        """Take over the batches of an owner that has exited; return their places, the oldest
+        first, none if there is no such owner.
+        """
+        seen = {self._owner, *self._not_ours, *self._adopted}
+        for name in self._names():
+            owner = spool_format.owner_of(name)
+            if owner is None or owner in seen or len(self._adopted) >= CLAIMS:
+                continue
+            seen.add(owner)
+            claim = Claim.take(self._lock(owner))
+            if claim is None:
+                continue
+            if self._is_for_us(name):
+                self._adopted[owner] = claim
+                return self.places(owner)
+            self._not_ours.add(owner)
+            claim.end()
+        return []
+
+    def _is_for_us(self, name: str) -> bool:
+        content = self._content(name)
+        if isinstance(content, str):
+            return content != FOREIGN
+        return content.endpoint == self._endpoint
+
+    def places(self, owner: str | None = None) -> list[str]:
+        """Return the batches of an owner, our own unless told, the oldest first."""
+        chosen = owner or self._owner
+        return [name for name in self._names() if spool_format.owner_of(name) == chosen]
+
+    def give_back(self, owner: str) -> None:
+        """Give back the name of an adopted owner, and remove it if it stands for nothing."""
+        claim = self._adopted.pop(owner, None)
+        if claim is not None:
+            claim.end(remove=not self.places(owner))
+
+    def keep(self, owners: "set[str]") -> None:
+        """Give back every adopted name but these."""
+        for owner in self._adopted.keys() - owners:
+            self.give_back(owner)
 
     # the end
 
     def tidy(self) -> None:
-        """Give back the adopted names, and remove those that stand for nothing any more."""
-        names = self._names()
-        used = {match[3] for match in map(_NAME.fullmatch, names) if match}
-        for owner, claim in self._adopted.items():
-            claim.end(remove=owner not in used)
-        self._adopted.clear()
-        for name in self._listed():
+        """Give back the adopted names, and remove what stands for nothing any more."""
+        for owner in list(self._adopted):
+            self.give_back(owner)
+        self._not_ours.clear()
+        self._sizes.clear()
+        used = {spool_format.owner_of(name) for name in self._names()}
+        for name in _listed(self.path):
             lock = _LOCK.fullmatch(name)
             if lock and lock[1] not in used and lock[1] != self._owner:
                 free = Claim.take(os.path.join(self.path, name))
@@ -269,17 +305,16 @@ class Spool:
             return
         path = os.path.join(self.path, name)
         try:
-            if state.now() - os.lstat(path).st_mtime > SECONDS:
+            if state.now() - os.lstat(path).st_mtime > SPOOL_SECONDS:
                 os.unlink(path)
         except OSError:
             return
 
     def release(self) -> None:
-        """Give up our own name: a process that begins from now on may adopt our batches."""
+        """Give back all claims: a process that begins from now on may adopt our batches."""
         self.tidy()
         if self._claim is not None:
-            used = any(self._owner in name for name in self._names())
-            self._claim.end(remove=not used)
+            self._claim.end(remove=not self.places())
             self._claim = None
 
     def say_ending(self) -> bool:
@@ -292,25 +327,6 @@ class Spool:
             return False
         return True
 
-    def is_anybody_ending(self) -> bool:
-        """Return whether a process says that it is ending."""
-        return any(name.endswith(_ENDING) for name in self._listed())
-
-    def adopt_ending(self) -> bool:
-        """Wait for a process that says it is ending, and adopt its batches; False if none does."""
-        for name in self._listed():
-            owner = name.removesuffix(_ENDING)
-            if owner == name:
-                continue
-            claim = None
-            if owner not in self._adopted:
-                claim = Claim.take(os.path.join(self.path, f"{owner}.lock"), wait=True)
-            _files.remove(os.path.join(self.path, name))
-            if claim is not None:
-                self._adopted[owner] = claim
-                return True
-        return False
-
     def drop_inherited(self) -> None:
         """Close what a `fork` child has of its parent's claims; they stay the parent's."""
         for claim in (self._claim, *self._adopted.values()):
@@ -319,38 +335,70 @@ class Spool:
 
     def _names(self) -> list[str]:
         """Return the names of the batches, the oldest first."""
-        return sorted(name for name in self._listed() if _NAME.fullmatch(name))
+        return sorted(name for name in _listed(self.path) if spool_format.owner_of(name))
 
-    def _listed(self) -> list[str]:
-        try:
-            return os.listdir(self.path)
-        except OSError:
-            return []
+
+def endpoints(path: str) -> set[str]:
+    """Return the endpoints of the batches in the spool at `path`, as far as they can be read."""
+    found: dict[str, str | None] = {}
+    for name in _listed(path):
+        owner = spool_format.owner_of(name)
+        if owner is None or found.get(owner) is not None:
+            continue  # an owner writes for one endpoint
+        read = _read(os.path.join(path, name))
+        content = None if isinstance(read, str) else spool_format.parsed(read)
+        found[owner] = None if content is None else content.endpoint
+    return {endpoint for endpoint in found.values() if endpoint is not None}
+
+
+def ending(path: str) -> list[str]:
+    """Return the owners in the spool at `path` that say they are about to end."""
+    names = _listed(path)
+    return [name.removesuffix(_ENDING) for name in names if name.endswith(_ENDING)]
+
+
+def has_ended(path: str, owner: str) -> bool:
+    """Return whether an owner that said so has ended; then it says so no longer."""
+    claim = Claim.take(os.path.join(path, f"{owner}.lock"))
+    if claim is None:
+        return False
+    _files.remove(os.path.join(path, owner + _ENDING))
+    claim.end()
+    return True
 
 
 def waiting(directory: str) -> int:
     """Return how many events are in the spool of `directory`, whoever they belong to."""
     path = os.path.join(directory, state.SPOOL)
+    names = [name for name in _listed(path) if spool_format.owner_of(name)]
+    return sum(_count(os.path.join(path, name)) for name in names)
+
+
+def _read(path: str) -> bytes | str:
+    """Return the whole content of a file, or why not."""
     try:
-        names = os.listdir(path)
-    except OSError:
-        return 0
-    return sum(_count(os.path.join(path, name)) for name in names if _NAME.fullmatch(name))
-
-
-def _closed(name: str) -> float:
-    """Return when the batch of that name was closed, in seconds since 1970."""
-    return int(name[:16]) / 1e6
+        content = _files.read_regular(path, SPOOL_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return GONE
+    except (OSError, MemoryError):
+        return LATER
+    return FOREIGN if content is None else content
 
 
 def _count(path: str) -> int:
     """Return how many events the file of a batch says it holds; one, if it does not."""
     try:
-        with open(path, "rb") as file:
-            head = _HEAD.match(file.read(_HEAD_BYTES))
-    except OSError:
+        content = _files.read_regular(path, spool_format.HEAD_BYTES, whole=False)
+    except (OSError, MemoryError):
         return 0
-    return int(head[1]) if head else 1
+    return 0 if content is None else spool_format.count(content)
+
+
+def _listed(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
 
 
 def _is_private(path: str) -> bool:
@@ -360,20 +408,3 @@ def _is_private(path: str) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-
-
-def _is_batch(found: object) -> bool:
-    """Return whether this is what `add` wrote, in this version or, as far as it goes, a newer."""
-    if not isinstance(found, dict) or not isinstance(found.get("format"), int):
-        return False
-    if found["format"] > _FORMAT:
-        return True
-    if any(not isinstance(found.get(name), kind) for name, kind in _KINDS.items()):
-        return False
-    events = found["events"]
-    rows = found["report"]
-    return (
-        1 <= len(events) <= 64
-        and all(isinstance(event, dict) for event in events)
-        and all(isinstance(row, list) and len(row) == 3 and type(row[2]) is int for row in rows)
-    )

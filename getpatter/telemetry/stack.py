@@ -6,12 +6,12 @@ fine-tune, a path, a name or a number of the customer cannot be expressed: it is
 """
 
 from getpatter.telemetry._models import MODELS, PREFIXES
+from getpatter.telemetry._plain import lower_text, plain_text
 from getpatter.telemetry._tables import ENUMS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import TypeGuard
 
 __all__ = [
     "STACK_VENDORS",
@@ -35,16 +35,13 @@ _ALIASES = {
     "telnyx_tts": "telnyx",
 }
 
-# Far above any public name with its path prefix; what is longer is not worth lower-casing.
-_LONGEST_NAME = 200
-
 
 def vendor_of(provider_key: object) -> str:
     """Return the vendor that `provider_key` names, whatever its case; `other` if it names none.
 
     Never raises: None, other types and `none` are `other` too.
     """
-    key = _ascii_lower(_exact_text(provider_key))
+    key = lower_text(provider_key)
     vendor = _ALIASES.get(key, key)
     return vendor if vendor in STACK_VENDORS else "other"
 
@@ -55,7 +52,7 @@ def normalise_model(raw: str) -> str:
     Lower case, `_` becomes `-`, and a trailing date of 8 digits goes. The generator of the lists
     uses this function too.
     """
-    text = _ascii_lower(_exact_text(raw)).replace("_", "-")
+    text = lower_text(raw).replace("_", "-")
     name, dash, date = text.rpartition("-")
     return name if dash and len(date) == 8 and date.isdigit() else text
 
@@ -63,13 +60,11 @@ def normalise_model(raw: str) -> str:
 def model_token(vendor: str, raw_model: str | None) -> str | None:
     """Return `<vendor>-<model>` for a public model, else `<vendor>-other`; None for no model.
 
-    No model is None, an empty string or the vendor `none`. A vendor that is not known gives
-    `other-other`. A path before the name must be the vendor's own name or one under which the
-    vendor publicly offers models (`meta-llama/…` at groq). Never raises.
+    No model is None, or the vendor `none`; an empty text is a model that nobody knows. A vendor
+    that is not known gives `other-other`. A path before the name must be the vendor's own name or
+    one under which the vendor publicly offers models (`meta-llama/…` at groq). Never raises.
     """
-    if raw_model is None or _exact_text(vendor) == "none":
-        return None
-    if _is_text(raw_model) and not _exact_text(raw_model):
+    if raw_model is None or lower_text(vendor) == "none":
         return None
     known_vendor = vendor_of(vendor)
     prefix, slash, name = normalise_model(raw_model).rpartition("/")
@@ -100,35 +95,17 @@ def stack_dimensions(stt: object, tts: object, llm: object) -> dict[str, str]:
     for layer, given in (("stt", stt), ("tts", tts), ("llm", llm)):
         if given is None:
             continue
-        if _is_text(given):
-            provider_key, _, raw_model = _exact_text(given).partition("/")
+        if issubclass(type(given), str):
+            provider_key, _, raw_model = plain_text(given).partition("/")
         else:
-            provider_key = _exact_text(_attribute(given, "provider_key"))
-            raw_model = next(filter(None, map(_exact_text, _model_candidates(given))), "")
+            provider_key = plain_text(_attribute(given, "provider_key"))
+            raw_model = next(filter(None, map(plain_text, _model_candidates(given))), "")
         vendor = vendor_of(provider_key)
         dimensions[f"{layer}_provider"] = vendor
-        token = model_token(vendor, raw_model)
+        token = model_token(vendor, raw_model or None)
         if token is not None:
             dimensions[f"{layer}_model"] = token
     return dimensions
-
-
-def _is_text(value: object) -> "TypeGuard[str]":
-    """Return whether `value` is a string; `isinstance` would believe an object's `__class__`."""
-    return issubclass(type(value), str)
-
-
-def _exact_text(value: object) -> str:
-    """Return the characters of a string, past whatever a subclass overrides; else empty."""
-    return str.__str__(value) if _is_text(value) else ""
-
-
-def _ascii_lower(text: str) -> str:
-    """Return `text` in lower case; empty if that could be no name.
-
-    ASCII is asked first: the Kelvin sign becomes a plain `k`.
-    """
-    return text.lower() if len(text) <= _LONGEST_NAME and text.isascii() else ""
 
 
 def _model_candidates(given: object) -> "Iterator[object]":

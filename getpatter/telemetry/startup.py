@@ -24,8 +24,15 @@ def record_startup(
     if not telemetry.enabled:
         return
     try:
-        settings = consent.resolve(environ, None)
-        state = install_id.open_state(environ, writable=settings is not None and not settings.debug)
+        asked = consent.Consent(environ)
+        settings = asked.settings()
+        # On the host's thread: nobody is waited for.
+        state = install_id.open_state(
+            environ,
+            writable=settings is not None and not settings.debug,
+            places=asked.places,
+            may_wait=False,
+        )
         records = startup_records(
             state, environ, sdk_version=sdk_version, carrier=carrier, tunnel=tunnel
         )
@@ -38,16 +45,24 @@ def record_startup(
 def startup_records(
     state: "State", environ: "Mapping[str, str]", *, sdk_version: str, carrier: str, tunnel: str
 ) -> "list[tuple[str, dict[str, object]]]":
-    """Return what a start records, and store that it was, unless `state` is not writable."""
-    state.install_id(install_id.new_id())
-    previous = state.swap_version(sdk_version)
+    """Return what a start records, and store that it was, unless `state` is not writable.
+
+    Where what is stored cannot be read now, a start says nothing of it.
+    """
+    age, previous, is_first = None, "", False
+    try:
+        state.install_id(install_id.new_id())
+        age, previous = state.age_seconds(), state.swap_version(sdk_version)
+        is_first = state.claim_first_run()
+    except OSError:
+        is_first = False
     dimensions: dict[str, object] = {
         "carrier": carrier,
         "tunnel": tunnel,
         **environment.deploy_shape(environ),
-        "days_since_install_bucket": install_id.days_bucket(state.age_seconds()),
+        "days_since_install_bucket": install_id.days_bucket(age),
         # Only an upgrade says something; the same version is the ordinary start.
         "previous_sdk_version": previous if previous not in ("", sdk_version) else None,
     }
-    names = ["first_run", "sdk_initialized"] if state.claim_first_run() else ["sdk_initialized"]
+    names = ["first_run", "sdk_initialized"] if is_first else ["sdk_initialized"]
     return [(name, dimensions) for name in names]

@@ -5,109 +5,51 @@ unreadable is as good as missing. A directory that is not this user's alone is n
 is then kept in memory only, and `State.problem` says why. Nothing here decides about consent.
 """
 
-import errno
 import os
-import stat
-import sys
-import time
 
 from getpatter.telemetry import _files
+from getpatter.telemetry._files import now
 from getpatter.telemetry._tables import SCHEMA_VERSION
-from getpatter.telemetry.places import OPT_OUT, Places
+from getpatter.telemetry.places import (
+    ASIDE,
+    FIRST_RUN,
+    INSTALL_DATE,
+    INSTALL_ID,
+    LEDGER,
+    NOTICE,
+    NOTICE_LOCK,
+    SENDER,
+    SPOOL,
+    VERSION,
+    Places,
+    stored_id,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Places", "State", "opt_out_place", "set_opt_out"]
+__all__ = [
+    "ASIDE",
+    "LEDGER",
+    "SENDER",
+    "SPOOL",
+    "Places",
+    "State",
+    "now",
+    "opt_out_place",
+]
 
-INSTALL_ID = "install-id"
-INSTALL_DATE = "install-date"
-FIRST_RUN = "first-run"
-VERSION = "version"
-NOTICE = "notice"
-LEDGER = "ledger"
-SPOOL = "spool"
-#: What the sender at work holds a lock on, in the spool.
-SENDER = "sender.lock"
-#: What a file of the spool that cannot be used is called from then on.
-ASIDE = ".aside"
-
-# What `disable` erases. `first-run` and `notice` are no identity: both stay, so that enabling
-# again neither counts the install a second time nor repeats the notice.
-_IDENTITY = (INSTALL_ID, INSTALL_DATE, VERSION)
+# What released versions have left, readable by all.
+_RELEASED = (INSTALL_ID, FIRST_RUN, VERSION)
 
 # What `first-run` holds: the schema version of whoever wrote them.
 _VERSION_CONTENT = b"%d" % SCHEMA_VERSION
-
-_HEX = frozenset("0123456789abcdef")
 
 
 def opt_out_place(environ: "Mapping[str, str]") -> str | None:
     """Return where an opt-out is stored, or why that cannot be known; None if there is none."""
     return Places.of(environ).opt_out()
-
-
-def set_opt_out(environ: "Mapping[str, str]", *, disabled: bool) -> None:
-    """Store the opt-out and erase the identity, or remove the opt-out everywhere.
-
-    Stored where this version and where released versions look. Raises OSError if it could be
-    stored nowhere, or if something could not be removed; what can be, is removed first.
-    """
-    found = Places.of(environ)
-    places = found.all
-    if disabled:
-        _store_opt_out(places)
-    names = _IDENTITY if disabled else (OPT_OUT,)
-    problems = [_files.remove(os.path.join(place, name)) for place in places for name in names]
-    if disabled:
-        # Earlier versions kept none, and a file of that name in their places is someone else's.
-        problems += [_files.remove(os.path.join(place, LEDGER)) for place in found.own]
-        problems += [_files.remove(path) for place in found.own for path in _spooled(place)]
-        problems += [_files.remove(path) for place in places for path in _left_behind(place)]
-    for problem in problems:
-        if problem is not None:
-            raise problem
-
-
-def known_ids(environ: "Mapping[str, str]") -> tuple[str, ...]:
-    """Return every install id that is stored in a known place, the one in use first."""
-    ids = (_stored_id(place) for place in Places.of(environ).all)
-    return tuple(dict.fromkeys(found for found in ids if found is not None))
-
-
-def _store_opt_out(places: tuple[str, ...]) -> None:
-    """Store the marker wherever that is possible; raise OSError if it is nowhere."""
-    problem: OSError = FileNotFoundError(errno.ENOENT, "there is no home directory")
-    stored = 0
-    for place in places:
-        try:
-            _files.make_directories(place)
-            _files.write(os.path.join(place, OPT_OUT), b"")
-            stored += 1
-        except OSError as error:
-            problem = error
-    if not stored:
-        raise problem
-
-
-def _left_behind(place: str) -> list[str]:
-    """Return the temporary files of writers that were killed: they may hold an identity."""
-    return [path for path in _listed(place) if _files.is_temporary(os.path.basename(path))]
-
-
-def _spooled(place: str) -> list[str]:
-    """Return the files of the spool that hold events; its locks stay with who holds them."""
-    directory = os.path.join(place, SPOOL)
-    ends = (".json", ASIDE)
-    return [path for path in _listed(directory) if path.endswith(ends)] + _left_behind(directory)
-
-
-def _listed(place: str) -> list[str]:
-    try:
-        return [os.path.join(place, name) for name in os.listdir(place)]
-    except (OSError, ValueError):
-        return []
 
 
 class _Shown:
@@ -151,14 +93,27 @@ class _Shown:
 class State:
     """The files of one install. `directory` is None where identity is kept in memory only.
 
-    With `writable=False` (debug, or no consent) nothing on disk changes. Never raises OSError.
+    With `writable=False` (debug, or no consent) nothing on disk changes; with `may_wait=False` it
+    does not where somebody else is at it, who is not waited for.
+
+    Raises OSError only where a file is there and cannot be read now: nothing may be made in its
+    place, nor said of it.
     """
 
-    __slots__ = ("_earlier", "_memory_id", "directory", "problem", "writable")
+    __slots__ = (
+        *("_earlier", "_may_wait", "_memory_id", "_places", "_seen"),
+        *("directory", "problem", "writable"),
+    )
 
-    def __init__(self, places: Places, memory_id: str, *, writable: bool = True) -> None:
+    def __init__(
+        self, places: Places, memory_id: str, *, writable: bool = True, may_wait: bool = True
+    ) -> None:
+        self._places = places
+        self._may_wait = may_wait
         self.writable = writable
         self._memory_id = memory_id
+        # The file of the install id as it was when that was last read, see `has_erased`.
+        self._seen: tuple[int, int, int] | None = None
         # Whoever names a directory means that one alone.
         self._earlier = places.earlier if places.override is None else ()
         directory = places.directory
@@ -169,27 +124,21 @@ class State:
             self.directory = directory if self.problem is None else None
 
     def _adopt(self, directory: str, *, ours: bool) -> str | None:
-        """Make `directory` usable; answer why it is not. `ours`: nobody else uses this name."""
+        """Make `directory` usable; answer why it is not. `ours`: nobody else uses this name, so
+        that it may be made private.
+        """
         try:
             if self.writable:
                 _files.make_directories(directory)
-            found = os.lstat(directory)
+            problem = _files.problem_of(directory, may_narrow=ours and self.writable)
         except FileNotFoundError:
             return None  # nothing to read, and nothing will be written
         except (OSError, ValueError, RecursionError):  # RecursionError: thousands of components
-            return "the state directory cannot be used"
-        problem = _problem_of(found)
-        if problem is None and stat.S_IMODE(found.st_mode) & 0o077 and sys.platform != "win32":
-            # A directory of our own name may be narrowed; one that somebody else named may be
-            # in use for other things, so it is left as it is.
-            if not ours:
-                return "the state directory is open to others (chmod 700 it)"
-            if self.writable:
-                try:
-                    os.chmod(directory, 0o700)
-                except OSError:
-                    return "the state directory is open to others"
-        return problem
+            problem = "cannot be used"
+        if problem is None and self.writable:
+            for name in _RELEASED:
+                _files.narrow(os.path.join(directory, name))
+        return None if problem is None else f"the state directory {problem}"
 
     # identity
 
@@ -199,42 +148,78 @@ class State:
         32 hex. However many processes ask at once, all get the same. Without a usable directory
         it is this run's own.
         """
-        known = _stored_id(self.directory)
+        known = stored_id(self.directory)
         if known is not None:
             return known
         chosen, since = fresh, now()
         for place in self._earlier:
-            earlier = _stored_id(place)
+            earlier = stored_id(place)
             if earlier is not None:
                 chosen = earlier
                 since = self._date_in(place) or since
                 break
         if self.directory is None or not self.writable:
             return self._memory_id if chosen == fresh else chosen
-        if not self._create(INSTALL_DATE, f"{since:.0f}".encode()) and chosen == fresh:
+        return self._make_id(chosen, since, is_new=chosen == fresh) or self._memory_id
+
+    def _make_id(self, chosen: str, since: float, *, is_new: bool) -> str | None:
+        """Store an install id and its date; answer the one that is stored then."""
+        if not self._create(INSTALL_DATE, f"{since:.0f}".encode()) and is_new:
             since = self._date_in(self.directory) or since
         # Released versions read the date off this file, so that it must tell them the same.
         self._create(INSTALL_ID, chosen.encode(), modified=since)
-        stored = _stored_id(self.directory)
+        stored = stored_id(self.directory)
         if stored is None:
             stored = self._repair_id(chosen, since)
-        return stored or self._memory_id
+        return None if self._withdrawn() else stored
+
+    def _withdrawn(self) -> bool:
+        """Return whether an opt-out was stored while we were writing, and if so erase what it may
+        have come too early for: `disable` stores it before it erases.
+        """
+        if self._places.opt_out() is None:
+            return False
+        for name in (INSTALL_ID, INSTALL_DATE, VERSION):
+            _files.remove(self._path(name))
+        self.writable = False
+        return True
 
     def _repair_id(self, chosen: str, since: float) -> str | None:
         """Replace a damaged install id; one process at a time, and only while it is damaged."""
-        with _files.Lock(self._path("lock")) as held:
+        with self._lock() as held:
             if not held:
-                return _stored_id(self.directory)
-            stored = _stored_id(self.directory)
+                return stored_id(self.directory)
+            stored = stored_id(self.directory)
             if stored is None:
                 self._replace(INSTALL_ID, chosen.encode(), since)
-                stored = _stored_id(self.directory)
+                stored = stored_id(self.directory)
             return stored
 
     def known_id(self) -> str | None:
         """Return the install id that is stored here or was by an earlier version; None if none."""
-        ids = (_stored_id(place) for place in (self.directory, *self._earlier))
+        ids = (stored_id(place) for place in (self.directory, *self._earlier))
         return next((found for found in ids if found is not None), None)
+
+    def has_erased(self, install: str) -> bool:
+        """Return whether an install id that was stored here has been erased, or replaced.
+
+        A directory that is gone altogether, or cannot be looked into, says nothing of the kind.
+        """
+        if self.directory is None:
+            return False
+        try:
+            found = os.lstat(self._path(INSTALL_ID))
+        except (FileNotFoundError, NotADirectoryError):
+            return os.path.isdir(self.directory)
+        except OSError:
+            return False
+        seen = (found.st_dev, found.st_ino, found.st_mtime_ns)
+        if seen != self._seen:
+            stored = stored_id(self.directory)
+            if stored is not None and stored != install:
+                return True
+            self._seen = seen
+        return False
 
     def install_date(self) -> float | None:
         """Return when this install was first seen, seconds since 1970; None if that is unknown.
@@ -243,12 +228,13 @@ class State:
         file's modification time, which is stored from now on.
         """
         for place in (self.directory, *self._earlier):
-            if place is None or _stored_id(place) is None:
+            if place is None or stored_id(place) is None:
                 continue
             date = self._date_in(place)
             is_ours = place == self.directory and self.writable
             if is_ours and date is not None and self._stored_date(place) is None:
                 self._replace(INSTALL_DATE, f"{date:.0f}".encode())
+                self._withdrawn()
             return date
         return None
 
@@ -265,7 +251,7 @@ class State:
 
     @staticmethod
     def _stored_date(place: str) -> float | None:
-        content = _files.read(os.path.join(place, INSTALL_DATE)) or b""
+        content = _files.read_now(os.path.join(place, INSTALL_DATE)) or b""
         # Ten digits reach the year 2286; a longer number is damage.
         return float(content) if content.isdigit() and len(content) <= 10 else None
 
@@ -292,15 +278,21 @@ class State:
         # Earlier versions left it empty: so they can be told from this one.
         return self._create(FIRST_RUN, _VERSION_CONTENT) if self.writable else True
 
+    def first_run_state(self) -> str:
+        """Return how the first run stands, in words for a person."""
+        if self.directory is None:
+            return "never said, because no state can be kept"
+        return "was claimed" if self._exists_anywhere(FIRST_RUN) else "the next successful start"
+
     def has_earlier_version(self) -> bool:
         """Return whether a version ran here that did not keep which notice it had shown."""
         for place in (self.directory, *self._earlier):
             if place is None:
                 continue
-            first_run = _files.read(os.path.join(place, FIRST_RUN))
+            first_run = _files.read_now(os.path.join(place, FIRST_RUN))
             is_theirs = first_run is not None and not first_run.isdigit()
             # This version stores a date with each id, and keeps both in one place only.
-            has_only_id = _stored_id(place) is not None and self._stored_date(place) is None
+            has_only_id = stored_id(place) is not None and self._stored_date(place) is None
             if is_theirs or has_only_id:
                 return True
         return False
@@ -337,7 +329,7 @@ class State:
     def _shown(self) -> "_Shown | None":
         if not self.is_notice_shown():
             return None
-        return _Shown.parse(_files.read(self._path(NOTICE)) or b"")
+        return _Shown.parse(_files.read_now(self._path(NOTICE)) or b"")
 
     def set_notice_shown(self) -> None:
         """Remember that the notice of this version was shown now, unless it was before."""
@@ -352,22 +344,38 @@ class State:
         """Have the notice shown unless this version's has been; return the version shown last.
 
         `show` gets the version whose notice was the last, and answers whether it could show this
-        one's. However many ask at once, one shows it, as far as there are file locks.
+        one's. However many ask at once, one shows it, as far as there are file locks. It waits, so
+        the lock is one that nobody else ever needs.
         """
-        with _files.Lock(self._path("lock")):
-            last = self.notice_version()
-            if last is not None and last >= SCHEMA_VERSION:
-                return last
-            if not show(last):
-                return last
-            self.set_notice_shown()
-            return SCHEMA_VERSION
+        if self.directory is None or not self.writable:
+            return self._show_notice(show)
+        with _files.Lock(self._path(NOTICE_LOCK)):
+            return self._show_notice(show)
+
+    def _show_notice(self, show: "Callable[[int | None], bool]") -> int | None:
+        last = self.notice_version()
+        if last is not None and last >= SCHEMA_VERSION:
+            return last
+        if not show(last):
+            return last
+        self.set_notice_shown()
+        return SCHEMA_VERSION
+
+    def release_first_run(self) -> None:
+        """Let a later start be the first: no notice could be shown, so nothing of this one leaves.
+
+        Not where a notice was shown, by whatever version or process: then it has left.
+        """
+        if self.directory is None or not self.writable or self.is_notice_shown():
+            return
+        if _files.read_now(self._path(FIRST_RUN)) == _VERSION_CONTENT:
+            _files.remove(self._path(FIRST_RUN))
 
     def swap_version(self, current: str) -> str:
         """Return the version that ran last, "" if none is known, and store `current`."""
         last = ""
         for place in (self.directory, *self._earlier):
-            content = None if place is None else _files.read(os.path.join(place, VERSION))
+            content = None if place is None else _files.read_now(os.path.join(place, VERSION))
             found = (content or b"").decode("ascii", "replace").strip()
             # What is no word in ASCII was not written by us.
             if found and found.isascii() and found.isprintable():
@@ -375,6 +383,7 @@ class State:
                 break
         if last != current and self.writable and self.directory is not None:
             self._replace(VERSION, current.encode("ascii", "replace"))
+            self._withdrawn()
         return last
 
     def _exists_anywhere(self, name: str) -> bool:
@@ -385,13 +394,20 @@ class State:
 
     # writing
 
+    def _lock(self) -> _files.Lock:
+        return _files.Lock(self._path("lock"), may_wait=self._may_wait)
+
     def _path(self, name: str) -> str:
-        return os.path.join(self.directory or "", name)
+        """Return the path of a file of ours; only for who has a directory."""
+        if self.directory is None:
+            message = "there is no state directory"
+            raise FileNotFoundError(message)
+        return os.path.join(self.directory, name)
 
     def _create(self, name: str, content: bytes, modified: float | None = None) -> bool:
         """Create the file whole, or answer False if it is there already or cannot be made."""
         try:
-            with _files.Temporary(self.directory or "", content, modified) as temporary:
+            with _files.Temporary(self._path(""), content, modified) as temporary:
                 os.link(temporary, self._path(name))
         except FileExistsError:
             return False
@@ -403,7 +419,7 @@ class State:
         self, name: str, content: bytes, modified: float | None = None
     ) -> bool:
         """Do the same where the file system has no hard links: one process at a time."""
-        with _files.Lock(self._path("lock")) as held:
+        with self._lock() as held:
             if _files.exists(self._path(name)):
                 return False
             if held:
@@ -418,31 +434,8 @@ class State:
 
     def _replace(self, name: str, content: bytes, modified: float | None = None) -> bool:
         try:
-            with _files.Temporary(self.directory or "", content, modified) as temporary:
+            with _files.Temporary(self._path(""), content, modified) as temporary:
                 os.replace(temporary, self._path(name))
         except OSError:
             return False  # a full or read-only disk: what was there stays
         return True
-
-
-def _stored_id(place: str | None) -> str | None:
-    content = None if place is None else _files.read(os.path.join(place, INSTALL_ID))
-    text = (content or b"").decode("ascii", "replace").strip()
-    return text if len(text) == 32 and _HEX.issuperset(text) else None
-
-
-def _problem_of(found: os.stat_result) -> str | None:
-    """Return why a directory must not hold state, whatever its mode; None if it may."""
-    if stat.S_ISLNK(found.st_mode):
-        return "the state directory is a symbolic link"
-    if not stat.S_ISDIR(found.st_mode):
-        return "the state directory is not a directory"
-    # The profile directory of Windows is the user's own; ids say nothing there.
-    if sys.platform != "win32" and found.st_uid != os.geteuid():
-        return "the state directory belongs to someone else"
-    return None
-
-
-def now() -> float:
-    """Return the wall clock: seconds since 1970."""
-    return time.time()  # noqa: TID251 - the one place

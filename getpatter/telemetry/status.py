@@ -7,7 +7,7 @@ from getpatter.telemetry import consent, disclosure, env, exits, ledger, spool, 
 from getpatter.telemetry._changes import OLDEST
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
 from getpatter.telemetry.install_id import open_state
-from getpatter.telemetry.transport import usable_endpoint
+from getpatter.telemetry.transport import is_loopback, usable_endpoint
 
 __all__ = ["collect", "render"]
 
@@ -20,11 +20,13 @@ def collect() -> "dict[str, object]":
     decided = consent.decide(rules)
     rate, understood = env.parse_sample_rate(settings.get("PATTER_TELEMETRY_SAMPLE"))
     install = open_state(environ, writable=False)
-    exit_choice = exits.choose(environ, is_program=True)
+    exit_choice = exits.choose(environ, is_program=True, has_spool=install.directory is not None)
     named = settings.endpoint
     url = usable_endpoint(named or DEFAULT_ENDPOINT)
     # A query may hold a token.
     shown = None if url is None else url.partition("#")[0].partition("?")[0]
+    grace = settings.grace(url is not None and is_loopback(url))
+    age = install.notice_age()
     return {
         "enabled": not decided.off,
         "decided_by": {"rule": decided.name, "why": decided.why},
@@ -37,6 +39,10 @@ def collect() -> "dict[str, object]":
         "state_directory": install.directory,
         "state_problem": install.problem,
         "notice_shown": install.is_notice_shown(),
+        "grace": grace,
+        "grace_left": grace if age is None else max(0.0, grace - age),
+        "grace_understood": env.parse_grace(environ.get("PATTER_TELEMETRY_GRACE"))[1],
+        "first_run": install.first_run_state(),
         "withheld": _withheld(install),
         "exit": {"mode": exit_choice.mode, "why": exit_choice.why},
         "exit_understood": exits.is_understood(environ),
@@ -106,6 +112,7 @@ def _settings(found: "dict[str, object]") -> "list[str]":
         lines.append(f"State: in memory only, because {found['state_problem']}")
     else:
         lines.append(f"State: {found['state_directory']}")
+    lines += _notice(found)
     withheld = found["withheld"]
     assert isinstance(withheld, list)  # noqa: S101 - as above
     if withheld:
@@ -115,6 +122,23 @@ def _settings(found: "dict[str, object]") -> "list[str]":
     if found["debug"]:
         lines.append("Debug: events are printed, nothing is sent.")
     return lines + _delivery(found)
+
+
+def _notice(found: "dict[str, object]") -> "list[str]":
+    """Say whether the notice was shown, and how long nothing leaves after it."""
+    grace, left = found["grace"], found["grace_left"]
+    assert isinstance(grace, float)  # noqa: S101 - as above
+    assert isinstance(left, float)  # noqa: S101
+    if not found["notice_shown"]:
+        line = "Notice: not shown yet. The next program shows it; until then nothing leaves"
+        line += f", and for {grace:g} s after it." if grace else "."
+    elif left:
+        line = f"Notice: shown. Nothing that it names first leaves for another {left:.0f} s."
+    else:
+        line = "Notice: shown."
+    if not found["grace_understood"]:
+        line += " (PATTER_TELEMETRY_GRACE is not a number of seconds, so it does not count)"
+    return [line, f"First run: {found['first_run']}"]
 
 
 def _delivery(found: "dict[str, object]") -> "list[str]":

@@ -9,6 +9,7 @@ condition.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections import deque
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from getpatter.telemetry._capture import Capture
-from getpatter.telemetry._judge import Judge
+from getpatter.telemetry._judge import Judge, Violation
 from getpatter.telemetry._receiver import (
     Answer,
     Request,
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Capture", "Receiver", "Refusal", "Request", "assert_silent"]
 
 _HEX_ID = re.compile("[0-9a-f]{32}")
+_MAX_EVENTS = 64
+# What a collector may say that it takes, by the contract.
+_MAX_EVENTS_SAID = 512
+# The earlier schema versions of released clients.
+_EARLIER = frozenset({5, 7})
 _INSTALL = re.compile(".*/v1/installs/([^/]*)")
 
 
@@ -58,9 +64,11 @@ class Receiver:
 
     It listens on a free port of 127.0.0.1 from construction to `close`, or to the end of a
     ``with`` block. It refuses what the deployed collector refuses: anything but a JSON array of 1
-    to 64 events of at most 1 MiB, posted with an idempotency key. A key that was seen before gets
-    the same answer and counts nothing again. A request is recorded before it is answered, so
-    whoever has an answer finds it here.
+    to 64 events of at most 1 MiB. A key that was seen before gets the same answer and counts
+    nothing again. A request without a key and without any header of ours is of a released client:
+    its `is_legacy` is true, the body stands for the key, and events of earlier schema versions are
+    judged by those. A request is recorded before it is answered, so whoever has an answer finds it
+    here.
 
     >>> import requests
     >>> with Receiver() as receiver:
@@ -78,15 +86,25 @@ class Receiver:
     []
 
     With ``erasure=False`` it answers a request to erase with 404, as a collector that cannot.
-    ``recommended`` is put into every answer to a batch.
+    ``recommended`` is put into every answer to a batch. With ``max_events`` every answer says that
+    a request may have so many events, and then it may.
     """
 
     def __init__(
-        self, *, erasure: bool = True, recommended: Mapping[str, object] | None = None
+        self,
+        *,
+        erasure: bool = True,
+        recommended: Mapping[str, object] | None = None,
+        max_events: int | None = None,
     ) -> None:
+        if max_events is not None and not 1 <= max_events <= _MAX_EVENTS_SAID:
+            message = f"max_events is a number from 1 to {_MAX_EVENTS_SAID}"
+            raise ValueError(message)
         self.recommended = recommended
         self._erasure = erasure
+        self._most = _MAX_EVENTS if max_events is None else max_events
         self._judge = Judge()
+        self._earlier: dict[int, Judge] = {}
         self._condition = threading.Condition()  # guards everything down to the script
         self._events: list[dict[str, Any]] = []
         self._refused: list[Refusal] = []
@@ -95,7 +113,7 @@ class Receiver:
         self._answers: dict[str, bytes] = {}  # idempotency key -> body
         self._erasures = 0
         self._script: deque[Scripted] = deque()
-        self._server = Server(self._respond)
+        self._server = Server(self._respond, max_events)
         # The loop looks at the end only between polls: 20 ms is how long close() may take.
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="patter-receiver", daemon=True
@@ -204,17 +222,40 @@ class Receiver:
             raise RequestError(405, "only POST")
         if request.headers.get_content_type() != "application/json":
             raise RequestError(415, "not application/json")
-        key = request.idempotency_key or ""
-        if not _HEX_ID.fullmatch(key):
-            raise RequestError(400, "Idempotency-Key is not 32 hexadecimal digits")
+        if request.is_legacy:
+            key = f"body {hashlib.sha256(request.body).hexdigest()}"
+        else:
+            key = request.idempotency_key or ""
+            if not _HEX_ID.fullmatch(key):
+                raise RequestError(400, "Idempotency-Key is not 32 hexadecimal digits")
         _ = request.batch_age, request.sample_rate  # read for what is wrong with them
         losses, events = request.client_report, read_events(request.headers, request.body)
+        if len(events) > self._most:
+            raise RequestError(413, f"more than {self._most} events")
         if key not in self._answers:
-            self._answers[key] = self._store(events, losses)
+            judges = [self._judge_of(event, request) for event in events]
+            verdicts = [
+                next(judge.violations(event), None)
+                for judge, event in zip(judges, events, strict=True)
+            ]
+            self._answers[key] = self._store(events, verdicts, losses)
         return self._answers[key]
 
-    def _store(self, events: list[Any], losses: dict[tuple[str, str], int]) -> bytes:
-        verdicts = [next(self._judge.violations(event), None) for event in events]
+    def _judge_of(self, event: object, request: Request) -> Judge:
+        """Return who judges an event: only a released client may send earlier versions."""
+        version = event.get("schema_version") if isinstance(event, dict) else None
+        if not request.is_legacy or type(version) is not int or version not in _EARLIER:
+            return self._judge
+        if version not in self._earlier:
+            self._earlier[version] = Judge(version)
+        return self._earlier[version]
+
+    def _store(
+        self,
+        events: list[Any],
+        verdicts: list[Violation | None],
+        losses: dict[tuple[str, str], int],
+    ) -> bytes:
         accepted = [event for event, verdict in zip(events, verdicts, strict=True) if not verdict]
         refused = [Refusal(i, *verdict[:2]) for i, verdict in enumerate(verdicts) if verdict]
         self._events += accepted
@@ -234,6 +275,6 @@ class Receiver:
             raise RequestError(405, "only DELETE")
         if not _HEX_ID.fullmatch(install_id):
             raise RequestError(400, "an install id is 32 hexadecimal digits")
-        self._events = [event for event in self._events if event["install_id"] != install_id]
+        self._events = [e for e in self._events if e.get("install_id") != install_id]
         self._erasures += 1
         return encode({"receipt": f"erasure-{self._erasures}"})

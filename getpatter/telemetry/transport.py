@@ -1,30 +1,25 @@
-"""Transport: one batch to the collector and its answer back, over HTTP. The only network code.
+"""Transport: one batch to the collector and its answer back, over HTTP.
 
-Sends what the contract names and nothing else: no cookies, no credentials, no referrer; redirects
-are not followed. Whatever goes wrong is an answer, not an exception. Owned by the worker.
+Sends what the contract names and nothing else; `_http` holds that. Whatever the network does is an
+answer, not an exception. Used by the thread that sends.
 """
 
-import ipaddress
 import json
 import sys
-import time
 from urllib.parse import urlsplit, urlunsplit
 
-from getpatter.telemetry import schema
+from getpatter.telemetry import _dependency, _stderr, schema
+from getpatter.telemetry._loopback import is_loopback_host
+from getpatter.telemetry._quiet import quiet_import
 from getpatter.telemetry._turns import short_turns
-from getpatter.telemetry.delivery import Answer, Batch, retry_after
-from getpatter.telemetry.events import encode
+from getpatter.telemetry.batch import Answer, Batch, encode
 from getpatter.telemetry.losses import header
+from getpatter.telemetry.retry_after import retry_after
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Any
-
-    import requests
-
-    from getpatter.telemetry._bounded import BoundedAdapter
-    from getpatter.telemetry.delivery import Event
+    from getpatter.telemetry._http import Http
+    from getpatter.telemetry.batch import Event
 
 __all__ = [
     "SECONDS",
@@ -39,8 +34,6 @@ __all__ = [
 
 #: What one request may take to connect, and then for each thing that is waited for.
 SECONDS = 3.0
-# An answer is a few numbers; the rest of a longer one is not read.
-_ANSWER_BYTES = 65_536
 # What urlsplit lets pass as part of a host, and no host name has.
 _NOT_IN_A_HOST = frozenset(' \\"<>^`{|}')
 # Where the collector behind the default endpoint is.
@@ -49,6 +42,8 @@ _DEPLOYED = "telemetry.getpatter.com"
 _TEST_GUARD = "getpatter.telemetry.pytest_plugin"
 # A receipt is for a person to keep; a longer one is no receipt.
 _RECEIPT_CHARACTERS = 200
+# However many events a collector says that it takes.
+_MOST_EVENTS = 512
 # The longest age that the contract can express: a week.
 _OLDEST = 604_800
 
@@ -68,7 +63,7 @@ def usable_endpoint(endpoint: object) -> str | None:
         return None
     if parts.scheme not in ("http", "https") or not host or not _NOT_IN_A_HOST.isdisjoint(host):
         return None
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback_host(host):
         return None
     if host.rstrip(".") == _DEPLOYED and _TEST_GUARD in sys.modules:
         return None
@@ -89,87 +84,56 @@ def origin(url: str) -> str:
 
 def is_loopback(url: str) -> bool:
     """Return whether a usable endpoint is on this machine."""
-    return _is_loopback(urlsplit(url).hostname or "")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback_host(urlsplit(url).hostname or "")
 
 
 class HttpTransport:
-    """Sends batches to one endpoint over one kept-alive connection; loads `requests` to be made.
+    """Sends batches to one endpoint over one kept-alive connection; loads `requests` to be made."""
 
-    What the environment says of proxies and CAs is read before the first request, and again after
-    one that nobody answered: reading it costs as much as a request.
-    """
-
-    __slots__ = ("_adapter", "_gzip", "_prepared", "_session", "_url")
+    __slots__ = ("_gzip", "_http")
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._session, self._adapter = _session()
-        self._prepared: tuple[requests.PreparedRequest, Mapping[str, Any]] | None = None
+        self._http = _open(url)
         self._gzip = False
 
     def send(self, batch: Batch, now: float, timeout: float = SECONDS) -> Answer:
-        """Send the batch; `now` is the monotonic clock that closed it. Never raises."""
-        body = batch.body = batch.body or encode(batch.events)
+        """Send the batch; `now` is the monotonic clock that closed it.
+
+        Never raises because of what the network or the collector does.
+        """
+        from getpatter.telemetry._http import FAILURES
+
+        body = batch.encoded()
         headers = _headers(batch, now)
         if self._gzip:
             body = _gzip(body)
             headers["Content-Encoding"] = "gzip"
-        seconds = min(timeout, SECONDS)
-        until = time.monotonic() + seconds
-        self._adapter.give(seconds)
         try:
-            prepared, settings = self._prepare()
-            request = prepared.copy()
-            request.headers.update(headers)
-            request.prepare_body(body, files=None)
-            with self._session.send(
-                request, timeout=seconds, allow_redirects=False, **settings
-            ) as response:
-                content = _read(response, until)
-                self._gzip = _takes_gzip(response.headers.get("Accept-Encoding", ""))
-                return Answer(
-                    response.status_code,
-                    _refused(content),
-                    retry_after(response.headers.get("Retry-After"), response.headers.get("Date")),
-                    _recommended(content),
-                )
-        except Exception:
-            # What requests, urllib3 and http.client raise has no base in common, and in the
-            # interpreter's last moments urllib3 cannot even load what it wants for an answer.
-            self._prepared = None
+            reply = self._http.request("POST", headers, body, min(timeout, SECONDS))
+        except FAILURES:
             return Answer(None)
-
-    def _prepare(self) -> "tuple[requests.PreparedRequest, Mapping[str, Any]]":
-        """Return what is the same in every request, and the settings of the environment.
-
-        Raises what `requests` does for a URL that it cannot use.
-        """
-        if self._prepared is None:
-            import requests
-
-            request = self._session.prepare_request(requests.Request("POST", self._url))
-            settings = self._session.merge_environment_settings(
-                self._url, proxies={}, stream=True, verify=None, cert=None
-            )
-            self._prepared = request, settings
-        return self._prepared
+        said = reply.headers
+        self._gzip = _takes_gzip(said.get("accept-encoding", ""))
+        return Answer(
+            reply.status,
+            _refused(reply.body),
+            retry_after(said.get("retry-after"), said.get("date")),
+            _recommended(reply.body),
+            _max_events(said.get("patter-max-events", "")),
+        )
 
     def close(self) -> None:
         """Close the connection; a later send opens another."""
-        # The session alone leaves that to finalisers, which no longer run when a program ends.
-        for manager in (self._adapter.poolmanager, *self._adapter.proxy_manager.values()):
-            for key in manager.pools.keys():  # noqa: SIM118 - it is no dict
-                manager.pools[key].close()
-        self._session.close()
+        self._http.close()
+
+
+def _open(url: str) -> "Http":
+    # On the thread that sends, when it first does. Half of the wait that this costs the host's
+    # other threads is waiting for their turn.
+    with short_turns(), quiet_import():
+        _dependency.load("requests", "sessions.py")
+        from getpatter.telemetry._http import Http
+    return Http(url)
 
 
 def _gzip(body: bytes) -> bytes:
@@ -198,27 +162,22 @@ def _headers(batch: Batch, now: float) -> dict[str, str]:
 def erase(url: str, install: str, sdk_version: str) -> tuple[int | None, str | None]:
     """Ask the collector of the usable endpoint `url` to erase an install id.
 
-    Returns the status, None if no answer came, and the receipt, if there is one. Never raises.
+    Returns the status, None if no answer came, and the receipt, if there is one.
     """
-    until = time.monotonic() + SECONDS
-    session, adapter = _session()
-    adapter.give(SECONDS)
+    parts = urlsplit(url)
+    above = parts.path.rpartition("/")[0]
+    http = _open(urlunsplit(parts._replace(path=f"{above}/installs/{install}", fragment="")))
+    from getpatter.telemetry._http import FAILURES
+
     version = schema.coerce("sdk_version", sdk_version)
     headers = {"User-Agent": f"getpatter/{0 if version is schema.REFUSED else version}"}
     try:
-        with (
-            session,
-            session.delete(
-                f"{origin(url)}/v1/installs/{install}",
-                headers=headers,
-                timeout=SECONDS,
-                allow_redirects=False,
-                stream=True,
-            ) as response,
-        ):
-            return response.status_code, _receipt(_read(response, until))
-    except Exception:  # as in `send`
+        reply = http.request("DELETE", headers, b"", SECONDS)
+    except FAILURES:
         return None, None
+    finally:
+        http.close()
+    return reply.status, _receipt(reply.body)
 
 
 def _receipt(content: bytes) -> str | None:
@@ -234,15 +193,14 @@ def _receipt(content: bytes) -> str | None:
 class StderrTransport:
     """Prints what would be sent, for `PATTER_TELEMETRY_DEBUG`. Sends nothing."""
 
+    def __init__(self) -> None:
+        self._seconds = _stderr.SECONDS
+
     def send(self, batch: Batch, now: float, timeout: float = SECONDS) -> Answer:  # noqa: ARG002
-        """Print one line an event; a stderr that is gone swallows them."""
-        stream = sys.stderr
-        if stream is not None:  # print would take None as stdout
-            try:
-                for event in batch.events:
-                    print(f"[getpatter telemetry] {encode_one(event)}", file=stream)
-            except Exception:  # the host may have put any object there
-                return Answer(200)
+        """Print one line an event; a stderr that is gone or that nobody reads swallows them."""
+        lines = [f"[getpatter telemetry] {encode_one(event)}\n" for event in batch.events]
+        # Waits for a reader once: whoever does not read now will not at the next batch.
+        self._seconds = _stderr.SECONDS if _stderr.write("".join(lines), self._seconds) else 0.0
         return Answer(200)
 
     def close(self) -> None:
@@ -252,34 +210,6 @@ class StderrTransport:
 def encode_one(event: "Event") -> str:
     """Return one event as the text that would stand in a body."""
     return encode([event])[1:-1].decode()
-
-
-def _session() -> "tuple[requests.Session, BoundedAdapter]":
-    """Return a session that honours proxies and CAs of the environment, but no credentials; and
-    what holds its connections.
-    """
-    # On the courier's thread, when it first sends. Half of the wait that this costs the host's
-    # other threads is waiting for their turn.
-    with short_turns():
-        # Loads what a look-up of the collector's name would load while it is under way, outside of
-        # the lock that keeps forks from the middle of loading.
-        "localhost".encode("idna")
-        from http.cookiejar import DefaultCookiePolicy
-
-        import requests
-
-        from getpatter.telemetry._bounded import BoundedAdapter
-
-    session, adapter = requests.Session(), BoundedAdapter()
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    # An auth of our own that adds nothing: without one, requests would look into `.netrc`.
-    session.auth = lambda request: request
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers.clear()
-    # Without a target it does not even prepare to follow: that would read a body of any length.
-    session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
-    return session, adapter
 
 
 # A weight that says no.
@@ -295,26 +225,11 @@ def _takes_gzip(accepted: str) -> bool:
     return False
 
 
-def _read(response: "requests.Response", until: float) -> bytes:
-    """Read at most 64 KiB, and no longer than `until`."""
-    content = b""
-    for piece in _pieces(response):
-        content += piece
-        if len(content) > _ANSWER_BYTES or time.monotonic() > until:
-            return b""
-    return content
-
-
-def _pieces(response: "requests.Response") -> "Iterator[bytes]":
-    """Return the body as it comes in: a read that waits for a whole buffer would wait for each
-    byte of it anew, however slowly they come.
-    """
-    read = getattr(response.raw, "read1", None)  # from urllib3 2.1 on
-    if read is None:
-        yield from response.iter_content(1)
-        return
-    while piece := read(_ANSWER_BYTES):
-        yield piece
+def _max_events(said: str) -> int | None:
+    """Return how many events a request may have, as the collector says; None if it does not."""
+    if not (said.isascii() and said.isdigit()) or said.startswith("0"):
+        return None
+    return min(int(said[:4]), _MOST_EVENTS)  # four digits tell that it is more
 
 
 def _recommended(content: bytes) -> dict[str, object] | None:

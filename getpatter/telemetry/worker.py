@@ -1,98 +1,97 @@
 """The worker: one daemon thread that takes what was recorded to the collector.
 
 There is a thread only while there is something to do: the first record starts it, ten idle
-seconds end it. `record` and `wake` may run anywhere, also within themselves; everything that
-waits or does I/O happens on the thread or in a `flush` that somebody asked for.
+seconds end it. Everything that does I/O happens on the thread; where none can run, in a `flush` or
+at the end of the program, on the thread of whoever asked for that.
 """
 
 import threading
-import time
 
 from getpatter.telemetry import _hooks
-from getpatter.telemetry._tables import EVENT_NAMES
-from getpatter.telemetry.buffer import Buffer
-from getpatter.telemetry.losses import Losses
-from getpatter.telemetry.rate_limit import BURST, PER_SECOND, RateLimit
+from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry._errors import Errors
+from getpatter.telemetry.limits import (
+    EXIT_SECONDS,
+    FIRST_LOOK,
+    FORK_SECONDS,
+    IDLE,
+    LOOK,
+    NOTICE,
+    STEP,
+)
+from getpatter.telemetry.rate_limit import BURST, PER_SECOND
+from getpatter.telemetry.recorder import CLOSED, ENDING, RUNNING, Recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from getpatter.telemetry._observer import Observer
-    from getpatter.telemetry.courier import Courier, Transport
-    from getpatter.telemetry.outbox import Outbox, Route
+    from getpatter.telemetry.losses import Losses
+    from getpatter.telemetry.outbox import Outbox
+    from getpatter.telemetry.run import Run
+    from getpatter.telemetry.uploader import Transport, Uploader
 
-__all__ = ["EXIT_SECONDS", "Worker"]
+__all__ = ["Worker"]
 
-# A full batch does not wait: the collector refuses more.
-_BATCH_EVENTS = 64
-# A script that fails for want of configuration ends soon: what it says leaves first.
-_URGENT = frozenset({"first_run", "config_incomplete"})
-_IDLE_SECONDS = 10.0
-_FIRST_SECONDS = 0.1
-# A record is seen so soon, whatever else is waited for: so soon it is on disk, if not delivered.
-_LOOK_SECONDS = 1.0
-# No thread waits for a lock for longer than a step of the worker can take, loading included.
-_STEP_SECONDS = 3.0
-# Loading `requests` takes 0.1 s, many times that on a busy machine; no fork is held up for longer.
-_FORK_SECONDS = 5.0
-#: What an ending program waits for at most, in seconds: half a second, less what it takes to put
-#: the rest on disk.
-EXIT_SECONDS = 0.45
-# What it waits for the thread to notice where the rest is left to others.
+# What an ending program waits for the thread to notice where the rest is left to others.
 _NOTICE_SECONDS = 0.05
 
 
 class _ExitTime:
-    """What is left of `EXIT_SECONDS`: one for all clients of the process, which ends only once;
-    and the directories whose sender has been started.
+    """What is left of `EXIT_SECONDS`, for the collector and for the disk: one for all clients of
+    the process, which ends only once; and the directories whose sender has been started.
     """
 
-    __slots__ = ("left", "senders")
+    __slots__ = ("disk", "left", "senders")
 
     def __init__(self) -> None:
-        self.left = EXIT_SECONDS
+        self.begin()
         self.senders: set[str] = set()
+
+    def begin(self) -> None:
+        self.left = self.disk = EXIT_SECONDS
+
+    def spend(self, begun: float) -> None:
+        self.left = max(0.0, begun + self.left - monotonic())
+
+    def spend_on_disk(self, begun: float) -> None:
+        self.disk = max(0.0, begun + self.disk - monotonic())
 
 
 _EXIT_TIME = _ExitTime()
 
 
-class Worker:
-    """Owns the buffer, the outbox and the thread of one client.
+class Worker(Recorder):
+    """Owns the outbox and the thread of one client.
 
-    `open_route` is called once, on the worker, before the first send. `_io` is held by whoever
-    does a step: the thread, or a `flush` where no thread can run. `environ` says how to exit;
-    `burst` and `per_second` are the rate limit; `observer` is told how it fares, see `_observer`.
+    `open_run` is called on the worker, before the first send. `_io` is held by whoever does a step:
+    the thread, or a `flush` where no thread can run. `environ` says how to exit; `burst` and
+    `per_second` are the rate limit; `observer` is told how it fares, see `_observer`.
     """
 
     def __init__(
         self,
-        open_route: "Callable[[Losses], Route]",
+        open_run: "Callable[[Losses], Run]",
         environ: "Mapping[str, str]",
         burst: int = BURST,
         per_second: float = PER_SECOND,
         *,
         observer: "Observer | None" = None,
     ) -> None:
+        super().__init__(burst, per_second)
         self._observer = observer
-        # What was asked for not to be collected any more, also by the children of a fork.
-        self._without: frozenset[str] = frozenset()
-        self._lower_rate: float | None = None
-        self._open_route = open_route
+        self._open_run = open_run
         self._environ = environ
-        self._limits = (burst, per_second)
-        self._stopped: str | None = None
-        self._reset()
+        self._errors = Errors(self._is_debug)
+        self._begin()
         _hooks.install(self)
 
-    def _reset(self) -> None:
+    def _begin(self) -> None:
         """Begin with nothing: in the constructor, and in a `fork` child, whose parent sends what
         was recorded before, and whose inherited locks may be held by threads it does not have.
         """
-        self.losses = Losses()
-        self.buffer = Buffer(self.losses)
-        self._limit = RateLimit(EVENT_NAMES, *self._limits)
+        super()._begin()
         self._outbox: Outbox | None = None
         self._io = threading.Lock()
         self._idle = threading.Condition()
@@ -104,61 +103,19 @@ class Worker:
         # A binary semaphore: releasing it wakes the thread, and needs no lock of its own.
         self._bell = threading.Lock()
         self._bell.acquire()
-        # Set by the thread before it looks at the buffer for the last time, and read by `record`
-        # after it has put: whichever comes second sees the other.
-        self._is_asleep = True
-        self._is_urgent = False
         self._is_flushing = False
+        self._is_persisting = False
         self._is_busy = False
-        self._is_exiting = False
-        self._is_ending = self._stopped is not None
         self._is_hooked = False
+        self._mode = ""
+        self._phase = RUNNING if self._refuses is None else CLOSED
 
-    # the host's side
-
-    def record(self, name: str, dimensions: "Mapping[str, object]") -> None:
-        """Keep what was recorded and see to it that the thread will have a look."""
-        if self._stopped is not None:
-            self.losses.count(name, self._stopped)
-            return
-        if self._without and type(name) is str and name in self._without:
-            self.losses.count(name, "opted_out")
-            return
-        now = time.monotonic()
-        if not self._limit.take(name, now):
-            self.losses.count(name, "rate_limit")
-            return
-        waiting = self.buffer.put((name, dimensions, now))
-        if type(name) is str and name in _URGENT:
-            self._is_urgent = True
-            self.wake()
-        elif self._is_asleep or waiting % _BATCH_EVENTS == 0:
-            self._is_asleep = False
-            self.wake()
-        if self._is_ending:
-            self._take_along()
-
-    def reduce(self, sample_rate: float | None, without: "Collection[str]", *, off: bool) -> None:
-        """Collect less from now on, never more."""
-        self._without |= frozenset(without)
-        if sample_rate is not None:
-            rates = (sample_rate, self._lower_rate)
-            self._lower_rate = min(rate for rate in rates if rate is not None)
-        if off and self._stopped is None:
-            self._stopped = "opted_out"
-            self.wake()  # what waits is given up, by whoever owns it
-
-    def collects(self) -> "tuple[float, frozenset[str]]":
-        """Return the rate in force, and the events that are recorded."""
-        outbox = self._outbox
-        rate = 1.0 if outbox is None else outbox.rate
-        if self._lower_rate is not None:
-            rate = min(rate, self._lower_rate)
-        return rate, frozenset() if self._stopped else frozenset(EVENT_NAMES) - self._without
+    # asked for by the host
 
     def wake(self) -> None:
         """Ring for the thread; start it if there is none. Never waits for it."""
-        if not self._is_exiting and self._running.acquire(blocking=False):
+        _hooks.notice_fork()
+        if self._phase != ENDING and self._running.acquire(blocking=False):
             try:
                 self._start_thread()
             except RuntimeError:
@@ -170,7 +127,7 @@ class Worker:
     def _start_thread(self) -> None:
         if not self._is_hooked:
             self._is_hooked = True
-            _hooks.install_in_child(self)
+            _hooks.install_in_child()
         threading.Thread(target=self._run, name="getpatter-telemetry", daemon=True).start()
 
     def _ring(self) -> None:
@@ -181,24 +138,26 @@ class Worker:
 
     def flush_pending(self) -> None:
         """Ask for what waits to be sent now; does not wait for it."""
+        _hooks.notice_fork()
         if not self._is_done():
             self._is_flushing = True
             self.wake()
 
     def flush(self, timeout: float) -> bool:
         """Deliver what was recorded; answer whether nothing is left. Waits `timeout` s at most,
-        and not at all for a collector that is to be left alone for longer.
+        and not at all for a collector that must not be asked for longer.
         """
-        until = time.monotonic() + min(max(0.0, timeout), threading.TIMEOUT_MAX)
+        _hooks.notice_fork()
+        until = monotonic() + min(max(0.0, timeout), threading.TIMEOUT_MAX)
         with self._idle:
             while not self._is_done():
                 if not self._is_flushing or not self._running.locked():
                     self._is_flushing = True
                     self.wake()
-                now = time.monotonic()
+                now = monotonic()
                 if now >= until:
                     return False
-                if not self._is_busy and self._rests_until(now) > until:
+                if not self._is_busy and self._waits_until(now) > until:
                     return self._is_done()  # asked again: a step may just have ended
                 if not self._running.locked():
                     break
@@ -208,70 +167,79 @@ class Worker:
         self._work_here(until)
         return self._is_done()
 
-    def _rests_until(self, now: float) -> float:
-        """Return until when the collector is to be left alone; `now` if it is not."""
+    def _waits_until(self, now: float) -> float:
+        """Return until when the collector must not be asked; `now` if it may be."""
         outbox = self._outbox
-        if outbox is None or outbox.delivery.is_in_flight:
+        if outbox is None or outbox.backlog.is_in_flight:
             return now
-        return now + outbox.delivery.wait(now)
+        return now + outbox.wait(now)
 
     def close(self, timeout: float) -> bool:
         """`flush`, put the rest on disk (or give it up as `shutdown`), and take no more."""
         delivered = self.flush(timeout)
-        if self._stopped is None:
-            self._stopped = "shutdown"
-            self._is_ending = True
-            self._seal(_STEP_SECONDS, is_last=not self._running.locked())
-        if self._running.locked():
-            self.wake()  # it ends; a request that is under way is answered before
+        if self._let_go_of_what_cannot_wait(lambda: self._persist_soon(STEP)):
+            delivered = self.flush(timeout)
+        if self._refuses is None:
+            self._enter(CLOSED, "shutdown")
+            self._persist_soon(STEP)
         return delivered
 
     def stats(self) -> "dict[str, object]":
         """Return what was delivered, what waits in memory and on disk, and what was lost by event
         and reason.
         """
+        _hooks.notice_fork()
         lost: dict[str, dict[str, int]] = {}
-        for (event, reason), times in self.losses.totals().items():
+        for (event, reason), times in self.losses.own_totals().items():
             lost.setdefault(event, {})[reason] = times
-        outbox = self._outbox
-        waiting = len(self.buffer) + (0 if outbox is None else outbox.delivery.waiting())
+        backlog = None if self._outbox is None else self._outbox.backlog
         return {
-            "delivered": 0 if outbox is None else outbox.delivered,
-            "waiting": waiting,
-            "spooled": 0 if outbox is None else outbox.spooled,
+            "delivered": 0 if backlog is None else backlog.delivered,
+            "waiting": len(self.buffer) + (0 if backlog is None else backlog.waiting),
+            "spooled": 0 if backlog is None else backlog.spooled,
             "lost": lost,
         }
 
+    def _run_rate(self) -> float:
+        run = None if self._outbox is None else self._outbox.run
+        return 1.0 if run is None else run.rate
+
     def _is_in_flight(self) -> bool:
-        return self._outbox is not None and self._outbox.delivery.is_in_flight
+        return self._outbox is not None and self._outbox.backlog.is_in_flight
 
     def _is_done(self) -> bool:
         outbox = self._outbox
-        return not (len(self.buffer) or self._is_busy or (outbox and not outbox.is_empty))
+        return not (len(self.buffer) or self._is_busy or (outbox and not outbox.backlog.is_empty))
 
-    # the worker's side
+    def _is_debug(self) -> bool:
+        from getpatter.telemetry import env
+
+        return env.is_truthy(self._environ.get("PATTER_TELEMETRY_DEBUG", ""))
+
+    # the thread
 
     def _run(self) -> None:
         # Whoever started the thread rings next, if nothing comes in between, and goes on with the
         # host's work first.
-        self._bell.acquire(timeout=_FIRST_SECONDS)
+        self._bell.acquire(timeout=FIRST_LOOK)
         while True:
             with self._io:
-                pause = self._step(time.monotonic())
+                pause = self._step(monotonic())
             with self._idle:
                 self._idle.notify_all()
-            if self._is_exiting or (self._is_ending and not self._is_in_flight()):
+            is_over = self._phase == ENDING or (self._phase and not self._is_in_flight())
+            if is_over and not self._is_persisting:
                 break  # what comes now is sent by its caller, or by nobody
-            if pause is None or pause > _LOOK_SECONDS:
+            if pause is None or pause > LOOK:
                 # A record rings from now on; one that came just before did not.
                 self._is_asleep = True
                 if len(self.buffer) and pause is None:
                     pause = 0.0
                 elif len(self.buffer):
-                    self._is_asleep, pause = False, _LOOK_SECONDS  # it is looked at so soon anyway
+                    self._is_asleep, pause = False, LOOK  # it is looked at so soon anyway
             if pause == 0:
                 continue
-            rang = self._bell.acquire(timeout=_IDLE_SECONDS if pause is None else pause)
+            rang = self._bell.acquire(timeout=IDLE if pause is None else pause)
             if pause is None and not rang:
                 break
             self._is_asleep = False
@@ -280,21 +248,24 @@ class Worker:
     def _retire(self) -> None:
         """End the thread: the connection is closed, and a later record starts another thread."""
         with self._io:
-            if self._outbox is not None:
-                self._outbox.disconnect(_NOTICE_SECONDS)
-                if self._stopped is not None:
-                    self._outbox.release()
+            try:
+                if self._outbox is not None:
+                    self._outbox.disconnect(_NOTICE_SECONDS)
+                    if self._refuses is not None:
+                        self._outbox.backlog.release()
+            except BaseException as error:  # the thread ends in any case, and says so below
+                self._errors.note(error)
         self._running.release()
         with self._idle:
             self._idle.notify_all()  # who waits goes on without the thread
         # Whoever recorded just before that release took us for alive.
-        if len(self.buffer) and not self._is_exiting:
+        if len(self.buffer) and self._phase != ENDING:
             self.wake()
 
     def _work_here(self, until: float) -> None:
         """Do the thread's work on the caller's thread, where none can be started."""
         while not self._is_done():
-            now = time.monotonic()
+            now = monotonic()
             if now >= until or not self._io.acquire(timeout=until - now):
                 return
             self._is_flushing = True
@@ -302,44 +273,54 @@ class Worker:
                 pause = self._step(now, until - now)
             finally:
                 self._io.release()
-            # A courier that is under way since before rings when it is back.
+            # An uploader that is under way since before rings when it is back.
             if pause is None or (now + pause >= until and not self._is_in_flight()):
                 break
-            self._bell.acquire(timeout=max(0.0, min(pause, until - time.monotonic())))
+            self._bell.acquire(timeout=max(0.0, min(pause, until - monotonic())))
         self._is_asleep = True  # the next record tries again to start a thread
 
     def _step(self, now: float, here: float | None = None) -> float | None:
-        """Do the next thing; answer how long to wait for the one after it, None for no end."""
+        """Do the next thing; answer how long to wait for the one after it, None for no end.
+
+        Whatever is raised is kept from the host, and does not end the thread: an object of the
+        host's may raise what is no `Exception`. Nothing is given up for it: what an error is about
+        has been settled where it could be known.
+        """
         self._is_busy = True
         try:
+            if self._is_persisting:
+                self._finish()
             if self._outbox is None and not len(self.buffer):
                 return None
-            outbox = self._opened()
-            if self._stopped == "opted_out" and outbox.stopped is None:
-                outbox.stop("opted_out")
-            # Cleared before the records are taken: who asks meanwhile, asks for the next batch.
-            urgent, self._is_urgent = self._is_urgent, False
-            flushing, self._is_flushing = self._is_flushing, False
-            before = len(self.buffer)
-            pause = outbox.step(now, urgent=urgent, flushing=flushing, here=here)
+            return self._step_of(self._opened(), now, here)
+        except OSError:
+            return LOOK  # what is stored cannot be read now (no descriptor is left): not lost
+        except BaseException as error:
+            self._errors.note(error)
+            if self._outbox is None:
+                self.buffer.lose("internal_error")  # there is nothing that could send it
+                return None
+            return NOTICE
+        finally:
+            self._is_busy = False
+
+    def _step_of(self, outbox: "Outbox", now: float, here: float | None) -> float | None:
+        if self._refuses == "opted_out" and outbox.stopped is None:
+            outbox.stop("opted_out")
+        # Cleared before the records are taken: who asks meanwhile, asks for the next batch.
+        urgent, self._is_urgent = self._is_urgent, False
+        flushing, self._is_flushing = self._is_flushing, False
+        before = len(self.buffer)
+        try:
+            return outbox.step(now, urgent=urgent, flushing=flushing, here=here)
+        finally:
             after = len(self.buffer)
             if urgent and after and after >= before:
                 self._is_urgent = True  # they have not been taken yet
-            if flushing and (after or not outbox.is_empty):
+            if flushing and (after or not outbox.backlog.is_empty):
                 self._is_flushing = True
             if outbox.stopped is not None:
-                self._stopped, self._is_ending = outbox.stopped, True
-        except Exception:
-            # The worker's one catch-all: an error of ours must not end it, nor reach the host.
-            # Whatever it was about goes, or it would come again.
-            self._lose_what_fails()
-            if len(self.buffer):
-                return 0.0
-            return _LOOK_SECONDS if self._is_in_flight() else None
-        else:
-            return pause
-        finally:
-            self._is_busy = False
+                self._enter(CLOSED, outbox.stopped)
 
     def _opened(self) -> "Outbox":
         """Return the outbox, at the rate that is asked for; make it if there is none, which loads
@@ -352,120 +333,183 @@ class Worker:
                 with short_turns():
                     self._outbox = self._load_outbox()
             self._outbox.say_standing()
-        if self._lower_rate is not None and self._lower_rate < self._outbox.rate:
+        run = self._outbox.run
+        if run is not None and self._lower_rate is not None and self._lower_rate < run.rate:
             with self._loading:  # the first to be below 1 loads a hash
-                self._outbox.lower_rate(self._lower_rate)
+                run.lower_rate(self._lower_rate)
         return self._outbox
 
     def _load_outbox(self) -> "Outbox":
         from getpatter.telemetry._observer import Observed
         from getpatter.telemetry.outbox import Outbox
 
-        route = self._open_route(self.losses)
+        run = self._open_run(self.losses)
         return Outbox(
-            route,
+            run.destination,
+            run,
             self.buffer,
             self.losses,
-            open_courier=lambda: self._load_courier(route),
+            open_uploader=lambda: self._load_uploader(run),
             observed=Observed(self._observer),
+            on_error=self._errors.note,
         )
 
-    def _load_courier(self, route: "Route") -> "Courier":
+    def _load_uploader(self, run: "Run") -> "Uploader":
         with self._loading:
-            from getpatter.telemetry.courier import Courier
-        return Courier(lambda: self._load_transport(route), self._ring)
+            from getpatter.telemetry.uploader import Uploader
+        open_transport = lambda: self._load_transport(run)  # noqa: E731
+        return Uploader(open_transport, run.has_consent, self._ring, self._errors.note)
 
-    def _load_transport(self, route: "Route") -> "Transport":
+    def _load_transport(self, run: "Run") -> "Transport":
         with self._loading:
-            transport = route.open_transport()
+            transport = run.destination.open_transport()
             self._has_loaded = True
         return transport
 
-    def _lose_what_fails(self) -> None:
-        if self._outbox is None or not self._outbox.give_up("internal_error"):
-            self.buffer.lose("internal_error", _BATCH_EVENTS)
-
-    # the end, and fork
+    # the end
 
     def end(self) -> None:
-        """See to what is left before the interpreter ends, in the way that `exit` chooses.
+        """See to what is left before the interpreter ends, in the way that `exits` chooses.
 
         From then on no thread is started, and the one there is ends: in the interpreter's last
-        moments it could be stopped anywhere, and what it holds would be held for ever.
+        moments it could be stopped anywhere, and what it holds would be held for ever. Whoever
+        presses Ctrl-C meanwhile is not made to wait, and what is left is put on disk all the same.
         """
-        begun = time.monotonic()
-        mode = "none" if self._is_done() else self._exit_mode()
-        if mode == "wait":
-            self.flush(_EXIT_TIME.left)
-        self._is_exiting = self._is_ending = True
-        if mode == "detach":
-            self._seal(EXIT_SECONDS, is_last=False)
-            self._hand_over()
-        else:
-            self._seal(EXIT_SECONDS, is_last=True, is_kept=mode != "none")
-        if self._running.locked():
-            self._ring()
-            left = begun + _EXIT_TIME.left - time.monotonic()
-            if self._running.acquire(timeout=max(_NOTICE_SECONDS, left if mode == "wait" else 0)):
-                self._running.release()
-        _EXIT_TIME.left = max(0.0, begun + _EXIT_TIME.left - time.monotonic())
+        begun = monotonic()
+        for part in (self._deliver_last, self._finish_last, self._finish_last):
+            try:
+                part()
+            except BaseException as error:
+                self._errors.note(error)
+            else:
+                if part == self._finish_last:
+                    break
+        _EXIT_TIME.spend(begun)
 
-    def _exit_mode(self) -> str:
+    def _deliver_last(self) -> None:
+        """Choose how to end; deliver what is left, where that is the way."""
+        _hooks.notice_fork()
+        self._mode = "none"
+        if self._is_done() and not (self._outbox and self._outbox.backlog.spooled):
+            return
         from getpatter.telemetry import exits  # only a program that ends with something left
 
-        return exits.choose(self._environ).mode
+        begun = monotonic()
+        self._mode = "spool"  # if anything comes in between
+        mode = exits.choose(self._environ).mode
+        if mode in ("detach", "spool") and not self._persist_at_exit():
+            mode = "wait"  # nothing that is left to others would be there
+        self._mode = mode
+        if mode == "wait":
+            self._let_go_of_what_cannot_wait(self._persist_at_exit)
+            self.flush(max(0.0, begun + _EXIT_TIME.left - monotonic()))
+
+    def _let_go_of_what_cannot_wait(self, persist: "Callable[[], bool]") -> bool:
+        """Hold nothing back after the notice that would be lost with this process; return whether
+        there was anything.
+        """
+        outbox = self._outbox
+        if outbox is None or not outbox.held(monotonic()) or persist():
+            return False
+        outbox.let_go(monotonic())
+        self.wake()  # it waits for the end of that while
+        return True
+
+    def _finish_last(self) -> None:
+        self._enter(ENDING)
+        self._persist_at_exit()
+        if self._running.locked():
+            self._ring()
+            if self._running.acquire(timeout=min(_NOTICE_SECONDS, _EXIT_TIME.disk)):
+                self._running.release()
 
     def _take_along(self) -> None:
-        """See to a record that came when the thread had ended, or was about to."""
-        if self._stopped is not None:
-            self.buffer.lose(self._stopped)
+        """Handle a record made during or after shutdown."""
+        if self._refuses is not None:
+            self.buffer.lose(self._refuses)
             return
-        until = time.monotonic() + _EXIT_TIME.left
-        mode = self._exit_mode()
-        if mode == "wait":
-            self.flush(_EXIT_TIME.left)
-        self._seal(EXIT_SECONDS, is_last=mode != "detach", is_kept=mode != "none")
-        if mode == "detach":
-            self._hand_over()
-        elif self._io.acquire(blocking=False):
+        begun = monotonic()
+        self._deliver_last()
+        self._persist_at_exit()
+        if self._io.acquire(blocking=False):
             try:
-                if self._outbox is not None:
+                if self._outbox is not None and self._mode != "detach":
                     self._outbox.disconnect()  # the next one may never come
             finally:
                 self._io.release()
-        _EXIT_TIME.left = max(0.0, until - time.monotonic())
+        _EXIT_TIME.spend(begun)
 
-    def _seal(self, seconds: float, *, is_last: bool, is_kept: bool = True) -> None:
-        """Put on disk what is not delivered, if whoever is at work there lets us in time.
-
-        `is_last`: nobody sends it from here, so that another process may have it at once.
-        """
-        if not self._io.acquire(timeout=seconds):
-            return
+    def _persist_at_exit(self) -> bool:
+        begun = monotonic()
         try:
-            if is_kept and (len(self.buffer) or self._outbox is not None):
-                self._opened().seal(time.monotonic())
-            if is_last and self._outbox is not None:
-                self._outbox.release()
-        except Exception:  # as in `_step`
-            self._lose_what_fails()
+            return self._persist_soon(_EXIT_TIME.disk)
         finally:
-            self._io.release()
+            _EXIT_TIME.spend_on_disk(begun)
 
-    def _hand_over(self) -> None:
+    def _persist_soon(self, seconds: float) -> bool:
+        """Have what is left put on disk, within so many seconds; answer whether all of it is.
+
+        On the thread, if there is one: a disk or a lock that hangs then holds up nobody.
+        """
+        self._is_persisting = True
+        until = monotonic() + seconds
+        with self._idle:
+            while self._is_persisting and self._running.locked():
+                self._ring()
+                left = until - monotonic()
+                if left <= 0 or not self._idle.wait(left):
+                    break
+        if self._is_persisting and not self._running.locked() and self._io.acquire(timeout=seconds):
+            try:
+                self._finish()
+            finally:
+                self._io.release()
+        outbox = self._outbox
+        waiting = 0 if outbox is None else outbox.backlog.waiting
+        return not self._is_persisting and waiting + len(self.buffer) == 0
+
+    def _finish(self) -> None:
+        """Put on disk what is left. Once the client ends: give up what cannot be there, and leave
+        the rest to a sender, or to whoever adopts it.
+        """
+        try:
+            if self._mode != "none" and (len(self.buffer) or self._outbox is not None):
+                self._opened().persist(monotonic())
+        except BaseException as error:
+            self._errors.note(error)
+            if self._phase:
+                is_late = isinstance(error, OSError)
+                self.buffer.lose("shutdown" if is_late else "internal_error")
+        finally:
+            self._is_persisting = False
+        outbox = self._outbox
+        if self._phase == RUNNING or outbox is None:
+            return
+        if self._mode != "none":
+            outbox.lose_unkept("shutdown" if outbox.stopped is None else outbox.stopped)
+        if self._phase == ENDING and self._mode == "detach":
+            self._hand_over(outbox)
+        elif self._phase == ENDING or not outbox.backlog.is_in_flight:
+            outbox.backlog.release()
+
+    def _hand_over(self, outbox: "Outbox") -> None:
         """Start a sender for what is on disk, once a process and directory."""
         from getpatter.telemetry import exits
 
-        directory = None if self._outbox is None else self._outbox.hand_over()
+        directory = outbox.hand_over()
         if directory is not None and directory not in _EXIT_TIME.senders:
             _EXIT_TIME.senders.add(directory)
-            exits.start_sender(directory, self._environ)
+            dotenv = None if outbox.run is None else outbox.run.dotenv
+            held = outbox.held(monotonic())
+            exits.start_sender(directory, self._environ, dotenv=dotenv, seconds=held)
+
+    # fork
 
     def before_fork(self) -> None:
         """Wait until no module is being loaded: the child, which lacks the thread that loads it,
         would wait for that module for ever, and so would the host's own import of it.
         """
-        if not self._has_loaded and self._loading.acquire(timeout=_FORK_SECONDS):
+        if not self._has_loaded and self._loading.acquire(timeout=FORK_SECONDS):
             self._forking = threading.get_ident()
 
     def after_fork_in_parent(self) -> None:
@@ -476,8 +520,8 @@ class Worker:
 
     def after_fork_in_child(self) -> None:
         """Begin anew."""
-        _EXIT_TIME.left = EXIT_SECONDS
+        _EXIT_TIME.begin()
         _EXIT_TIME.senders.clear()
         if self._outbox is not None:
-            self._outbox.drop_inherited()
-        self._reset()
+            self._outbox.backlog.drop_inherited()
+        self._begin()

@@ -20,8 +20,9 @@ export class Client {
 
   rate(value) {
     const text = trim(value ?? "");
-    if (!/^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/.test(text)) return 1;
-    const rate = Number(text);
+    const number = trim(text.replace(/%$/, "")).replaceAll(",", ".");
+    if (!/^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/.test(number)) return 1;
+    const rate = Number(number) / (text.endsWith("%") ? 100 : 1);
     return rate >= 0 && rate <= 1 ? Math.abs(rate) : 1;
   }
 
@@ -132,7 +133,7 @@ export class Client {
 
   engine({ mode, llm, stt, tts }) {
     if (!mode) return [null, null];
-    const row = this.page.table("Engines", "mode").find((r) => codes(r.mode).includes(mode));
+    const row = this.page.table("Engines", "mode").find((r) => codes(r.mode).includes(mode.toLowerCase()));
     if (!row) return ["other", "other"];
     const layer = [llm, stt, tts].find((key) => key);
     return [code(row["`engine`"]), code(row["`provider`"]) ?? this.vendor(layer)];
@@ -150,7 +151,7 @@ export class Client {
   }
 
   token(key, model) {
-    if (key === "none" || !model) return null;
+    if (key === "none" || model === null) return null;
     const vendor = this.vendor(key);
     const [longest] = this.page.find("Model tokens", /name of at most (\d+) characters/);
     const [digits] = this.page.find("Model tokens", /with exactly (\d+) digits at its end/);

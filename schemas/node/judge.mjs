@@ -8,7 +8,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import Ajv2020 from "ajv/dist/2020.js";
 
-const NOTES = ["x-question", "x-purpose", "x-owner", "x-since", "x-when", "x-identity"];
+const NOTES = ["x-question", "x-purpose", "x-owner", "x-since", "x-when", "x-identity", "x-retired", "x-coarser"];
 
 const ajv = new Ajv2020({ strict: true });
 ajv.addVocabulary(NOTES);

@@ -163,10 +163,11 @@ def test_every_event_and_field_is_documented() -> None:
 
 
 def test_every_file_of_the_state_is_documented() -> None:
-    tree = ast.parse(read(ROOT / "getpatter" / "telemetry" / "state.py"))
+    telemetry = ROOT / "getpatter" / "telemetry"
     names = {
         node.value.value
-        for node in tree.body
+        for name in ("state.py", "places.py")
+        for node in ast.parse(read(telemetry / name)).body
         if isinstance(node, ast.Assign)
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)

@@ -11,9 +11,9 @@ import pytest
 
 from getpatter.calls import leave
 from getpatter.telemetry import (
+    batch,
     call_metrics,
     consent,
-    delivery,
     env,
     environment,
     events,
@@ -147,4 +147,4 @@ def test_provider_modes() -> None:
 
 def test_batch_keys() -> None:
     for row in rows("batch_keys"):
-        assert delivery.part_key(row["key"], row["part"]) == row["part_key"], row
+        assert batch.part_key(row["key"], row["part"]) == row["part_key"], row

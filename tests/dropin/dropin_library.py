@@ -91,6 +91,7 @@ class Machine:
         self.home = directory / "home"
         self.work = directory / "work"
         self.variables: dict[str, str] = {}
+        self.stderr = ""  # of the program that ran last
         self.anew()
 
     def anew(self) -> None:
@@ -121,7 +122,7 @@ class Machine:
         )
         sent = self.receiver.requests[before:]
         # A traceback names the files of the library, which lie elsewhere.
-        stderr = done.stderr.replace(str(library.root), "...")
+        stderr = self.stderr = done.stderr.replace(str(library.root), "...")
         return Done(done.returncode, done.stdout, stderr, sent)
 
     def trace(self, library: Library, code: str, **variables: str) -> dict[str, list[str]]:

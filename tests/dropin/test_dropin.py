@@ -453,6 +453,32 @@ def spoken_of(done: Done) -> list[str]:
     return [line for line in done.stdout.splitlines() if line.startswith(("started", "ended"))]
 
 
+STATUS = (Path(__file__).parent / "status.py").read_text(encoding="utf-8")
+# Status of the carrier's → how the library says that the call ended.
+STATUSES = {
+    "failed": ("failed", "carrier", "error"),
+    "no-answer": ("no_answer", "none", "no_answer"),
+    "busy": ("busy", "none", "busy"),
+}
+
+
+def test_what_the_carrier_says_of_calls_that_never_began(twins: Twins) -> None:
+    agent = f"agent = phone.agent(system_prompt='x', {REALTIME})"
+    code = (
+        f"{PROGRAM}\n{STATUS}\nphone = patter()\n{agent}\n"
+        f"asyncio.run(say_statuses(phone, agent, {[*STATUSES]}))"
+    )
+    theirs, ours = twins.run(code)
+    assert (ours.status, ours.names) == (theirs.status, theirs.names), ours.stderr
+    ended = [event for event in ours.events if event["event"] == "call_completed"]
+    told = [(one["outcome"], one["error_layer"], one["disconnect_reason"]) for one in ended]
+    assert told == list(STATUSES.values())
+    assert {event["carrier"] for event in ended} == {"twilio"}
+    released = [event for event in theirs.events if event["event"] == "call_completed"]
+    assert [event["outcome"] for event in released] == [event["outcome"] for event in ended]
+    assert twins.refused == []
+
+
 # what it uses
 
 USED = {

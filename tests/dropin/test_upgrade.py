@@ -81,6 +81,31 @@ def test_an_upgrade_is_the_same_install_and_no_first_run(
     assert install_ids(before, after, again) == {(place / "install-id").read_text().strip()}
 
 
+@pytest.fixture(params=["default", "named"])
+def wide_place(request: pytest.FixtureRequest, machine: Machine) -> Path:
+    """A state directory that the release made, which others may read; where ours looks first."""
+    machine.variables["XDG_STATE_HOME"] = str(machine.home / "state")
+    directory = machine.home / "state" / "getpatter"
+    if request.param == "named":
+        machine.variables["PATTER_TELEMETRY_STATE_DIR"] = str(directory)
+    return directory
+
+
+def test_a_directory_that_the_release_made_is_used_as_it_is(
+    machine: Machine, wide_place: Path, released: Library, start: Start
+) -> None:
+    """It has mode 0755: others may look into it, but nobody else may write there."""
+    before = run_release(machine, released)
+    wide_place.chmod(0o755)
+    after, again = start(), start()
+    assert {"first_run"}.isdisjoint(names(after + again))
+    assert install_ids(before, after, again) == {(wide_place / "install-id").read_text().strip()}
+    assert machine.stderr == "", "the notice was shown before"
+    files = [path for path in wide_place.rglob("*") if path.is_file()]
+    ours = [path for path in files if path.name not in {"install-id", "first-run", "version"}]
+    assert {path.stat().st_mode & 0o777 for path in ours} <= {0o600}
+
+
 @pytest.mark.parametrize("age", [(0, "0"), (3, "1_7"), (10, "8_30"), (99, "30_plus")])
 def test_an_upgrade_keeps_the_install_date_from_then_on(
     machine: Machine, place: Path, released: Library, start: Start, age: tuple[int, str]

@@ -96,11 +96,17 @@ def test_tail_json_is_the_events_as_they_are(file: Path) -> None:
     assert done.stdout.splitlines() == wanted
 
 
-def test_tail_has_colours_on_a_terminal(file: Path) -> None:
+@pytest.mark.parametrize(
+    ("environ", "has_colours"),
+    [({}, True), ({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False)],
+)
+def test_tail_has_colours_on_a_terminal(
+    file: Path, environ: dict[str, str], *, has_colours: bool
+) -> None:
     master, slave = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "getpatter", "calls", "tail", str(file), "--no-follow"],
-        env=environment(),
+        env={**environment(), **environ},
         stdin=subprocess.DEVNULL,
         stdout=slave,
     ) as process:
@@ -113,7 +119,8 @@ def test_tail_has_colours_on_a_terminal(file: Path) -> None:
             pass
         assert process.wait(LONG) == 0
     os.close(master)
-    assert b"\x1b[31mcompleted llm failure" in shown
+    assert b"completed llm failure" in shown
+    assert (b"\x1b[31mcompleted llm failure" in shown) is has_colours
     assert b"\x1b[2J" not in shown
 
 

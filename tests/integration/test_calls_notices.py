@@ -247,7 +247,7 @@ def test_a_rate_that_is_none_is_refused_and_the_rest_is_done(
 ) -> None:
     client = make_client(tmp_path, receiver.endpoint)
     with closing(client):
-        with pytest.raises(ValueError, match="no number from 0 to 1"):
+        with pytest.raises(ValueError, match="must be a number between 0 and 1"):
             client.reduce(sample_rate=rate, without=["feature_used"])
         client.record("feature_used", carrier="none")
         client.record("cli_command", cli_command="demo")

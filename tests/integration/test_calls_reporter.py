@@ -314,3 +314,87 @@ def test_a_forgotten_call_is_told_as_a_defect(hub: Hub, sink: Writes, recorder: 
     assert sink.events()[-1].data["error_code"] == "internal"
     assert sink.events()[-2].data["failure_code"] == "SDK_DRIVEN"
     assert len(recorder.completed()) == 1
+
+
+# connections that fail while a call goes on
+
+
+def changes(sink: Writes) -> list[tuple[Any, ...]]:
+    told = [event.data for event in sink.events() if event.type == "connection.changed"]
+    return [(data["role"], data["previous"], data["state"]) for data in told]
+
+
+def test_every_change_of_a_connection_is_told(hub: Hub, sink: Writes, recorder: Recorder) -> None:
+    call = make(hub, recorder)
+    for state in ("new", "checking", "checking", "connected", "disconnected", "connected"):
+        assert call.reporter.ice("publisher", state)
+    assert call.reporter.ice("subscriber", "failed")
+    assert call.reporter.ice("publisher", "closed")
+    assert call.reporter.ice("publisher", "gone fishing")
+    call.end()
+    assert call.reporter.ice("publisher", "new").status == "already_left"
+    assert hub.flush(LONG)
+    assert changes(sink) == [
+        ("publisher", "new", "checking"),
+        ("publisher", "checking", "connected"),
+        ("publisher", "connected", "disconnected"),
+        ("publisher", "disconnected", "connected"),
+        ("subscriber", "new", "failed"),
+        ("publisher", "connected", "closed"),
+    ]
+
+
+FAILED = ("error", "carrier", "error", "connection")
+
+
+@pytest.mark.parametrize(
+    ("states", "is_failed"),
+    [
+        (["checking", "connected", "failed"], True),
+        (["checking", "connected", "disconnected", "failed", "closed"], True),
+        (["checking", "connected", "failed", "checking"], True),
+        (["checking", "failed"], True),
+        (["checking", "connected", "failed", "checking", "connected"], False),
+        (["checking", "connected", "failed", "completed"], False),
+        (["checking", "connected", "disconnected"], False),
+        (["checking", "connected", "closed"], False),
+    ],
+)
+@pytest.mark.parametrize("role", ["publisher", "subscriber"])
+def test_a_call_that_ends_while_its_connection_has_failed(
+    hub: Hub, recorder: Recorder, role: Any, states: list[str], *, is_failed: bool
+) -> None:
+    with make(hub, recorder) as call:
+        call.answer()
+        for state in states:
+            call.reporter.ice(role, state)
+    (said,) = recorder.completed()
+    found = (said["outcome"], said["error_layer"], said["disconnect_reason"], said["error_code"])
+    assert found == (FAILED if is_failed else ("completed", "none", "completed", None))
+
+
+@pytest.mark.parametrize(
+    ("how", "ending"),
+    [
+        (lambda call: call.hangup("remote"), ("completed", "hangup_remote", None)),
+        (lambda call: call.leave(UserAction()), ("completed", "hangup_local", None)),
+        (lambda call: call.error("timeout", "llm"), ("error", "timeout", "timeout")),
+    ],
+)
+def test_the_host_knows_better_how_a_call_ended(
+    hub: Hub, recorder: Recorder, how: Callable[[Call], object], ending: tuple[Any, ...]
+) -> None:
+    with make(hub, recorder) as call:
+        call.answer()
+        call.reporter.ice("publisher", "failed")
+        how(call)
+    (said,) = recorder.completed()
+    assert (said["outcome"], said["disconnect_reason"], said["error_code"]) == ending
+
+
+def test_one_connection_that_failed_is_enough(hub: Hub, recorder: Recorder) -> None:
+    with make(hub, recorder) as call:
+        call.reporter.ice("publisher", "failed")
+        call.reporter.ice("subscriber", "connected")
+    (said,) = recorder.completed()
+    assert (said["outcome"], said["error_layer"]) == ("failed", "carrier")

@@ -185,8 +185,8 @@ def test_what_is_refused_names_the_call_and_is_counted_and_told(
     callbacks.on("error", mine.append, call="call-1")
     callbacks.on("error", told.append, call="call-2")
     answers = [
-        service.sample("call-1", "p", sample(packets=-1)),
-        service.sample("call-1", "p", sample(rtt=float("nan"))),
+        service.sample("call-1", "p", sample(direction="sideways")),
+        service.sample("call-1", "p", sample(at=float("nan"))),
         service.sample("call-1", "p", 5),  # type: ignore[arg-type]
         service.event("participant_sneezed", "call-1", "p"),
         service.event("room_ended", "call-1", "", {"colour": 1}),
@@ -257,7 +257,7 @@ def test_nothing_that_is_given_raises(service: Service, callbacks: Callbacks) ->
     assert not service.event("room_started", "c", "", {"metadata": bad})
     assert not service.sample(bad, bad, bad)
     assert not service.sample(bad, "p", sample())
-    assert not service.sample("c", "p", sample(packets=bad))
+    assert service.sample("c", "p", sample(packets=bad))
     assert not service.sample("c", "p", sample(track=bad))
     assert not service.connection("c", "p", connection_state=bad)
     assert not service.connection(bad, "p")

@@ -121,7 +121,7 @@ def test_all_six_names_plain_and_async_on_the_host_and_on_a_call(patter: Patter)
         heard |= {f"{name} {where} plain": plain, f"{name} {where} async": other}
     assert call.event("participant_active", "alice")
     assert call.sample("alice", sample(packets=1))
-    assert not call.sample("alice", sample(packets=-1))
+    assert not call.sample("alice", sample(direction="sideways"))
     call.end()
     assert patter.precall_test(["127.0.0.1:9"], probes=1)
     assert patter.diagnostics.flush(LONG)
@@ -170,7 +170,7 @@ def test_error_tells_of_stages_sinks_and_samples() -> None:
         reporter = call.reporter
         reporter.complete(reporter.begin("tts"), "SERVER_ERROR", reason="503")
         reporter.begin("ws_join")
-        assert call.sample("alice", sample(rtt=-1)).status == "refused_sample"
+        assert call.sample("alice", sample(direction="")).status == "refused_sample"
         call.leave(UserAction("HANGUP"))
     assert patter.diagnostics.flush(LONG)
     told = {(one["code"], one["layer"], one["call"]) for one in seen.all}

@@ -62,7 +62,7 @@ def test_status_as_json(command: Command) -> None:
 
 
 def test_status_says_that_a_rate_with_a_typo_does_not_count(command: Command) -> None:
-    said = command("telemetry", PATTER_TELEMETRY_SAMPLE="0,5").stdout
+    said = command("telemetry", PATTER_TELEMETRY_SAMPLE="O.5").stdout
     assert "Sample rate: 1 (PATTER_TELEMETRY_SAMPLE is not a number from 0 to 1" in said
 
 

@@ -13,12 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import golden
 import pytest
 from conftest import Run, tree
+from golden import VECTORS
 
+from getpatter.telemetry._judge import Judge
+from getpatter.telemetry._schema_documents import documents
+from getpatter.telemetry._tables import COMMON_FIELDS, EVENT_NAMES, SCHEMA_VERSION
 from getpatter.telemetry.testing import Answer, Receiver
 
 ROOT = Path(__file__).parents[2]
+SCHEMAS = ROOT / "schemas" / f"v{SCHEMA_VERSION}"
 ACTIONS = (
     "status",
     "preview",
@@ -279,15 +285,8 @@ def test_preview_says_why_nothing_or_less_leaves(
 # check
 
 
-def vector(name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(
-        (ROOT / "schemas/vectors/v8" / name).read_text("utf-8")
-    )
-    return found
-
-
 def event(**changes: object) -> dict[str, object]:
-    return {**vector("valid.json")[0]["event"], **changes}
+    return {**golden.rows("valid")[0]["event"], **changes}
 
 
 def write(tmp_path: Path, content: str | bytes) -> str:
@@ -298,7 +297,7 @@ def write(tmp_path: Path, content: str | bytes) -> str:
 
 @pytest.mark.parametrize("form", ["array", "lines", "one array a line"])
 def test_check_accepts_the_valid_vectors(command: Command, tmp_path: Path, form: str) -> None:
-    events = [row["event"] for row in vector("valid.json")]
+    events = [row["event"] for row in golden.rows("valid")]
     content = {
         "array": json.dumps(events, indent=1),
         "lines": "\n\n".join(json.dumps(one) for one in events) + "\n",
@@ -310,9 +309,9 @@ def test_check_accepts_the_valid_vectors(command: Command, tmp_path: Path, form:
     assert said.stdout.endswith(f": {count} events, valid\n")
 
 
-def test_check_finds_what_the_invalid_vectors_name(command: Command, tmp_path: Path) -> None:
-    rows = vector("invalid.json")
-    file = write(tmp_path, json.dumps([row["event"] for row in rows]))
+def test_check_finds_what_the_invalid_vectors_name(command: Command) -> None:
+    rows = golden.rows("invalid")
+    file = str(VECTORS / "invalid.json")
     said = command("check", file, "--json")
     assert said.returncode == 1
     found = json.loads(said.stdout)
@@ -334,15 +333,19 @@ def test_check_says_where_why_and_which_type_but_no_content(
         "s3cret",
     ]
     file = write(tmp_path, "\n".join(json.dumps(one) for one in bad))
+    systems = documents()["first_run"]["properties"]["os"]["enum"]
     said = command("check", file)
     assert said.returncode == 1
     assert said.stdout.splitlines() == [
-        f"{file}: line 2: /os: enum (string)",
-        f"{file}: line 3: additionalProperties (object)",
-        f"{file}: line 4: /event: enum (string)",
-        f"{file}: line 5: /sdk_version: type (array)",
-        f"{file}: line 5: /ci: type (null)",
-        f"{file}: line 6: type (string)",
+        f"{file}: line 2: /os: enum (string): must be one of {', '.join(systems)}",
+        f"{file}: line 3: additionalProperties (object): an unknown field",
+        f"{file}: line 4: /event: enum (string): must be one of {', '.join(EVENT_NAMES)}",
+        (
+            f"{file}: line 5: /sdk_version: type (array): must be text of 1 to 32 characters "
+            "[0-9a-z.+-], begins with [0-9]"
+        ),
+        f"{file}: line 5: /ci: type (null): must be true or false",
+        f"{file}: line 6: type (string): must be an object",
         f"{file}: 6 events, 5 invalid",
     ]
     everything = said.stdout + command("check", file, "--json").stdout
@@ -351,9 +354,71 @@ def test_check_says_where_why_and_which_type_but_no_content(
 
 def test_check_reads_standard_input_and_one_event(command: Command) -> None:
     assert command("check", "-", text=json.dumps(event(), indent=2)).returncode == 0
-    said = command("check", "-", text=json.dumps(event(schema_version=9)))
+    said = command("check", "-", text=json.dumps(event(schema_version=SCHEMA_VERSION + 1)))
     assert said.returncode == 1
-    assert said.stdout.splitlines()[0] == "-: event 0: /schema_version: const (number)"
+    assert said.stdout.splitlines()[0] == (
+        f"-: event 0: /schema_version: const (number): must be {SCHEMA_VERSION}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"ci": ..., "os": ...}, "required (object): os, ci are missing"),
+        ({"run_id": ...}, "required (object): run_id is missing"),
+        ({"event": ...}, "required (object): event is missing"),
+        (
+            {"latency_ms": 7, "outcome": "s3cret"},
+            (
+                "additionalProperties (object): "
+                "latency_ms does not belong to first_run, outcome does not belong to first_run"
+            ),
+        ),
+        (
+            {"carier": "s3cret", "s3cret": 1},
+            (
+                "additionalProperties (object): "
+                "an unknown field (did you mean carrier?), an unknown field"
+            ),
+        ),
+        (
+            {"event": "call_started", "sample_rate": 1},
+            "/sample_rate: exclusiveMaximum (number): must be a number, above 0 to below 1",
+        ),
+        (
+            {"event": "call_completed", "latency_ms": -1},
+            "/latency_ms: minimum (number): must be a whole number, 0 to 3600000",
+        ),
+        (
+            {"event": "call_completed", "sample_rate": 0.5, "outcome": "failed"},
+            (
+                "/sample_rate: not (number): "
+                "must not stand beside outcome error or failed, or error_code"
+            ),
+        ),
+    ],
+)
+def test_check_says_what_the_schema_demands(changes: dict[str, object], says: str) -> None:
+    base = {name: value for name, value in event().items() if name in COMMON_FIELDS}
+    changed = {name: value for name, value in (base | changes).items() if value is not ...}
+    violation = next(Judge().violations(changed))
+    where = f"{violation.pointer}: " if violation.pointer else ""
+    assert f"{where}{violation.rule} ({violation.kind}): {violation.demand}" == says
+
+
+def test_check_says_both_what_is_missing_and_what_is_too_much(command: Command) -> None:
+    """One does not hide the other, and the second value of a kind is not hidden either."""
+    bad = {**event(latency_ms=1), "os": 1}
+    del bad["ci"], bad["arch"]
+    said = command("check", "-", text=json.dumps(bad)).stdout
+    assert "arch, ci are missing" in said
+    assert "latency_ms does not belong to first_run" in said
+    assert "/os: enum (number)" in said
+
+
+def test_check_takes_the_vectors_of_the_repository_as_they_are(command: Command) -> None:
+    said = command("check", str(VECTORS / "valid.json"))
+    assert (said.returncode, said.stdout.count("\n")) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -362,12 +427,12 @@ def test_check_reads_standard_input_and_one_event(command: Command) -> None:
         ("", "holds no event"),
         ("[]", "holds no event"),
         ("\n \n", "holds no event"),
-        ("s3cret", "line 1 is not JSON"),
-        ('{\n "s3cret": 1,\n "x" 2}', "line 3 is not JSON"),
-        ('{"event": "first_run"}\n{"event": "s3', "line 2 is not JSON"),
-        ('{"cost_usd": NaN}', "line 1 is not JSON"),
+        ("s3cret", "line 1 is not valid JSON"),
+        ('{\n "s3cret": 1,\n "x" 2}', "line 3 is not valid JSON"),
+        ('{"event": "first_run"}\n{"event": "s3', "line 2 is not valid JSON"),
+        ('{"cost_usd": NaN}', "line 1 is not valid JSON: NaN and Infinity are not allowed"),
         ("[" * 100_000, "nested too deeply"),
-        ("9" * 10_000, "is not JSON"),
+        ("9" * 10_000, "is not valid JSON: a number has too many digits"),
         (b'\xff"s3cret"\x80', "is not UTF-8"),
     ],
 )
@@ -401,14 +466,14 @@ def test_check_of_a_file_that_is_too_large_is_exit_2(command: Command, tmp_path:
 
 
 def test_schema_is_the_file_byte_for_byte(command: Command) -> None:
-    for path in sorted((ROOT / "schemas" / "v8").iterdir()):
+    for path in sorted(SCHEMAS.iterdir()):
         name = path.name.partition(".")[0]
         assert command("schema", name).stdout == path.read_text("utf-8")
         assert command("schema", name, "--json").stdout == path.read_text("utf-8")
 
 
 def test_schema_without_an_event_lists_all(command: Command) -> None:
-    names = sorted(path.name.partition(".")[0] for path in (ROOT / "schemas" / "v8").iterdir())
+    names = sorted(path.name.partition(".")[0] for path in SCHEMAS.iterdir())
     listed = command("schema").stdout
     assert [line for line in listed.splitlines() if line in names] == names
     assert list(json.loads(command("schema", "--json").stdout)) == names
@@ -417,7 +482,7 @@ def test_schema_without_an_event_lists_all(command: Command) -> None:
 def test_inventory_has_every_field_of_every_event_in_every_format(command: Command) -> None:
     schemas = {
         path.name.partition(".")[0]: json.loads(path.read_text("utf-8"))
-        for path in (ROOT / "schemas" / "v8").iterdir()
+        for path in SCHEMAS.iterdir()
     }
     rows = json.loads(command("inventory", "--format", "json").stdout)
     assert json.loads(command("inventory", "--json").stdout) == rows
@@ -432,10 +497,10 @@ def test_inventory_has_every_field_of_every_event_in_every_format(command: Comma
             assert row["description"] == rule["description"]
             if "enum" in rule:
                 assert row["values"].split() == rule["enum"]
-    assert {row["since"] for row in rows} == {5, 7, 8}
+    assert {row["since"] for row in rows} >= {5, 7, 8}
 
     table = command("inventory", "--format", "csv").stdout
-    plain = [{name: str(value) for name, value in row.items()} for row in rows]
+    plain = [{name: str("" if v is None else v) for name, v in row.items()} for row in rows]
     assert list(csv.DictReader(io.StringIO(table))) == plain
     lines = command("inventory").stdout.splitlines()
     assert len(lines) == len(rows) + 2
@@ -474,7 +539,7 @@ def test_explain_tells_this_machines_values(command: Command, run: Run, receiver
 
 def test_explain_covers_every_field_of_the_schemas(command: Command) -> None:
     found = json.loads(command("explain", "--json").stdout)
-    for path in (ROOT / "schemas" / "v8").iterdir():
+    for path in SCHEMAS.iterdir():
         name = path.name.partition(".")[0]
         covered = {"event", *fields(found), *fields(found, name)}
         assert covered == json.loads(path.read_text("utf-8"))["properties"].keys()
@@ -612,6 +677,24 @@ def test_opt_out_between_two_sends_leaves_no_ledger(
     assert len(receiver.requests) == 1
     assert not (state_of(home) / "ledger").exists()
     assert not (state_of(home) / "install-id").exists()
+
+
+def test_disable_says_how_to_have_erased_what_was_sent(
+    command: Command, run: Run, receiver: Receiver, home: Path
+) -> None:
+    assert "forget --remote" not in command("disable").stdout, "nothing was ever sent"
+    command("enable")
+    assert run(PROGRAM).returncode == 0
+    known = receiver.events[0]["install_id"]
+    said = command("disable").stdout
+    assert "getpatter telemetry forget --remote" in said
+    assert known not in said
+    assert json.loads(command("disable", "--json").stdout)["erasable"] is True
+    before = len(receiver.requests)
+    assert command("forget", "--remote", "--yes").returncode == 0
+    assert [request.path for request in receiver.requests[before:]] == [f"/v1/installs/{known}"]
+    assert not [path for path in home.rglob("*") if path.is_file() and known in path.read_text()]
+    assert json.loads(command("disable", "--json").stdout)["erasable"] is False
 
 
 # forget

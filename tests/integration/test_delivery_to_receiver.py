@@ -386,19 +386,16 @@ def test_the_default_endpoint_is_reached_through_the_proxy_of_the_environment(ru
     assert first_line.startswith(b"CONNECT telemetry.getpatter.com:443 ")
 
 
-def test_plain_http_uses_its_proxy_unless_told_otherwise(run: Run, receiver: Receiver) -> None:
-    proxy = receiver.endpoint.removesuffix("/v1/ingest")
-    endpoint = "http://127.0.0.1:9/v1/ingest"
-    done = run(RECORD_ONE, PATTER_TELEMETRY_ENDPOINT=endpoint, HTTP_PROXY=proxy, http_proxy=proxy)
-    assert json.loads(done.stdout)["delivered"] == 1
-    assert receiver.requests[0].path == endpoint
-    run(
-        RECORD_ONE.replace("flush(5)", "flush(0.5)"),
-        PATTER_TELEMETRY_ENDPOINT=endpoint,
-        http_proxy=proxy,
-        no_proxy="127.0.0.1",
-    )
-    assert len(receiver.requests) == 1
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+def test_nothing_to_this_machine_passes_a_proxy(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with Receiver() as proxy:
+        monkeypatch.setenv(name, proxy.endpoint.removesuffix("/v1/ingest"))
+        with closing(make_client(tmp_path, receiver.endpoint)) as client:
+            send(client, 1)
+        assert proxy.requests == []
+    assert numbers(receiver) == [1]
 
 
 # a collector that is down

@@ -314,6 +314,28 @@ for client in clients: record(1, client)
     assert wall(run, code, PATTER_TELEMETRY_ENDPOINT=endpoint) < NO_HANG
 
 
+@pytest.mark.parametrize("mode", ["wait", "spool", "detach"])
+def test_many_clients_beside_a_disk_that_hangs_hold_no_ending_program(
+    run: Run, receiver: Receiver, mode: str
+) -> None:
+    """A process ends once: its clients share one bound."""
+    code = """
+import threading
+is_stuck, opened = threading.Event(), os.open
+def open_or_hang(path, *more, **options):
+    if threading.current_thread() is not threading.main_thread() and "state" in os.fspath(path):
+        is_stuck.set()
+        threading.Event().wait()
+    return opened(path, *more, **options)
+os.open = open_or_hang
+clients = [TelemetryClient(sdk_version="1") for _ in range(40)]
+for client in clients: record(1, client)
+assert is_stuck.wait(20)
+"""
+    assert receiver.events == []
+    assert wall(run, CLIENT + code, PATTER_TELEMETRY_EXIT=mode) < NO_HANG
+
+
 def test_a_collector_that_is_slow_to_answer_holds_no_ending_program(
     run: Run, receiver: Receiver
 ) -> None:
@@ -381,6 +403,7 @@ def test_the_working_directory_is_gone(run: Run, receiver: Receiver, tmp_path: P
     gone.mkdir()
     # CPython 3.13.0 raises SystemError for any attribute that a module lacks, once there is no
     # working directory: what asks for some is loaded before.
-    code = "import requests\n'x'.encode('idna')\nos.rmdir(os.getcwd())\nrecord(1)"
+    load = "import getpatter.telemetry._http\n'x'.encode('idna')"
+    code = f"{load}\nos.rmdir(os.getcwd())\nrecord(1)"
     assert run(f"{CLIENT}\n{code}", cwd=gone).returncode == 0
     assert numbers(receiver) == [1]

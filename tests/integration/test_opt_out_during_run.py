@@ -108,6 +108,49 @@ def test_a_marker_in_a_legacy_place_and_a_variable_count_as_well(
     assert receiver.requests == []
 
 
+@pytest.mark.parametrize("place", ["state", ".getpatter"])
+def test_an_opt_out_is_found_where_the_run_began(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The program has changed its directory and its HOME since."""
+    monkeypatch.chdir(tmp_path)
+    variables = environment(tmp_path, receiver.endpoint, PATTER_TELEMETRY_STATE_DIR="state")
+    with closing(TelemetryClient(sdk_version="1", environ=variables)) as client:
+        assert client.enabled
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        variables["HOME"] = str(tmp_path / "elsewhere")
+        send(client, 1)
+        assert client.flush(5)
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "telemetry-disabled").touch()
+        send(client, 2)
+        assert client.flush(5)
+        assert client.stats()["lost"] == {"agent_configured": {"opted_out": 2}}
+    assert len(receiver.events) == 1
+    assert (tmp_path / "state" / "install-id").is_file()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("change", ["chdir", "nothing"])
+def test_the_rate_of_the_dotenv_holds_wherever_the_program_goes(
+    tmp_path: Path,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("PATTER_TELEMETRY_SAMPLE=0%\n")
+    with closing(make_client(tmp_path, receiver.endpoint)) as client:
+        if change == "chdir":
+            (tmp_path / "elsewhere").mkdir()
+            monkeypatch.chdir(tmp_path / "elsewhere")
+        client.record("call_started", direction="inbound")
+        send(client, 1)
+        assert client.flush(5)
+    assert [event["event"] for event in receiver.events] == ["agent_configured"]
+
+
 def test_an_opt_out_before_the_first_send_leaves_no_identity_behind(
     run: Run, receiver: Receiver, home: Path
 ) -> None:

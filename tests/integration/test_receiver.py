@@ -8,9 +8,9 @@ import json
 import socket
 import struct
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import golden
 import pytest
 import requests
 
@@ -20,8 +20,7 @@ from getpatter.telemetry.testing import Answer, Receiver, Refusal, Request
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VECTORS = Path(__file__).parents[2] / "schemas" / "vectors" / "v8"
-VALID = [row["event"] for row in json.loads((VECTORS / "valid.json").read_text("ascii"))]
+VALID = [row["event"] for row in golden.rows("valid")]
 KEY = "0123456789abcdef" * 2
 OTHER_KEY = "fedcba9876543210" * 2
 INSTALL = VALID[0]["install_id"]
@@ -79,7 +78,7 @@ def test_an_invalid_event_is_refused_and_its_neighbours_are_not(
 def test_invalid_vectors_are_refused_where_and_why_they_say(
     http: requests.Session, receiver: Receiver
 ) -> None:
-    rows = json.loads((VECTORS / "invalid.json").read_text("ascii"))
+    rows = golden.rows("invalid")
     for number, row in enumerate(rows):
         answer = post(http, receiver, [row["event"]], key=f"{number:032x}")
         expected = {"index": 0, "pointer": row["pointer"], "rule": row["rule"]}
@@ -159,9 +158,14 @@ def test_a_malformed_header_is_refused(
     assert receiver.requests[0].status == 400
 
 
-def test_a_missing_key_is_refused(http: requests.Session, receiver: Receiver) -> None:
-    assert http.post(receiver.endpoint, json=VALID[:1], timeout=10).status_code == 400
+@pytest.mark.parametrize("name", ["Patter-Batch-Age", "Patter-Sample-Rate", "patter-anything"])
+def test_a_missing_key_is_refused(http: requests.Session, receiver: Receiver, name: str) -> None:
+    """Who sends any header of the contract sends the key, too."""
+    headers = {name: "1"}
+    answer = http.post(receiver.endpoint, json=VALID[:1], headers=headers, timeout=10)
+    assert answer.status_code == 400
     assert receiver.events == []
+    assert not receiver.requests[0].is_legacy
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from getpatter.telemetry._tables import SCHEMA_VERSION
+
 SCHEMAS = Path(__file__).parents[2] / "schemas"
+NEWEST = f"v{SCHEMA_VERSION}"
 
 
 def schema(
@@ -28,8 +31,8 @@ def schema(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of v8, to change."""
-    return Path(shutil.copytree(SCHEMAS / "v8", tmp_path / "mine"))
+    """A copy of the newest version, to change."""
+    return Path(shutil.copytree(SCHEMAS / NEWEST, tmp_path / "mine"))
 
 
 def edit(folder: Path, old: str, new: str) -> None:
@@ -49,12 +52,12 @@ def test_versions_are_compared_by_number() -> None:
         ["widening", "cli_command.cli_command=hermes"],
         ["widening", "cli_command.cli_command=openclaw"],
     ]
-    assert lines[-1] == "0 breaking, 4 widening, 0 neutral."
+    assert lines[-1] == "0 breaking, 0 narrowing, 4 widening, 0 neutral."
 
 
 def test_a_breaking_change_is_exit_1_and_comes_first(folder: Path) -> None:
     edit(folder, '"llm_key",', '"model_key",')
-    done = schema("diff", "8", str(folder))
+    done = schema("diff", NEWEST, str(folder))
     assert done.returncode == 1
     kinds = [line.split()[0] for line in done.stdout.splitlines()]
     assert kinds == ["breaking", "widening", "1"]
@@ -62,9 +65,20 @@ def test_a_breaking_change_is_exit_1_and_comes_first(folder: Path) -> None:
 
 def test_folders_are_compared_by_path(folder: Path) -> None:
     edit(folder, "The library could not start", "It could not start")
-    done = schema("diff", "schemas/v8", str(folder))
+    done = schema("diff", f"schemas/{NEWEST}", str(folder))
     assert done.returncode == 0
-    assert done.stdout.splitlines()[-1] == "0 breaking, 0 widening, 1 neutral."
+    assert done.stdout.splitlines()[-1] == "0 breaking, 0 narrowing, 0 widening, 1 neutral."
+
+
+def test_what_is_retired_is_narrowing_and_exit_0(folder: Path) -> None:
+    mark = '"x-identity": "varies",\n      "enum": [\n        "carrier_credentials"'
+    edit(folder, mark, mark.replace(",", f', "x-retired": {SCHEMA_VERSION + 1},', 1))
+    done = schema("diff", NEWEST, str(folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "narrowing  config_incomplete.missing  retired",
+        "0 breaking, 1 narrowing, 0 widening, 0 neutral.",
+    ]
 
 
 def test_json_has_the_same_rows() -> None:
@@ -99,7 +113,7 @@ def test_what_cannot_be_compared_is_exit_2_and_one_line(
 )
 def test_a_folder_of_anything_else_is_exit_2(folder: Path, text: str) -> None:
     (folder / "first_run.schema.json").write_text(text, "latin-1")
-    done = schema("diff", "8", str(folder))
+    done = schema("diff", NEWEST, str(folder))
     assert (done.returncode, done.stdout) == (2, "")
     assert "cannot be compared" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -114,4 +128,4 @@ def test_comparing_changes_nothing(tmp_path: Path) -> None:
 
 def test_one_event_is_still_printed() -> None:
     done = schema("first_run")
-    assert done.stdout == (SCHEMAS / "v8" / "first_run.schema.json").read_text("ascii")
+    assert done.stdout == (SCHEMAS / NEWEST / "first_run.schema.json").read_text("ascii")

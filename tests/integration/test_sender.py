@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from senders import gone, senders
 
 from getpatter.telemetry.spool import waiting
 from getpatter.telemetry.testing import Answer, Receiver
@@ -68,29 +69,6 @@ def program(child_environment: dict[str, str], tmp_path: Path, state: Path) -> P
 
 def numbers(receiver: Receiver) -> list[int]:
     return sorted(event["builtin_tool_count"] for event in receiver.events)
-
-
-def senders(state: Path) -> list[int]:
-    """The senders of this state directory that are alive."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            arguments = (place / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if os.fsencode(state) in arguments:
-            found.append(int(place.name))
-    return found
-
-
-def gone(state: Path, seconds: float = 20) -> bool:
-    """Wait until no sender of this state directory is left."""
-    until = time.monotonic() + seconds
-    while senders(state):
-        if time.monotonic() > until:
-            return False
-        os.sched_yield()
-    return True
 
 
 @pytest.fixture(autouse=True)

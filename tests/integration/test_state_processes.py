@@ -182,7 +182,8 @@ IMPORTS = """
 import os, sys
 from getpatter.telemetry import TelemetryClient, install_id
 import platformdirs, requests, json
-import getpatter.telemetry.worker, getpatter.telemetry.route
+import getpatter.telemetry.worker, getpatter.telemetry.run, getpatter.telemetry.outbox
+import getpatter.telemetry.uploader, getpatter.telemetry._http
 """
 
 

@@ -15,6 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from getpatter.telemetry import notice
+from getpatter.telemetry._tables import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -144,7 +145,8 @@ def test_the_notice_of_an_update_names_what_is_new_since_the_last_one(
     events = sent(receiver)
     assert "config_incomplete" in events
     assert events["call_completed"].keys() >= NEW_IN_8
-    assert (state / "notice").read_text().split()[::2] == ["8", marker or "5"]
+    shown = (state / "notice").read_text().split()[::2]
+    assert shown == [f"{SCHEMA_VERSION}", marker or "5"]
     assert run(PROGRAM, **variables).stderr == ""
 
 
@@ -165,11 +167,12 @@ def test_from_v5_over_v7_to_v8_each_notice_names_only_its_own(
 
 def test_a_version_that_is_newer_has_shown_all(run: Run, receiver: Receiver, state: Path) -> None:
     """Whoever goes back is told of nothing, and what that version stored stays."""
-    (state / "notice").write_text("9")
+    newer = f"{SCHEMA_VERSION + 1}"
+    (state / "notice").write_text(newer)
     variables = {"PATTER_TELEMETRY_STATE_DIR": str(state)}
     assert run(PROGRAM, **variables).stderr == ""
     assert "config_incomplete" in sent(receiver)
-    assert (state / "notice").read_text() == "9"
+    assert (state / "notice").read_text() == newer
 
 
 def test_calls_that_may_not_say_that_they_are_sampled_do_not_leave(

@@ -15,12 +15,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import history
 import pytest
 from jsonsubschema import isSubschema
 
 from getpatter.telemetry._evolution import diff
 
-FOLDER = Path(__file__).parents[2] / "schemas" / "v8"
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+FOLDER = SCHEMAS / f"v{max(history.versions(SCHEMAS))}"
 EVENTS = {
     path.name.partition(".")[0]: json.loads(path.read_text("ascii")) for path in FOLDER.iterdir()
 }

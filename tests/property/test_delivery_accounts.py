@@ -1,79 +1,101 @@
 """Whatever a collector answers: no event and no report is lost, doubled or sent under two keys.
 
-A `Delivery`, a store that sometimes has no room and a real `Losses` on one side, a collector that
-keeps keys on the other.
+A `Backlog`, a `Schedule`, a real spool that sometimes has no room and a real `Losses` on one side,
+a collector that keeps keys on the other.
 """
 
 import itertools
+import tempfile
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from getpatter.telemetry.delivery import BATCH_EVENTS, Answer, Batch, Delivery, Drop, Send, Store
+from getpatter.telemetry.backlog import Backlog
+from getpatter.telemetry.batch import Answer, Batch
+from getpatter.telemetry.limits import BATCH_EVENTS
 from getpatter.telemetry.losses import Losses
+from getpatter.telemetry.schedule import DELIVERED, Schedule
+from getpatter.telemetry.spool import Spool
 
 EVENT = "call_started"
 STATUSES = st.sampled_from(
     [None, 200, 202, 204, 302, 400, 401, 403, 404, 405, 408, 410, 413, 422, 429, 500, 503]
 )
 CHANCES = st.floats(0, 1, exclude_max=True)
-REASONS = {"rejected", "network_error", "too_large", "shutdown"}
+REASONS = {"rejected", "network_error", "too_large", "shutdown", "spool_full", "queue_full"}
+# The wall clock does not move with `now`, and a batch is kept for a week: 40 steps are 40 hours.
+
+
+class Disk(Spool):
+    """A spool that sometimes has no room."""
+
+    __slots__ = ("has_room",)
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(directory, "http://127.0.0.1:9/v1/ingest")
+        self.has_room = True
+
+    def write(self, *args: Any, **options: Any) -> str | None:
+        return super().write(*args, **options) if self.has_room else None
 
 
 class Accounts(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.delivery = Delivery()
+        self.directory = tempfile.TemporaryDirectory()
         self.losses = Losses()
+        self.errors: list[BaseException] = []
+        self.disk = Disk(self.directory.name)
+        self.backlog = Backlog(self.disk, self.losses, self.errors.append)
+        self.schedule = Schedule()
         self.now = 0.0
         self.numbers = itertools.count()
         self.keys = itertools.count()
-        self.added: set[int] = set()
+        self.added = 0
         self.delivered: list[int] = []
-        self.dropped: list[int] = []
         self.content: dict[str, tuple[tuple[int, ...], tuple[object, ...]]] = {}
-        self.disk: dict[str, Batch] = {}
-        self.places = itertools.count()
-        self.has_room = True
         self.in_flight: Batch | None = None
         self.heard = 0  # losses that reached the collector
         self.outside = 0  # losses that were counted before any batch
 
-    @rule(count=st.integers(1, BATCH_EVENTS), lost=st.integers(0, 5))
-    def add(self, count: int, lost: int) -> None:
+    @rule(count=st.integers(1, BATCH_EVENTS), lost=st.integers(0, 5), wait=st.floats(0, 1))
+    def add(self, count: int, lost: int, wait: float) -> None:
         self.losses.count(EVENT, "queue_full", lost)
         self.outside += lost
-        numbers = list(itertools.islice(self.numbers, count))
-        self.added.update(numbers)
-        events = [{"event": EVENT, "n": number} for number in numbers]
-        key = f"{next(self.keys):032x}"
-        self.delivery.add(Batch(events, key, self.now, self.losses.take_unreported()))
+        self.added += count
+        events = [{"event": EVENT, "n": next(self.numbers)} for _ in range(count)]
+        batch = Batch(events, f"{next(self.keys):032x}", self.now, self.losses.take_unreported())
+        self.backlog.add(batch, self.now, self.now + wait)
 
-    @rule(seconds=st.floats(0, 7_200))
+    @rule(count=st.integers(1, BATCH_EVENTS))
+    def fill(self, count: int) -> None:
+        count = min(count, self.backlog.room(1.0, BATCH_EVENTS))
+        if count == 0:
+            return
+        events = [{"event": EVENT, "n": next(self.numbers)} for _ in range(count)]
+        if self.backlog.fill(events, {}, self.now):
+            self.added += count
+
+    @rule(seconds=st.floats(0, 3_600))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
     @rule(has_room=st.booleans())
     def disk_fills_or_empties(self, has_room: bool) -> None:
-        self.has_room = has_room
+        self.disk.has_room = has_room
 
     @rule()
-    def act(self) -> None:
-        """Do what the delivery says, as the outbox does."""
-        action = self.delivery.next(self.now)
-        if isinstance(action, Store):
-            for batch in action.batches:
-                place = f"place {next(self.places)}" if self.has_room else None
-                self.delivery.stored(batch, place)
-                if place is not None:
-                    self.disk[place] = batch
-        elif isinstance(action, Send):
-            assert self.in_flight is None
-            assert self.delivery.wait(self.now) == 0
-            self.in_flight = action.batch
-        elif self.delivery.is_empty and self.disk and self.delivery.wait(self.now) == 0:
-            self.delivery.add(self.disk[min(self.disk, key=lambda place: int(place[6:]))])
+    def persist(self) -> None:
+        self.backlog.persist(self.now)
+
+    @precondition(lambda self: self.in_flight is None)
+    @rule(limit=st.integers(8, BATCH_EVENTS))
+    def send(self, limit: int) -> None:
+        if self.schedule.may_ask(self.now):
+            self.in_flight = self.backlog.take(self.now, limit)
+            assert self.in_flight is None or 1 <= len(self.in_flight.events) <= limit
 
     @precondition(lambda self: self.in_flight is not None)
     @rule(
@@ -90,73 +112,67 @@ class Accounts(RuleBasedStateMachine):
     def answer_with(self, answer: Answer, chance: float) -> None:
         batch, self.in_flight = self.in_flight, None
         assert batch is not None
-        assert 1 <= len(batch.events) <= BATCH_EVENTS
         assert len(batch.key) == 32
-        numbers = self.numbers_of(batch)
+        numbers = [int(str(event["n"])) for event in batch.events]
         content = (tuple(numbers), tuple(sorted(batch.report.items())))
         assert self.content.setdefault(batch.key, content) == content
-        before = self.delivery.delivered
-        dropped = self.delivery.answered(answer, self.now, chance)
-        gone = self.give_up(dropped)
-        if batch.place is not None and batch.is_done:
-            del self.disk[batch.place]
-        if answer.status is not None and 200 <= answer.status < 300:
-            assert batch.is_done
+        before = self.backlog.delivered
+        verdict = self.schedule.answered(batch, answer, self.now, chance)
+        self.backlog.settle(verdict, self.now)
+        if verdict.kind == DELIVERED:
             self.heard += sum(batch.report.values())
-            taken = [number for number in numbers if number not in gone]
-            assert self.delivery.delivered - before == len(taken)
+            taken = [n for index, n in enumerate(numbers) if index not in verdict.refused]
+            assert self.backlog.delivered - before == len(taken)
             self.delivered += taken
         else:
-            assert self.delivery.delivered == before
+            assert self.backlog.delivered == before
         # A collector that asked for time gets it.
         if answer.status in {429, 503} and answer.retry_after is not None:
-            assert self.delivery.wait(self.now) >= answer.retry_after - 1e-6
-        assert self.delivery.wait(self.now) <= 3_600
+            assert self.schedule.wait(self.now) >= answer.retry_after - 1e-6
+        assert self.schedule.wait(self.now) <= 3_600
+
+    @precondition(lambda self: self.in_flight is not None)
+    @rule()
+    def unsend(self) -> None:
+        self.in_flight = None
+        self.backlog.unsend()
 
     @rule()
-    def abandon(self) -> None:
-        self.give_up(self.delivery.abandon("shutdown"))
-        self.in_flight = None
-        assert self.delivery.is_empty
+    def discard_unkept(self) -> None:
+        self.backlog.discard_unkept("shutdown")
+        if not self.backlog.is_in_flight:
+            self.in_flight = None
 
-    def give_up(self, dropped: list[Drop]) -> set[int]:
-        gone: set[int] = set()
-        for drop in dropped:
-            assert drop.reason in REASONS
-            numbers = self.numbers_of(drop)
-            assert numbers
-            gone.update(numbers)
-            self.dropped += numbers
-            self.losses.give_back(drop.report)
-            self.losses.count(EVENT, drop.reason, len(numbers))
-        return gone
-
-    @staticmethod
-    def numbers_of(found: Batch | Drop) -> list[int]:
-        return [int(str(event["n"])) for event in found.events]
+    def lost(self) -> int:
+        lost = self.losses.own_totals()
+        assert {reason for _, reason in lost} <= REASONS
+        return sum(times for (_, reason), times in lost.items() if reason != "queue_full")
 
     @invariant()
     def every_event_is_in_exactly_one_place(self) -> None:
-        settled = self.delivered + self.dropped
-        assert len(set(settled)) == len(settled)
-        assert set(settled) <= self.added
-        stored = sum(len(batch.events) for batch in self.disk.values())
-        assert len(self.added) - len(settled) == self.delivery.waiting() + stored
+        assert self.errors == []
+        assert len(set(self.delivered)) == len(self.delivered) == self.backlog.delivered
+        kept = self.backlog.waiting + self.backlog.spooled
+        assert self.added == self.backlog.delivered + self.lost() + kept
 
     def teardown(self) -> None:
         """In the end a collector takes everything: then it has heard of every loss, once."""
         self.now += 7_200
-        self.has_room = True
-        self.add(1, 0)
-        while self.in_flight or self.disk or not self.delivery.is_empty:
+        self.disk.has_room = True
+        self.add(1, 0, 0.0)
+        while self.in_flight or self.backlog.has_next:
+            self.now += 1
+            if self.in_flight is None:
+                self.send(BATCH_EVENTS)
             if self.in_flight is not None:
                 self.answer_with(Answer(200), 0.0)
-            else:
-                self.act()
-        assert sorted(self.delivered + self.dropped) == sorted(self.added)
-        assert self.heard == self.outside + len(self.dropped)
-        assert self.losses.take_unreported() == {}
+        self.backlog.release()
+        self.directory.cleanup()
+        assert self.added == self.backlog.delivered + self.lost()
+        assert self.heard + sum(self.losses.take_unreported().values()) == (
+            self.outside + self.lost()
+        )
 
 
 TestAccounts = Accounts.TestCase
-TestAccounts.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAccounts.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

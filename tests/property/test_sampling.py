@@ -1,5 +1,6 @@
 """What always holds of sampling, and that its weights give back the truth."""
 
+import hashlib
 import math
 import random
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from getpatter.telemetry import events
-from getpatter.telemetry.gate import Gate
+from getpatter.telemetry.gate import Gate, probability
 from getpatter.telemetry.losses import Losses
 
 RUN_IDS = st.text("0123456789abcdef", min_size=32, max_size=32)
@@ -35,7 +36,35 @@ def test_higher_rate_never_keeps_less(run_id: str, one: float, other: float) -> 
 
 @given(RUN_IDS, RATES)
 def test_kept_event_says_the_rate_it_was_kept_with(run_id: str, rate: float) -> None:
-    assert Gate(run_id, rate).decide("call_started", {}) in (None, rate)
+    found = Gate(run_id, rate).decide("call_started", {})
+    assert found is None or found == pytest.approx(rate, rel=3e-3, abs=2**-32)
+    if rate >= 1e-7:
+        assert found in (None, rate)
+
+
+class Sha256:
+    """A hash whose first 8 digits are the run id's."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def hexdigest(self) -> str:
+        return self._content.decode()
+
+
+@pytest.mark.parametrize("rate", [1e-12, 2**-33, 2.4e-10, 1e-9, 5e-9, 9.9e-8])
+def test_a_tiny_rate_is_said_as_the_share_of_the_runs_that_it_keeps(
+    monkeypatch: pytest.MonkeyPatch, rate: float
+) -> None:
+    """Of all ratios that there are, exactly so many are below it."""
+    monkeypatch.setattr(hashlib, "sha256", Sha256)
+    kept = round(probability(rate) * 2**32)
+    decisions = [
+        Gate(f"{number:08x}", rate).decide("call_started", {})
+        for number in range(max(0, kept - 2), kept + 2)
+    ]
+    said = kept / 2**32
+    assert decisions[-4:] == [said, said, None, None][-len(decisions) :]
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.1, 0.5])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import history
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -12,11 +13,13 @@ from jsonschema import Draft202012Validator
 from getpatter.telemetry import _tables as tables
 from getpatter.telemetry import events
 from getpatter.telemetry._schema_documents import documents
+from getpatter.telemetry._tables import SCHEMA_VERSION as VERSION
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.losses import Losses
 from getpatter.telemetry.schema import REFUSED, check, check_dimensions, coerce
 
-VALIDATORS = {name: Draft202012Validator(schema) for name, schema in documents().items()}
+SENT = {name: history.sent(schema) for name, schema in documents().items()}
+VALIDATORS = {name: Draft202012Validator(schema) for name, schema in SENT.items()}
 FIELDS = sorted({*tables.COMMON_FIELDS}.union(*tables.DIMENSIONS.values()))
 
 # Text near the edges of our rules: the allowed characters, and what looks like them.
@@ -41,7 +44,7 @@ floats = st.one_of(
 listed = st.sampled_from(sorted(set().union(*tables.ENUMS.values())))
 scalars = st.one_of(
     *(st.none(), st.booleans(), integers, floats, near, tokens, ids, versions, listed),
-    st.sampled_from([8, 8.0, "8", "python", *tables.EVENT_NAMES]),
+    st.sampled_from([VERSION, float(VERSION), f"{VERSION}", "python", *tables.EVENT_NAMES]),
 )
 json_values = st.one_of(
     scalars,
@@ -58,6 +61,8 @@ def values(field: str) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one for eac
         return st.sampled_from(sorted(tables.ENUMS[field]))
     if field in tables.BOOLEANS:
         return st.booleans()
+    if field in tables.STEPS:
+        return st.sampled_from(tables.STEPS[field])
     if field in tables.INTEGERS:
         return st.integers(*tables.INTEGERS[field])
     if field in tables.NUMBERS:
@@ -76,7 +81,8 @@ def values(field: str) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one for eac
 def valid_events(draw: st.DrawFn) -> dict[str, Any]:
     name = draw(st.sampled_from(tables.EVENT_NAMES))
     chosen = draw(st.sets(st.sampled_from(tables.DIMENSIONS[name])))
-    fields = (*tables.COMMON_FIELDS, *sorted(chosen))
+    carried = [n for n in tables.COMMON_FIELDS if n not in tables.WITHOUT.get(name, ())]
+    fields = (*carried, *sorted(chosen))
     event = {field: draw(values(field)) for field in fields}
     event["event"] = name
     if "error_code" in event or event.get("outcome") in {"error", "failed"}:
@@ -140,8 +146,8 @@ def test_both_judges_agree_on_any_value_of_any_field(
 def test_the_dimensions_alone_are_judged_as_in_their_event(
     event: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    common = {field: event[field] for field in tables.COMMON_FIELDS}
-    own = {field: value for field, value in other.items() if field not in common}
+    common = {field: event[field] for field in tables.COMMON_FIELDS if field in event}
+    own = {n: value for n, value in other.items() if n not in tables.COMMON_FIELDS}
     assert check_dimensions(event["event"], own) == check({**common, **own})
 
 
@@ -174,7 +180,8 @@ def test_what_coerce_returns_is_valid_and_stays_as_it_is(
 def test_the_order_of_the_fields_tells_nothing_of_the_program(
     event: dict[str, Any], any_: Any
 ) -> None:
-    common = {field: event[field] for field in tables.COMMON_FIELDS if field != "event"}
+    carried = [n for n in tables.COMMON_FIELDS if n in event and n != "event"]
+    common = {field: event[field] for field in carried}
     own = [(field, event[field]) for field in tables.DIMENSIONS[event["event"]] if field in event]
     builder = events.Builder(common, Gate("a" * 32, 1.0), Losses(), age=None, asked=0.0)
     first = builder.build(event["event"], dict(own), 0.0)
@@ -188,5 +195,5 @@ def test_the_order_of_the_fields_tells_nothing_of_the_program(
 
 
 def _rule(field: str) -> Any:
-    rules = [s["properties"][field] for s in documents().values() if field in s["properties"]]
+    rules = [s["properties"][field] for s in SENT.values() if field in s["properties"]]
     return {"anyOf": rules}

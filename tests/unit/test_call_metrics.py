@@ -349,7 +349,7 @@ def test_call_started_of_which_nothing_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "direction", ["sideways", "", "none", "Inbound", 5, [], Hostile()], ids=name_of
+    "direction", ["sideways", "", "none", "INBOUND ", 5, [], Hostile()], ids=name_of
 )
 def test_any_other_direction_is_left_out(direction: object) -> None:
     recorder = Recorder()
@@ -417,7 +417,7 @@ def test_carrier_that_is_passed_wins() -> None:
         ("no_answer", ("no_answer", "none", "no_answer")),
         ("busy", ("busy", "none", "busy")),
         ("error", ("error", "other", "error")),
-        ("failed", ("failed", "other", "error")),
+        ("Busy", ("busy", "none", "busy")),
         (HostileText("busy"), ("busy", "none", "busy")),
         ("voicemail", ("voicemail", "other", "other")),
     ],
@@ -431,6 +431,23 @@ def test_outcome_without_an_error_code(
     said = (found["outcome"], found["error_layer"], found["disconnect_reason"])
     assert [str.__str__(str(text)) for text in said] == list(ends)
     assert "error_code" not in found
+
+
+@pytest.mark.parametrize("outcome", ["failed", "Failed", HostileText("FAILED")], ids=name_of)
+def test_a_call_that_failed_without_metrics_is_the_carriers(outcome: str) -> None:
+    """So the host library says it, from its carrier's callbacks."""
+    found = completed(outcome, carrier="twilio")
+    assert (found["outcome"], found["error_layer"]) == ("failed", "carrier")
+    assert found["disconnect_reason"] == "error"
+    assert completed(outcome, metrics=full_metrics())["error_layer"] == "other"
+
+
+@pytest.mark.parametrize("direction", ["Inbound", "INBOUND", HostileText("inbound")], ids=name_of)
+def test_what_the_host_says_is_compared_in_lower_case(direction: str) -> None:
+    recorder = Recorder()
+    record_call_started(recorder, provider_mode="OpenAI_Realtime", direction=direction)
+    assert recorder.only()["engine"] == "realtime"
+    assert recorder.only()["direction"] == "inbound"
 
 
 def test_call_completed_without_metrics_says_no_measure() -> None:
@@ -502,7 +519,7 @@ def test_bad_number_costs_its_own_dimension_only(value: object) -> None:
     )
     found = completed(metrics=metrics)
     event, refused = events.coerced("call_completed", found)
-    assert refused == len(LATENCIES) + 2
+    assert len(refused) == len(LATENCIES) + 2
     assert event["outcome"] == "completed"
     assert event["turn_count_bucket"] == "4_6"
     assert not {*LATENCIES.values(), "duration_seconds", "cost_usd"} & set(event)

@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from getpatter.telemetry import disclosure, notice
+from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry.schema import check
 
 VERSIONS = {n: history.load(p) for n, p in history.versions(Path(history.__file__).parent).items()}
@@ -21,7 +22,8 @@ EARLIER = [5, 7]
 
 def valid_events() -> list[dict[str, Any]]:
     events = []
-    for text in drafts.drafts(VERSIONS[8], 2_000, seed=1):
+    sent = {name: history.sent(schema) for name, schema in VERSIONS[SCHEMA_VERSION].items()}
+    for text in drafts.drafts(sent, 2_000, seed=1):
         try:
             event = json.loads(text)
         except ValueError:
@@ -33,9 +35,10 @@ def valid_events() -> list[dict[str, Any]]:
 
 
 def is_valid_in(version: int, event: dict[str, Any]) -> bool:
+    """Whether that version could say each of its fields; what is retired since may be missing."""
     schema = VERSIONS[version].get(event["event"])
     said = {**event, "schema_version": version}
-    return schema is not None and Draft202012Validator(schema).is_valid(said)
+    return schema is not None and Draft202012Validator({**schema, "required": []}).is_valid(said)
 
 
 @pytest.mark.parametrize("shown", EARLIER)
@@ -63,7 +66,7 @@ def test_what_that_version_could_say_stays(shown: int) -> None:
             assert event == before
 
 
-@pytest.mark.parametrize("shown", [8, 9])
+@pytest.mark.parametrize("shown", [SCHEMA_VERSION, SCHEMA_VERSION + 1])
 def test_nothing_is_withheld_where_this_version_was_told_of(shown: int) -> None:
     for event in valid_events():
         before = dict(event)
@@ -96,6 +99,10 @@ def test_the_notice_names_all_that_is_withheld(shown: int) -> None:
         assert name.rpartition("=")[2] in named
     assert text.startswith("getpatter was updated")
     assert ("call_uid" in named) is (shown == 5)
+
+
+def test_a_version_that_collects_nothing_more_has_nothing_to_say() -> None:
+    assert notice.compose(SCHEMA_VERSION, is_upgrade=True) == ""
 
 
 def test_a_new_install_has_the_three_lines_and_an_unknown_one_all_that_is_new() -> None:

@@ -10,6 +10,7 @@ import pytest
 from getpatter.telemetry._evolution import Change, diff
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry._schema_history import documents as earlier
+from getpatter.telemetry._tables import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,33 @@ def put(name: str, rule: dict[str, Any], *, required: bool = False) -> Edit:
     return edit
 
 
+def steps(*values: float, **marks: object) -> Edit:
+    """Replace the bounds of `sample_rate` by a list."""
+    gone = dict.fromkeys(("type", "exclusiveMinimum", "exclusiveMaximum"))
+    return field("sample_rate", **gone, enum=[*values], **marks)
+
+
+def retired(name: str) -> Edit:
+    def edit(schema: dict[str, Any]) -> None:
+        schema["required"].remove(name)
+        field(name, **RETIRED)(schema)
+
+    return edit
+
+
+def of_enum(name: str, change: Callable[[list[str]], object]) -> Edit:
+    """Change the list of a field that is marked as coarser."""
+
+    def edit(schema: dict[str, Any]) -> None:
+        field(name, **COARSER)(schema)
+        change(schema["properties"][name]["enum"])
+
+    return edit
+
+
+RETIRED: dict[str, object] = {"x-retired": SCHEMA_VERSION}
+COARSER: dict[str, object] = {"x-coarser": SCHEMA_VERSION}
+NO_TEXT = dict.fromkeys(("type", "minLength", "maxLength", "pattern", "not"))
 BREAKING: dict[str, Edit] = {
     "field removed": lambda s: s["properties"].pop("latency_ms"),
     "now required": lambda s: s["required"].append("outcome"),
@@ -63,11 +91,34 @@ BREAKING: dict[str, Edit] = {
     "type changed": field("latency_ms", type="number"),
     "list became text": field("outcome", enum=None, type="string", minLength=1, maxLength=9),
     "number became a list": field("latency_ms", type=None, minimum=None, maximum=None, enum=["1"]),
-    "numbers of a list became words": field("schema_version", const="8"),
+    "list of numbers, unmarked": steps(0.5, 0.1),
+    "list of numbers that were not allowed": steps(1, 0.5, **COARSER),
+    "list of numbers for a whole one": field(
+        "latency_ms", type=None, minimum=None, maximum=None, enum=[0.5], **COARSER
+    ),
+    "list of words for a text": field(
+        "sdk_version", **{**NO_TEXT, "enum": ["1.0", "A"], **COARSER}
+    ),
+    "type changed, though marked": field("latency_ms", type="number", **COARSER),
+    "marked in another version": field("latency_ms", maximum=9, **{"x-coarser": 1}),
+    "field removed that was not retired": lambda s: s["properties"].pop("cost_usd"),
+    "numbers of a list became words": field("schema_version", const=f"{SCHEMA_VERSION}"),
     "sample_rate excluded by more": lambda s: s["if"]["anyOf"][0]["properties"]["outcome"][
         "enum"
     ].append("busy"),
-    "version went back": field("schema_version", const=7),
+    "version went back": field("schema_version", const=SCHEMA_VERSION - 1),
+}
+NARROWING: dict[str, Edit] = {
+    "retired": field("latency_ms", **RETIRED),
+    "retired, and no longer required": retired("install_id"),
+    "fewer values": of_enum("outcome", lambda values: values.remove("busy")),
+    "stricter bound": field("latency_ms", maximum=60_000, **COARSER),
+    "numbers in steps": steps(0.5, 0.1, **COARSER),
+    "whole numbers in steps": field(
+        "latency_ms", type=None, minimum=None, maximum=None, enum=[1_000, 100], **COARSER
+    ),
+    "a text that became a list": field("sdk_version", **{**NO_TEXT, "enum": ["1.0"], **COARSER}),
+    "fewer characters": field("call_uid", **{"not": {"pattern": "[^0-9]"}, **COARSER}),
 }
 WIDENING: dict[str, Edit] = {
     "field added": put("brand_new", {"type": "boolean"}),
@@ -92,7 +143,7 @@ NEUTRAL: dict[str, Edit] = {
 NOTHING: dict[str, Edit] = {
     "nothing": lambda _: None,
     "id of the version": lambda s: s.update({"$id": "other", "title": "other"}),
-    "next version": field("schema_version", const=9),
+    "next version": field("schema_version", const=SCHEMA_VERSION + 1),
     "order of a list": lambda s: s["properties"]["outcome"]["enum"].reverse(),
     "order of fields": lambda s: s["required"].reverse(),
     "the same bound, said otherwise": field("latency_ms", minimum=None, exclusiveMinimum=-1),
@@ -104,6 +155,40 @@ NOTHING: dict[str, Edit] = {
 @pytest.mark.parametrize("edit", BREAKING.values(), ids=BREAKING)
 def test_breaking(edit: Edit) -> None:
     assert "breaking" in [change.kind for change in changes(edit)]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "kinds"), [(9, 10, []), (99, 100, []), (10, 9, ["breaking"])]
+)
+def test_versions_are_compared_as_numbers(was: int, now: int, kinds: list[str]) -> None:
+    old, new = documents(), documents()
+    for number, schemas in ((was, old), (now, new)):
+        field("schema_version", const=number)(schemas["first_run"])
+    assert [change.kind for change in diff(old, new)] == kinds
+
+
+@pytest.mark.parametrize("edit", NARROWING.values(), ids=NARROWING)
+def test_narrowing(edit: Edit) -> None:
+    assert {change.kind for change in changes(edit)} == {"narrowing"}
+
+
+def test_what_is_retired_can_come_back_as_something_more() -> None:
+    old = documents()
+    new = copy.deepcopy(old)
+    retired("install_id")(old["call_completed"])
+    assert "breaking" in {change.kind for change in diff(old, new)}  # required again
+    new["call_completed"]["required"].remove("install_id")
+    assert [(change.kind, change.what) for change in diff(old, new)] == [
+        ("widening", "no longer retired")
+    ]
+
+
+def test_a_mark_does_not_hide_what_is_more() -> None:
+    def edit(schema: dict[str, Any]) -> None:
+        of_enum("outcome", lambda values: values.remove("busy"))(schema)
+        schema["properties"]["outcome"]["enum"].append("brand_new")
+
+    assert {change.kind for change in changes(edit)} == {"narrowing", "widening"}
 
 
 @pytest.mark.parametrize("edit", WIDENING.values(), ids=WIDENING)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,34 @@ def test_what_makes_it_impossible_is_not_overridden(
     chosen = choose({"PATTER_TELEMETRY_EXIT": "detach"}, is_program=True)
     assert chosen.mode == "wait"
     assert why in chosen.why
+
+
+@pytest.mark.parametrize("mode", ["detach", "spool", ""])
+def test_where_nothing_can_be_put_on_disk_it_waits(mode: str) -> None:
+    chosen = choose({"PATTER_TELEMETRY_EXIT": mode}, is_program=True, has_spool=False)
+    assert (chosen.mode, chosen.why) == ("wait", "nothing can be put on disk")
+
+
+def test_where_nothing_is_to_be_done_nothing_is_done() -> None:
+    assert choose({"PATTER_TELEMETRY_EXIT": "none"}, has_spool=False).mode == "none"
+
+
+@pytest.mark.parametrize("missing", ["requests", "urllib3", "dotenv"])
+def test_packages_that_the_sender_would_not_find_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str
+) -> None:
+    """In a zip file, on PYTHONPATH, or where a `.pth` file leads."""
+    place = tmp_path / "site-packages"
+    for name in ("certifi", "dotenv", "idna", "platformdirs", "requests", "urllib3"):
+        (place / name).mkdir(parents=True)
+    monkeypatch.setattr(sys, "path", [None, b"x", str(tmp_path), str(place)])
+    asked = {"PATTER_TELEMETRY_EXIT": "detach"}
+    assert choose(asked, is_program=True).mode == "detach"
+    (place / missing).rmdir()
+    (tmp_path / missing).mkdir()
+    chosen = choose(asked, is_program=True)
+    assert chosen.mode == "wait"
+    assert "packages are installed" in chosen.why
 
 
 def test_a_system_that_cannot_start_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Batches on disk: whole, private, bounded, one process's at a time, and never fatal."""
+"""Batches on disk: whole, private, one process's at a time, and never fatal."""
 
 import json
 import os
@@ -8,19 +8,25 @@ from pathlib import Path
 
 import pytest
 from conftest import Run
+from descriptors import closed_behind_its_back, none_left
 
-from getpatter.telemetry.delivery import Batch
-from getpatter.telemetry.losses import Losses
-from getpatter.telemetry.spool import EVENTS, LIMIT, SECONDS, Spool, waiting
+from getpatter.telemetry.batch import Batch
+from getpatter.telemetry.limits import SPOOL_BYTES, SPOOL_SECONDS
+from getpatter.telemetry.spool import (
+    DAMAGED,
+    FOREIGN,
+    GONE,
+    LATER,
+    LOST,
+    REMOVED,
+    Spool,
+    endpoints,
+    waiting,
+)
 
 ENDPOINT = "http://127.0.0.1:9/v1/ingest"
 NOW = 1_000.0
 REPORT = {("call_started", "queue_full"): 3}
-
-
-@pytest.fixture
-def losses() -> Losses:
-    return Losses()
 
 
 @pytest.fixture
@@ -41,122 +47,106 @@ def batch(number: int = 0, events: int = 2, closed_at: float = NOW, **fields: ob
     )
 
 
+def written(spool: Spool, stored: Batch, now: float = NOW) -> str:
+    place = spool.write(stored, now)
+    assert place is not None
+    return place
+
+
 def files(state: Path) -> list[Path]:
     return sorted((state / "spool").glob("*.json"))
-
-
-def age(path: Path, seconds: float) -> Path:
-    """Make a batch look as if it had been closed so long ago."""
-    closed = int(path.name[:16]) - int(seconds * 1e6)
-    return path.rename(path.with_name(f"{closed:016d}{path.name[16:]}"))
 
 
 # what is there
 
 
-def test_a_batch_comes_back_as_it_was(state: Path, losses: Losses) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
+def test_a_batch_comes_back_as_it_was(state: Path) -> None:
+    spool = Spool(str(state), ENDPOINT)
     stored = batch()
     stored.tries = 3
-    place = spool.add(stored, NOW + 5)
-    assert place is not None
+    place = written(spool, stored, NOW + 5)
     assert spool.places() == [place]
-    found = spool.load(place, NOW + 7)
-    assert found is not None
-    loaded, endpoint = found
-    assert endpoint == ENDPOINT
+    loaded = spool.read(place, NOW + 7)
+    assert isinstance(loaded, Batch)
     assert (loaded.events, loaded.key, loaded.report) == (stored.events, stored.key, REPORT)
     assert (loaded.rate, loaded.version, loaded.tries) == (0.5, "1.2.3", 3)
-    assert loaded.place == place
     assert NOW + 7 - loaded.closed_at == pytest.approx(5, abs=2)
-    spool.remove(place)
+    assert spool.remove(place)
     assert spool.places() == []
-    assert spool.load(place, NOW) is None
+    assert spool.read(place, NOW) == GONE
+    assert not spool.remove(place)
 
 
-def test_files_and_directory_are_this_user_s_alone(state: Path, losses: Losses) -> None:
-    Spool(str(state), ENDPOINT, losses).add(batch(), NOW)
-    assert stat.S_IMODE((state / "spool").stat().st_mode) == 0o700
+def test_files_are_private_whole_and_say_how_many_events_they_hold(state: Path) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    written(spool, batch(events=64))
     (path,) = files(state)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    found = json.loads(path.read_bytes())
+    assert (found["format"], found["count"], len(found["events"])) == (1, 64, 64)
+    assert not list((state / "spool").glob(".getpatter-*"))
 
 
-def test_the_oldest_come_first(state: Path, losses: Losses) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    places = [spool.add(batch(n, closed_at=NOW - n), NOW) for n in range(3)]
+@pytest.mark.parametrize("events", [65, 512])
+def test_more_events_than_earlier_versions_can_read_have_a_format_of_their_own(
+    state: Path, events: int
+) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    place = written(spool, batch(events=events))
+    assert json.loads(files(state)[0].read_bytes())["format"] == 2
+    loaded = spool.read(place, NOW)
+    assert isinstance(loaded, Batch)
+    assert len(loaded.events) == waiting(str(state)) == events
+
+
+def test_what_the_version_before_has_written_is_read(state: Path) -> None:
+    (state / "spool").mkdir(mode=0o700)
+    name = f"{int(time.time() * 1e6):016d}-{'a' * 32}-{'b' * 16}.json"
+    (state / "spool" / name).write_text(
+        '{"format":1,"count":1,"endpoint":"http://127.0.0.1:9/v1/ingest","rate":1.0,'
+        '"version":"0.7.0","tries":2,"report":[["call_started","queue_full",3]],'
+        '"events":[{"event":"call_started","n":0}]}'
+    )
+    spool = Spool(str(state), ENDPOINT)
+    assert spool.adopt() == [name]
+    loaded = spool.read(name, NOW)
+    assert isinstance(loaded, Batch)
+    assert (loaded.key, loaded.tries, loaded.report) == ("a" * 32, 2, REPORT)
+    assert loaded.events == [{"event": "call_started", "n": 0}]
+
+
+def test_the_oldest_come_first(state: Path) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    places = [written(spool, batch(n, closed_at=NOW - n)) for n in range(3)]
     assert spool.places() == places[::-1]
 
 
-def test_a_batch_that_has_a_place_is_stored_there_anew(state: Path, losses: Losses) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    first = batch()
-    first.place = spool.add(first, NOW)
-    first.events = [*first.events, {"event": "call_started", "n": 9}]
-    assert spool.add(first, NOW + 3) == first.place
-    assert len(files(state)) == 1
+def test_a_batch_is_stored_anew_in_its_place(state: Path) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    place = written(spool, batch(events=1))
+    assert spool.write(batch(events=3), NOW, place=place) == place
     assert waiting(str(state)) == 3
+    assert len(files(state)) == 1
 
 
-# bounds
-
-
-def test_more_events_than_the_bound_lose_the_oldest_and_are_counted(
-    state: Path, losses: Losses
-) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    for number in range(20):
-        spool.add(batch(number, events=64, closed_at=NOW + number), NOW + 20)
-    assert waiting(str(state)) == EVENTS // 64 * 64
-    found = spool.load(spool.places()[0], NOW)
-    assert found is not None
-    assert int(found[0].key, 16) == 20 - EVENTS // 64
-    assert losses.totals() == {("call_started", "spool_full"): (20 - EVENTS // 64) * 64}
-
-
-def test_more_bytes_than_the_bound_lose_the_oldest(state: Path, losses: Losses) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    for number in range(6):
-        assert spool.add(batch(number, 1, NOW + number, text="x" * 300_000), NOW + 6)
-    assert sum(path.stat().st_size for path in files(state)) <= LIMIT
-    assert losses.totals() == {("call_started", "spool_full"): 3}
-
-
-def test_a_batch_beyond_all_bounds_is_not_stored(state: Path, losses: Losses) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    assert spool.add(batch(text="x" * LIMIT), NOW) is None
+def test_a_batch_beyond_all_bounds_is_not_stored(state: Path) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    assert spool.write(batch(text="x" * SPOOL_BYTES), NOW) is None
     assert not (state / "spool").exists()
 
 
-def test_what_is_a_week_old_expires_when_it_is_to_be_sent(state: Path, losses: Losses) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    spool.add(batch(), NOW)
-    old = age(files(state)[0], SECONDS + 1)
-    assert spool.load(old.name, NOW) is None
-    assert files(state) == []
-    assert losses.totals() == {("call_started", "expired"): 2}
+def test_a_clock_that_was_set_back_makes_nothing_younger_than_new(state: Path) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    path = state / "spool" / written(spool, batch())
+    future = f"{int(path.name[:16]) + 86_400_000_000:016d}{path.name[16:]}"
+    path.rename(path.with_name(future))
+    found = spool.read(future, NOW)
+    assert isinstance(found, Batch)
+    assert found.closed_at == NOW
 
 
-def test_what_is_a_week_old_expires_when_something_comes(state: Path, losses: Losses) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    spool.add(batch(), NOW)
-    age(files(state)[0], SECONDS + 1)
-    place = spool.add(batch(1), NOW)
-    assert [path.name for path in files(state)] == [place]
-    assert losses.totals() == {("call_started", "expired"): 2}
-
-
-def test_a_clock_that_was_set_back_makes_nothing_younger_than_new(
-    state: Path, losses: Losses
-) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    spool.add(batch(), NOW)
-    future = age(files(state)[0], -86_400)
-    found = spool.load(future.name, NOW)
-    assert found is not None
-    assert found[0].closed_at == NOW
-
-
-# what is not ours
+# what is no batch
 
 
 @pytest.mark.parametrize(
@@ -167,153 +157,238 @@ def test_a_clock_that_was_set_back_makes_nothing_younger_than_new(
         b"{",
         b"[]",
         b'{"format":1}',
+        b'{"format":true}',
         b'{"format":1,"count":1,"events":[]}',
+        b'{"format":1,"endpoint":"e","rate":1.0,"version":"1","tries":0,"report":[],"events":[{}]}',
         b"[" * 100_000,
     ],
 )
-def test_a_torn_file_is_set_aside_and_counted(state: Path, losses: Losses, content: bytes) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    place = spool.add(batch(), NOW)
-    assert place is not None
+def test_what_was_read_whole_and_is_no_batch_is_damaged(state: Path, content: bytes) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    place = written(spool, batch())
     (state / "spool" / place).write_bytes(content)
-    assert spool.load(place, NOW) is None
+    assert spool.read(place, NOW) == DAMAGED
+    assert spool.count(place) == 1
+    assert spool.set_aside(place)
     assert spool.places() == []
     assert (state / "spool" / f"{place}.aside").read_bytes() == content
-    assert losses.totals() == {("unknown", "internal_error"): 1}
 
 
-def test_what_a_newer_version_wrote_is_left_to_it(state: Path, losses: Losses) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    place = spool.add(batch(), NOW)
-    assert place is not None
+def test_what_a_later_version_wrote_is_left_to_it(state: Path) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    place = written(spool, batch())
+    (state / "spool" / place).write_text(json.dumps({"format": 3, "count": 2, "what": "ever"}))
+    assert spool.read(place, NOW) == FOREIGN
+    spool.release()
+    assert Spool(str(state), ENDPOINT).adopt() == []
+    assert len(files(state)) == 1
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "link", "socket"])
+def test_what_is_no_regular_file_is_waited_for_by_nobody(
+    state: Path, tmp_path: Path, kind: str
+) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    place = written(spool, batch())
     path = state / "spool" / place
-    path.write_text(json.dumps({"format": 2, "count": 2, "what": "ever"}))
-    assert spool.load(place, NOW) is None
-    assert spool.places() == []
-    assert path.exists()
-    assert losses.totals() == {}
+    path.rename(tmp_path / "content")
+    if kind == "fifo":
+        os.mkfifo(path, 0o600)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "socket":
+        os.mknod(path, 0o600 | stat.S_IFSOCK)
+    else:
+        path.symlink_to(tmp_path / "content")
+    assert spool.read(place, NOW) == FOREIGN
+    assert spool.count(place) == waiting(str(state)) == 0
+    assert endpoints(spool.path) == set()
+    assert list(spool.excess()) == []
 
 
-def test_foreign_files_are_not_touched(state: Path, losses: Losses) -> None:
+def test_a_failure_to_open_is_not_damage(state: Path) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    place = written(spool, batch())
+    with none_left():
+        assert spool.read(place, NOW) == LATER
+        assert spool.count(place) == 0
+    assert isinstance(spool.read(place, NOW), Batch)
+
+
+def test_foreign_files_are_not_touched(state: Path) -> None:
     (state / "spool").mkdir(mode=0o700)
     foreign = state / "spool" / "notes.txt"
     foreign.write_text("mine")
-    spool = Spool(str(state), ENDPOINT, losses)
-    spool.add(batch(), NOW)
+    spool = Spool(str(state), ENDPOINT)
+    written(spool, batch())
     assert len(spool.places()) == 1
     spool.release()
     assert foreign.read_text() == "mine"
 
 
-def test_a_batch_is_for_its_endpoint_alone(state: Path, losses: Losses) -> None:
-    place = Spool(str(state), ENDPOINT, losses).add(batch(), NOW)
-    other = Spool(str(state), "http://127.0.0.1:8/", losses)
-    assert place is not None
-    assert other.load(place, NOW) is None
-    found = Spool(str(state), None, losses).load(place, NOW)
-    assert found is not None
-    assert found[1] == ENDPOINT
+def test_a_batch_is_for_its_endpoint_alone(state: Path) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    place = written(spool, batch())
+    spool.release()
+    other = Spool(str(state), "http://127.0.0.1:8/")
+    assert other.read(place, NOW) == FOREIGN
+    assert other.adopt() == []
+    assert endpoints(spool.path) == {ENDPOINT}
+    assert Spool(str(state), ENDPOINT).adopt() == [place]
 
 
 # places that cannot be used
 
 
-def test_a_spool_that_is_a_link_or_a_file_is_not_used(
-    state: Path, tmp_path: Path, losses: Losses
-) -> None:
+def test_a_spool_that_is_a_link_or_a_file_is_not_used(state: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (state / "spool").symlink_to(elsewhere)
-    assert Spool(str(state), ENDPOINT, losses).add(batch(), NOW) is None
+    assert Spool(str(state), ENDPOINT).write(batch(), NOW) is None
     assert list(elsewhere.iterdir()) == []
     (state / "spool").unlink()
     (state / "spool").write_text("")
-    assert Spool(str(state), ENDPOINT, losses).add(batch(), NOW) is None
+    assert Spool(str(state), ENDPOINT).write(batch(), NOW) is None
 
 
-def test_a_spool_that_is_removed_while_it_is_in_use_begins_anew(
-    state: Path, losses: Losses
-) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    spool.add(batch(), NOW)
-    for path in (state / "spool").iterdir():
-        path.unlink()
-    (state / "spool").rmdir()
-    place = spool.add(batch(1), NOW)
-    assert [path.name for path in files(state)] == [place]
-
-
-def test_a_state_directory_that_has_gone_stores_nothing(state: Path, losses: Losses) -> None:
+def test_a_state_directory_that_has_gone_stores_nothing(state: Path) -> None:
     state.rmdir()
-    assert Spool(str(state), ENDPOINT, losses).add(batch(), NOW) is None
+    assert Spool(str(state), ENDPOINT).write(batch(), NOW) is None
 
 
 # whose it is
 
 OTHER = """
 import os
-from getpatter.telemetry.delivery import Batch
-from getpatter.telemetry.losses import Losses
+from getpatter.telemetry.batch import Batch
 from getpatter.telemetry.spool import Spool
-spool = Spool(os.environ["STATE"], os.environ["WHERE"], Losses())
+spool = Spool(os.environ["STATE"], os.environ["WHERE"])
 batch = Batch([{"event": "call_started"}], os.urandom(16).hex(), 0.0, {})
 """
 
 
-def test_a_living_process_s_batches_are_its_own(state: Path, losses: Losses, run: Run) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    place = spool.add(batch(), NOW)
-    code = f"{OTHER}\nprint(spool.places())"
+def test_a_living_process_s_batches_are_its_own(state: Path, run: Run) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    place = written(spool, batch())
+    code = f"{OTHER}\nprint(spool.adopt())"
     assert run(code, STATE=str(state), WHERE=ENDPOINT).stdout == "[]\n"
     spool.release()
     assert run(code, STATE=str(state), WHERE=ENDPOINT).stdout == f"['{place}']\n"
 
 
-def test_a_killed_process_s_batches_are_adopted_by_one(
-    state: Path, losses: Losses, run: Run
-) -> None:
-    code = f"{OTHER}\nspool.add(batch, 0.0)\nos.kill(os.getpid(), 9)"
-    run(code, STATE=str(state), WHERE=ENDPOINT)
-    first, second = (Spool(str(state), ENDPOINT, losses) for _ in range(2))
-    assert len(first.places()) == 1
-    assert second.places() == []
+def test_a_killed_process_s_batches_are_adopted_by_one(state: Path, run: Run) -> None:
+    code = f"{OTHER}\nspool.write(batch, 0.0)\nos.kill(os.getpid(), 9)"
+    run(code, STATE=str(state), WHERE=ENDPOINT, catch_up=False)
+    first, second = (Spool(str(state), ENDPOINT) for _ in range(2))
+    (place,) = first.adopt()
+    assert first.holds(place)
+    assert second.adopt() == []
+    assert not second.holds(place)
+    second.remove(place)
+    assert first.is_there(place)  # only whoever holds it removes it
     first.tidy()  # gives back what it did not send
-    assert len(second.places()) == 1
+    assert second.adopt() == [place]
 
 
 def test_a_fork_does_not_keep_its_parent_s_batches(state: Path, run: Run) -> None:
     code = f"""{OTHER}
-spool.add(batch, 0.0)
+spool.write(batch, 0.0)
 read, write = os.pipe()
 if os.fork() == 0:
     os.close(write)
     spool.drop_inherited()
     print("ready", flush=True)
     os.read(read, 1)  # until the parent has gone
-    found = Spool(os.environ["STATE"], os.environ["WHERE"], Losses()).places()
+    found = Spool(os.environ["STATE"], os.environ["WHERE"]).adopt()
     print(len(found), flush=True)
     os._exit(0)
 os._exit(0)
 """
-    assert run(code, STATE=str(state), WHERE=ENDPOINT).stdout == "ready\n1\n"
+    done = run(code, STATE=str(state), WHERE=ENDPOINT, catch_up=False)
+    assert done.stdout == "ready\n1\n"
 
 
-def test_names_that_stand_for_nothing_are_removed(state: Path, losses: Losses) -> None:
-    spool = Spool(str(state), ENDPOINT, losses)
-    place = spool.add(batch(), NOW)
-    assert place is not None
+def test_a_copy_of_the_process_holds_nothing_and_gives_nothing_back(state: Path, run: Run) -> None:
+    """A fork that Python is not told of shares the parent's locks."""
+    code = f"""{OTHER}
+import ctypes
+place = spool.write(batch, 0.0)
+child = ctypes.PyDLL(None).fork()
+if child == 0:
+    spool.remove(place)
+    held = spool.holds(place)
+    spool.release()
+    print(held, spool.is_there(place), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(spool.holds(place), Spool(os.environ["STATE"], os.environ["WHERE"]).adopt(), flush=True)
+"""
+    done = run(code, STATE=str(state), WHERE=ENDPOINT, catch_up=False)
+    assert done.stdout == "False True\nTrue []\n", done.stderr
+
+
+def test_a_claim_whose_descriptor_was_closed_is_lost_and_nothing_of_the_host_s_is_touched(
+    state: Path,
+) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    place = written(spool, batch())
+    with closed_behind_its_back(state / "spool"):
+        assert not spool.holds(place)
+        assert Spool(str(state), ENDPOINT).adopt() == [place]
+        assert spool.remove(place)
+        assert spool.is_there(place)
+        assert spool.check() == LOST
+        spool.release()
+
+
+def test_a_claim_whose_descriptor_was_closed_is_taken_anew_if_nobody_has_it(state: Path) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    place = written(spool, batch())
+    with closed_behind_its_back(state / "spool"):
+        assert spool.check() == LOST
+        assert spool.check() is None
+        assert spool.holds(place)
+        assert Spool(str(state), ENDPOINT).adopt() == []
+
+
+def test_an_adopted_claim_can_be_lost_as_well(state: Path) -> None:
+    orphan = Spool(str(state), ENDPOINT)
+    place = written(orphan, batch())
+    orphan.release()
+    spool = Spool(str(state), ENDPOINT)
+    assert spool.adopt() == [place]
+    with closed_behind_its_back(state / "spool"):
+        assert not spool.holds(place)
+        spool.tidy()
+        assert Spool(str(state), ENDPOINT).adopt() == [place]
+
+
+def test_a_spool_that_is_removed_while_it_is_in_use_begins_anew(state: Path) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    written(spool, batch())
+    for path in (state / "spool").iterdir():
+        path.unlink()
+    (state / "spool").rmdir()
+    assert spool.check() == REMOVED
+    place = written(spool, batch(1))
+    assert [path.name for path in files(state)] == [place]
+
+
+def test_names_that_stand_for_nothing_are_removed(state: Path) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    place = written(spool, batch())
     spool.remove(place)
     (state / "spool" / f"{'0' * 16}.lock").touch(mode=0o600)
     old = state / "spool" / f"{place}.aside"
     old.touch()
-    long_ago = time.time() - SECONDS - 60
+    long_ago = time.time() - SPOOL_SECONDS - 60
     os.utime(old, (long_ago, long_ago))
     spool.release()
     assert list((state / "spool").iterdir()) == []
 
 
-def test_waiting_counts_all(state: Path, losses: Losses) -> None:
+def test_waiting_counts_all(state: Path) -> None:
     assert waiting(str(state)) == 0
     for number, events in enumerate((1, 64)):
-        Spool(str(state), ENDPOINT, losses).add(batch(number, events), NOW)
+        written(Spool(str(state), ENDPOINT), batch(number, events))
     assert waiting(str(state)) == 65

@@ -151,9 +151,18 @@ def test_unknown_vendor_has_only_other_models(vendor: Any) -> None:
     assert model_token(vendor, "gpt-4o") == "other-other"
 
 
-@pytest.mark.parametrize(("vendor", "raw"), [("openai", None), ("openai", ""), ("none", "gpt-4o")])
+@pytest.mark.parametrize(("vendor", "raw"), [("openai", None), ("none", ""), ("None", "gpt-4o")])
 def test_no_model_has_no_token(vendor: str, raw: str | None) -> None:
     assert model_token(vendor, raw) is None
+
+
+def test_an_empty_model_is_one_that_nobody_knows() -> None:
+    assert model_token("openai", "") == "openai-other"
+    assert model_token("acme", "") == "other-other"
+    assert stack_dimensions("openai/", None, Layer(provider_key="openai", model="")) == {
+        "stt_provider": "openai",
+        "llm_provider": "openai",
+    }
 
 
 def test_no_layers_have_no_dimensions() -> None:
@@ -345,10 +354,11 @@ def test_string_that_lies_about_its_text_cannot_forge_a_token() -> None:
     assert all(type(value) is str for value in found.values())
 
 
-def test_module_imports_nothing_but_the_two_tables() -> None:
+def test_module_imports_nothing_but_tables_and_primitives() -> None:
     tree = ast.parse(Path(stack.__file__).read_text(encoding="utf-8"))
     imported = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     assert {getattr(node, "module", None) for node in imported} == {
         "getpatter.telemetry._models",
+        "getpatter.telemetry._plain",
         "getpatter.telemetry._tables",
     }

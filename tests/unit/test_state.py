@@ -1,14 +1,17 @@
 """The files of an install: whatever is found there, the library starts and works."""
 
+import errno
+import fcntl
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from conftest import tree
 
-from getpatter.telemetry import state
+from getpatter.telemetry import opt_out, state
 
 A, B, MEMORY = "a" * 32, "b" * 32, "m" * 32
 MARKER = "telemetry-disabled"
@@ -90,7 +93,7 @@ def test_every_directory_that_disable_makes_is_private_whatever_the_umask(
     """Also below the places of released versions, none of which exists."""
     environ["XDG_STATE_HOME"] = f"{tmp_path}/far/away"
     umask(mask)
-    state.set_opt_out(environ, disabled=True)
+    opt_out.set_opt_out(environ, disabled=True)
     made = [folder for folder in tmp_path.rglob("*") if folder.is_dir()]
     assert {"far", "away", "getpatter"} <= {folder.name for folder in made}
     theirs = {tmp_path, *(Path(environ["HOME"]), *Path(environ["HOME"]).parents)}
@@ -369,7 +372,32 @@ def test_open_default_directory_is_narrowed(place: Path, open_state: Open) -> No
     assert install.install_id(A) == A
 
 
-@pytest.mark.parametrize("mode", [0o755, 0o770, 0o701, 0o707])
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o750, 0o701, 0o704])
+def test_a_named_directory_that_others_may_only_read_is_used_and_left_as_it_is(
+    tmp_path: Path, open_state: Open, mode: int, umask: Callable[[int], int]
+) -> None:
+    """Released versions made it so; what we write there is for this user alone."""
+    umask(0)
+    named = tmp_path / "named"
+    make(named, install_id=A.encode(), first_run=b"")
+    named.chmod(mode)
+    variables = {"PATTER_TELEMETRY_STATE_DIR": str(named)}
+    before = tree(named)
+    assert open_state(writable=False, **variables).install_id(B) == A
+    assert tree(named) == before, "asking changes nothing"
+    for _ in range(2):
+        install = open_state(**variables)
+        assert install.problem is None
+        assert install.install_id(B) == A
+        assert install.install_date() is not None
+        assert install.claim_first_run() is False
+        install.swap_version("0.8.0")
+        install.set_notice_shown()
+    assert stat.S_IMODE(named.stat().st_mode) == mode
+    assert {stat.S_IMODE(mode) for mode, _ in tree(named).values()} == {0o600}
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o770, 0o720, 0o702, 0o1777, 0o707])
 def test_open_named_directory_is_not_used_and_left_as_it_is(
     tmp_path: Path, open_state: Open, mode: int
 ) -> None:
@@ -527,7 +555,7 @@ def test_disable_writes_where_released_versions_look(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     environ["PATTER_TELEMETRY_STATE_DIR"] = str(tmp_path / "named")
-    state.set_opt_out(environ, disabled=True)
+    opt_out.set_opt_out(environ, disabled=True)
     for place in ("named", "xdg/getpatter", "xdg", "home/.getpatter"):
         assert (tmp_path / place / MARKER).is_file()
     assert state.opt_out_place(environ) is not None
@@ -539,10 +567,10 @@ def test_enable_removes_the_opt_out_everywhere(environ: dict[str, str], tmp_path
     for place in ("named", "xdg/getpatter", "xdg", "home/.getpatter"):
         make(tmp_path / place)
         (tmp_path / place / MARKER).write_text("x")
-    state.set_opt_out(environ, disabled=False)
+    opt_out.set_opt_out(environ, disabled=False)
     assert not [name for name in tree(tmp_path) if name.endswith(MARKER)]
     assert state.opt_out_place(environ) is None
-    state.set_opt_out(environ, disabled=False)  # nothing left to do is no error
+    opt_out.set_opt_out(environ, disabled=False)  # nothing left to do is no error
 
 
 def test_disable_erases_the_identity_everywhere(environ: dict[str, str], tmp_path: Path) -> None:
@@ -550,10 +578,10 @@ def test_disable_erases_the_identity_everywhere(environ: dict[str, str], tmp_pat
     state.State(state.Places.of(environ), MEMORY).swap_version("0.8.0")
     for place in ("xdg/getpatter", "xdg", "home/.getpatter"):
         make(tmp_path / place, install_id=A.encode(), version=b"0.7.0")
-    state.set_opt_out(environ, disabled=True)
+    opt_out.set_opt_out(environ, disabled=True)
     left = {name.rpartition("/")[2] for name, (_, content) in tree(tmp_path).items() if content}
-    assert left == set()
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {MARKER}
+    assert left == {"retained-id"}
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {MARKER, *left}
 
 
 def test_disable_erases_what_killed_writers_left(
@@ -573,9 +601,80 @@ def test_disable_erases_what_killed_writers_left(
             state.State(state.Places.of(environ), MEMORY).install_id(A)
     assert [path for path in own.iterdir() if path.suffix == ".tmp"]
     (own.parent / "theirs.tmp").touch()
-    state.set_opt_out(environ, disabled=True)
+    opt_out.set_opt_out(environ, disabled=True)
     assert {path.name for path in own.iterdir()} == {MARKER}
     assert (own.parent / "theirs.tmp").exists()
+
+
+@pytest.mark.parametrize("step", ["link", "replace"])
+def test_an_opt_out_while_the_identity_is_made_leaves_none_of_it(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A program that starts while `disable` runs, which has just erased what there was."""
+    real = getattr(os, step)
+    stored: list[bool] = []
+
+    def withdraw(*arguments: str) -> None:
+        if not stored:
+            stored.append(True)
+            opt_out.set_opt_out(environ, disabled=True)
+        real(*arguments)
+
+    install = state.State(state.Places.of(environ), MEMORY)
+    if step == "replace":
+        make(tmp_path / "xdg" / "getpatter", install_id=b"damaged")
+    monkeypatch.setattr(os, step, withdraw)
+    assert install.install_id(A) == MEMORY
+    assert install.swap_version("0.8.0") == ""
+    assert install.install_date() is None
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left - {"lock"} == {MARKER}
+
+
+@pytest.mark.parametrize("name", ["version", "install-date"])
+def test_an_opt_out_before_anything_else_is_written_leaves_none_of_it(
+    environ: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    own = tmp_path / "xdg" / "getpatter"
+    install = state.State(state.Places.of(environ), MEMORY)
+    if name == "install-date":
+        make(own, install_id=A.encode())
+    (own / MARKER).touch()
+    install.swap_version("0.8.0")
+    install.install_date()
+    assert {path.name for path in own.iterdir()} - {"install-id"} == {MARKER}
+
+
+def test_the_host_waits_for_nobody_who_holds_the_lock(
+    place: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(place, install_id=b"damaged", lock=b"")
+    places = state.Places.of({"HOME": str(home)})
+
+    def sleep(_: float) -> None:
+        raise AssertionError
+
+    with (place / "lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "sleep", sleep)
+            assert state.State(places, MEMORY, may_wait=False).install_id(A) == MEMORY
+    assert state.State(places, MEMORY, may_wait=False).install_id(A) == A
+
+
+def test_where_there_are_no_locks_nobody_waits_for_one(
+    place: Path, open_state: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    def sleep(_: float) -> None:
+        raise AssertionError
+
+    make(place, install_id=b"damaged")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert open_state().install_id(A) == MEMORY
 
 
 def test_disable_keeps_what_is_known_once_per_install(environ: dict[str, str]) -> None:
@@ -584,8 +683,8 @@ def test_disable_keeps_what_is_known_once_per_install(environ: dict[str, str]) -
     install.install_id(A)
     install.claim_first_run()
     install.set_notice_shown()
-    state.set_opt_out(environ, disabled=True)
-    state.set_opt_out(environ, disabled=False)
+    opt_out.set_opt_out(environ, disabled=True)
+    opt_out.set_opt_out(environ, disabled=False)
     again = state.State(state.Places.of(environ), MEMORY)
     assert again.claim_first_run() is False
     assert again.is_notice_shown() is True
@@ -598,13 +697,13 @@ def test_disable_where_nothing_can_be_written_raises(
     (tmp_path / "xdg").write_text("")
     (home / ".getpatter").write_text("")
     with pytest.raises(OSError, match=r"Not a directory|File exists") as caught:
-        state.set_opt_out(environ, disabled=True)
+        opt_out.set_opt_out(environ, disabled=True)
     assert caught.value.strerror
 
 
 def test_disable_in_one_place_is_enough(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "xdg").write_text("")
-    state.set_opt_out(environ, disabled=True)
+    opt_out.set_opt_out(environ, disabled=True)
     assert (tmp_path / "home" / ".getpatter" / MARKER).is_file()
     assert state.opt_out_place(environ) is not None
 
@@ -616,7 +715,7 @@ def test_disable_that_cannot_erase_goes_on_and_raises(
     (tmp_path / "xdg" / "getpatter" / "install-id").mkdir()
     make(tmp_path / "home" / ".getpatter", install_id=A.encode())
     with pytest.raises(OSError):
-        state.set_opt_out(environ, disabled=True)
+        opt_out.set_opt_out(environ, disabled=True)
     assert state.opt_out_place(environ) is not None
     assert not (tmp_path / "home" / ".getpatter" / "install-id").exists()
 
@@ -628,9 +727,110 @@ def test_enable_that_cannot_remove_goes_on_and_raises(
     make(tmp_path / "home" / ".getpatter")
     (tmp_path / "home" / ".getpatter" / MARKER).touch()
     with pytest.raises(OSError):
-        state.set_opt_out(environ, disabled=False)
+        opt_out.set_opt_out(environ, disabled=False)
     assert state.opt_out_place(environ) is not None
     assert not (tmp_path / "home" / ".getpatter" / MARKER).exists()
+
+
+def foreign(path: Path) -> None:
+    """Give `path` to another user, which only root can; without root it stays, and is a link."""
+    os.chown(path, 54321, 54321, follow_symlinks=False)
+
+
+@pytest.mark.parametrize("kind", ["spool", "spool of the default", "state", "earlier place"])
+def test_disable_erases_nothing_through_a_link(
+    environ: dict[str, str], tmp_path: Path, kind: str
+) -> None:
+    """Of another user, who was there first, into a folder of this one."""
+    precious = tmp_path / "precious"
+    names = {"install_id": A.encode(), "version": b"2", "ledger": b"{}", "letters.json": b"{}"}
+    make(precious, **names)
+    (precious / ".getpatter-1.tmp").touch()
+    before = tree(precious)
+    if kind == "spool":
+        environ["PATTER_TELEMETRY_STATE_DIR"] = str(tmp_path / "named")
+        make(tmp_path / "named", install_id=B.encode())
+        (tmp_path / "named" / "spool").symlink_to(precious)
+    elif kind == "spool of the default":
+        make(tmp_path / "xdg" / "getpatter", install_id=B.encode())
+        (tmp_path / "xdg" / "getpatter" / "spool").symlink_to(precious)
+    elif kind == "state":
+        environ["PATTER_TELEMETRY_STATE_DIR"] = str(tmp_path / "named")
+        (tmp_path / "named").symlink_to(precious)
+    elif os.geteuid() == 0:
+        (tmp_path / "home" / ".getpatter").symlink_to(precious)
+        foreign(tmp_path / "home" / ".getpatter")
+    opt_out.set_opt_out(environ, disabled=True)
+    left = tree(precious)
+    left.pop(MARKER, None)
+    assert left == before
+
+
+def test_disable_leaves_a_directory_of_someone_else_alone(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    environ["PATTER_TELEMETRY_STATE_DIR"] = str(tmp_path / "named")
+    make(tmp_path / "named" / "spool", **{"1.json": b"{}"})
+    make(tmp_path / "named", install_id=A.encode(), version=b"1")
+    if os.geteuid() == 0:
+        foreign(tmp_path / "named")
+    else:
+        (tmp_path / "named").chmod(0o777)
+    opt_out.set_opt_out(environ, disabled=True)
+    assert {"install-id", "version", "spool/1.json", MARKER} == set(tree(tmp_path / "named")) - {
+        "spool"
+    }
+
+
+def test_disable_leaves_what_only_bears_a_name_of_ours_in_a_shared_place(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Bare `$XDG_STATE_HOME`, where every program keeps something."""
+    make(tmp_path / "xdg", version=b"of another program", install_date=b"theirs")
+    opt_out.set_opt_out(environ, disabled=True)
+    assert (tmp_path / "xdg" / "version").read_bytes() == b"of another program"
+    make(tmp_path / "xdg", install_id=A.encode())
+    opt_out.set_opt_out(environ, disabled=True)
+    assert not (tmp_path / "xdg" / "version").exists()
+    assert not (tmp_path / "xdg" / "install-id").exists()
+
+
+def test_disable_retains_the_id_apart_for_30_days(environ: dict[str, str], tmp_path: Path) -> None:
+    kept = tmp_path / "xdg" / "getpatter" / "retained-id"
+    state.State(state.Places.of(environ), MEMORY).install_id(A)
+    assert opt_out.retained_ids(environ) == ()
+    opt_out.set_opt_out(environ, disabled=True)
+    assert opt_out.retained_ids(environ) == (A,)
+    assert opt_out.known_ids(environ) == ()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert state.State(state.Places.of(environ), MEMORY, writable=False).known_id() is None
+    opt_out.set_opt_out(environ, disabled=True)
+    assert opt_out.retained_ids(environ) == (A,), "again is no other"
+    opt_out.set_opt_out(environ, disabled=False)
+    assert state.State(state.Places.of(environ), MEMORY).install_id(B) == B
+    opt_out.set_opt_out(environ, disabled=True)
+    assert opt_out.retained_ids(environ) == (B, A)
+    kept.write_text(f"{state.now() - 29 * DAY:.0f} {A}")
+    assert opt_out.retained_ids(environ) == (A,)
+    kept.write_text(f"{state.now() - 30 * DAY - 1:.0f} {A}")
+    assert opt_out.retained_ids(environ) == ()
+    assert not kept.exists()
+
+
+def test_what_is_retained_can_be_dropped(environ: dict[str, str]) -> None:
+    state.State(state.Places.of(environ), MEMORY).install_id(A)
+    opt_out.set_opt_out(environ, disabled=True)
+    opt_out.drop_retained_ids(environ)
+    assert opt_out.retained_ids(environ) == ()
+    opt_out.drop_retained_ids(environ)
+
+
+@pytest.mark.parametrize("content", ["", A, f"x {A}", f"9999999999 {A}", "1 2 3", f"-5 {A}"])
+def test_what_is_damaged_is_not_retained(
+    environ: dict[str, str], tmp_path: Path, content: str
+) -> None:
+    make(tmp_path / "xdg" / "getpatter", retained_id=content.encode())
+    assert opt_out.retained_ids(environ) == ()
 
 
 def test_disable_never_follows_a_link(environ: dict[str, str], tmp_path: Path) -> None:
@@ -639,12 +839,91 @@ def test_disable_never_follows_a_link(environ: dict[str, str], tmp_path: Path) -
     make(tmp_path / "home" / ".getpatter")
     (tmp_path / "home" / ".getpatter" / MARKER).symlink_to(precious)
     (tmp_path / "home" / ".getpatter" / "install-id").symlink_to(precious)
-    state.set_opt_out(environ, disabled=True)
+    opt_out.set_opt_out(environ, disabled=True)
     assert precious.read_text() == "keep"
     assert state.opt_out_place(environ) is not None
 
 
 def test_disable_writes_private_directories(environ: dict[str, str], tmp_path: Path) -> None:
-    state.set_opt_out(environ, disabled=True)
+    opt_out.set_opt_out(environ, disabled=True)
     for place in ("xdg/getpatter", "home/.getpatter"):
         assert stat.S_IMODE((tmp_path / place).stat().st_mode) == 0o700
+
+
+# what cannot be read now
+
+
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    """Have the opening of a file fail once, by its name, as the system does it."""
+
+    def failing(name: str, code: int) -> None:
+        real = os.open
+        failed: list[str] = []
+
+        def opening(path: str, *arguments: int) -> int:
+            if not failed and os.path.basename(path) == name:
+                failed.append(name)
+                raise OSError(code, os.strerror(code), path)
+            return real(path, *arguments)
+
+        monkeypatch.setattr(os, "open", opening)
+
+    return failing
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("is_earlier", [False, True])
+def test_an_id_that_cannot_be_read_now_is_not_replaced(
+    place: Path,
+    home: Path,
+    open_state: Open,
+    fail: Callable[[str, int], None],
+    code: int,
+    *,
+    is_earlier: bool,
+) -> None:
+    make(home / ".getpatter" if is_earlier else place, install_id=A.encode())
+    install = open_state()
+    fail("install-id", code)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        install.install_id(B)
+    assert not is_earlier or not (place / "install-id").exists()
+    assert install.install_id(B) == A
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO])
+def test_a_notice_that_cannot_be_read_now_is_neither_shown_nor_unknown(
+    place: Path, open_state: Open, fail: Callable[[str, int], None], code: int
+) -> None:
+    make(place, notice=b"8 1700000000")
+    install, shown = open_state(), []
+
+    def show(last: int | None) -> bool:
+        shown.append(last)
+        return True
+
+    fail("notice", code)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        install.show_notice_once(show)
+    assert install.show_notice_once(show) == 8
+    assert shown == []
+
+
+def test_a_version_that_cannot_be_read_now_stays(
+    place: Path, open_state: Open, fail: Callable[[str, int], None]
+) -> None:
+    make(place, version=b"0.7.0")
+    fail("version", errno.EMFILE)
+    with pytest.raises(OSError, match="open files"):
+        open_state().swap_version("0.8.0")
+    assert open_state().swap_version("0.8.0") == "0.7.0"
+
+
+def test_a_file_without_permission_is_as_good_as_missing(
+    place: Path, open_state: Open, fail: Callable[[str, int], None]
+) -> None:
+    """It stays so: to wait for it would be to wait for ever."""
+    make(place, install_id=A.encode())
+    fail("install-id", errno.EACCES)
+    assert open_state().install_id(B) == A

@@ -52,6 +52,10 @@ def test_facts_of_a_fresh_install(run: Run, home: Path) -> None:
         "endpoint_from": "default",
         "state_problem": None,
         "notice_shown": False,
+        "grace": 30.0,
+        "grace_left": 30.0,
+        "grace_understood": True,
+        "first_run": "the next successful start",
         "exit_understood": True,
         "spooled": 0,
         "lost": {},
@@ -191,6 +195,32 @@ def test_notice_shown_is_told(run: Run, home: Path) -> None:
     run("from getpatter.telemetry import install_id as i; i.open_state().set_notice_shown()")
     assert list(home.rglob("notice"))
     assert facts(run)["notice_shown"] is True
+
+
+def test_the_grace_is_told(run: Run) -> None:
+    default: dict[str, str | None] = {"PATTER_TELEMETRY_ENDPOINT": None}
+    assert "nothing leaves, and for 30 s after it." in lines(run, **default)
+    assert "until then nothing leaves.\n" in lines(run), "there is no grace on this machine"
+    run("from getpatter.telemetry import install_id as i; i.open_state().set_notice_shown()")
+    left = facts(run, PATTER_TELEMETRY_GRACE="900", **default)["grace_left"]
+    assert isinstance(left, float)
+    assert 800 < left <= 900
+    assert "leaves for another" in lines(run, PATTER_TELEMETRY_GRACE="900")
+    assert "Notice: shown.\n" in lines(run)
+
+
+def test_a_typo_in_the_grace_is_said(run: Run) -> None:
+    assert facts(run, PATTER_TELEMETRY_GRACE="1m")["grace_understood"] is False
+    assert "PATTER_TELEMETRY_GRACE is not a number of seconds" in lines(
+        run, PATTER_TELEMETRY_GRACE="1m"
+    )
+    assert facts(run, PATTER_TELEMETRY_GRACE="1m")["unknown_variables"] == []
+
+
+def test_the_first_run_is_told(run: Run) -> None:
+    assert "First run: the next successful start" in lines(run)
+    run("from getpatter.telemetry import install_id as i; i.is_first_run()")
+    assert "First run: was claimed" in lines(run)
 
 
 def test_on_says_how_to_turn_it_off(run: Run) -> None:

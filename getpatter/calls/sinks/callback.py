@@ -7,7 +7,8 @@ import dataclasses
 import inspect
 from typing import TYPE_CHECKING
 
-from getpatter.calls.lane import EventsLost
+from getpatter.calls.background import must_pass
+from getpatter.calls.sink import EventsLost, described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,8 +40,10 @@ class CallbackSink:
         for event in events:
             try:
                 self._callback(dataclasses.replace(event, data=copy.deepcopy(event.data)))
-            except Exception as error:  # the developer's; the others still have their turn
-                lost, message = lost + 1, f"{type(error).__name__}: {error}"
+            except BaseException as error:  # the developer's; the others still have their turn
+                if must_pass(error):
+                    raise
+                lost, message = lost + 1, described(error)
         if lost:
             raise EventsLost(lost, message)
 

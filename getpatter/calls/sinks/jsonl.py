@@ -1,20 +1,23 @@
 """The JSON lines sink: one event a line, in a file that is rotated and so never grows for ever.
 
-Several processes may write the same file: a line is one write at its end, and who finds that
-another has rotated it opens the new one.
+Several processes may write the same file. Whoever writes or rotates holds a lock of the file
+itself, and looks afterwards whether it is still the one at the path. A line is in exactly one
+file, also when a process is killed anywhere.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from getpatter.calls.lane import EventsLost
+from getpatter.calls.private_file import PrivateFile
+from getpatter.calls.sink import EventsLost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from getpatter.calls.event import Event
 
@@ -23,100 +26,118 @@ __all__ = ["JsonLinesSink"]
 # Some 40,000 events: days of a busy phone, and still opened by any editor.
 _FILE_BYTES = 10 * 1024 * 1024
 _FILES = 5
-# What calls say is nobody else's on this machine.
-_MODE = 0o600
+# So often a file is looked for that no other process has rotated away meanwhile.
+_LOOKS = 100
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
+# Soon enough that little waits, seldom enough to cost nothing.
+_PAUSE_SECONDS = 0.2
 
 
 class JsonLinesSink:
     """Writes events to `path`; at `max_bytes` it becomes `path.1`, that `path.2`, and so on.
 
     Together they hold at most `files` times `max_bytes`; the oldest goes. Raises at once if `path`
-    is none or cannot be opened (its directory must be there). A `fork` child goes on with the file.
+    is none, cannot be opened (its directory must be there), or is not this user's alone: a link, a
+    FIFO, a device, a file of another user. An existing file is made readable by this user only.
     """
 
     def __init__(
         self, path: str | os.PathLike[str], *, max_bytes: int = _FILE_BYTES, files: int = _FILES
     ) -> None:
-        self.path = os.fspath(path)
-        if not self.path:
+        given = os.fsdecode(path)
+        if not given:
             message = "a JSON lines sink needs a path"
             raise ValueError(message)
         if max_bytes < 1 or files < 1:
             message = "max_bytes and files are at least 1"
             raise ValueError(message)
+        #: Absolute: the program may change its directory.
+        self.path = os.path.abspath(given)
         self._max_bytes = max_bytes
         self._files = files
-        self._file = self._open()
+        with self._open():
+            pass
 
-    def write(self, events: Sequence[Event]) -> None:
-        """Append a line for each event; one that cannot be written does not hold up the others."""
-        lost, problem = 0, ""
-        waiting: list[bytes] = []
-        size = 0
-        for line in map(_line, events):
-            if len(line) > self._max_bytes:
-                lost, problem = lost + 1, "an event is larger than the file may be"
-                continue
-            if size + len(line) > self._max_bytes:
-                missed, error = self._append(waiting)
-                lost, problem = lost + missed, error or problem
-                waiting, size = [], 0
-            waiting.append(line)
-            size += len(line)
-        missed, error = self._append(waiting)
-        if lost + missed:
-            raise EventsLost(lost + missed, error or problem)
+    def write(self, events: Sequence[Event]) -> float | None:
+        """Append a line for each event; one that cannot be written does not hold up the others.
+
+        Asks for another try as long as the process has no descriptor left.
+        """
+        lines = list(map(_line, events))
+        fitting = [line for line in lines if len(line) <= self._max_bytes]
+        lost = len(lines) - len(fitting)
+        problem = "an event is larger than the file may be"
+        for number, chunk in enumerate(_chunks(fitting, self._max_bytes)):
+            missed, why = 0, "the disk is full"
+            try:
+                missed = len(chunk) - self._append(b"".join(chunk))
+            except OSError as error:
+                if number == 0 and error.errno in _NO_DESCRIPTOR:
+                    return _PAUSE_SECONDS
+                missed, why = len(chunk), f"{type(error).__name__}: {error.strerror or error}"
+            if missed:
+                lost, problem = lost + missed, why
+        if lost:
+            raise EventsLost(lost, problem)
+        return None
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        """Nothing is held."""
 
-    def _append(self, lines: list[bytes]) -> tuple[int, str]:
-        """Write lines in one go; return how many are lost, and why."""
-        text = b"".join(lines)
-        if not text:
-            return 0, ""
-        try:
-            self._make_room(len(text))
-            written = os.write(self._file, text)
-            if written == len(text):
-                return 0, ""
-            os.write(self._file, b"\n")  # what comes next is a line of its own
-        except OSError as error:
-            return len(lines), f"{type(error).__name__}: {error.strerror or error}"
-        return len(lines) - text[:written].count(b"\n"), "the disk is full"
+    def _append(self, text: bytes) -> int:
+        """Write lines at the end of the file; return for how many there was room."""
+        for _ in range(_LOOKS):
+            with self._open() as file:
+                is_alone = file.lock()
+                if not file.is_at_path():
+                    continue  # another process has rotated it
+                # One that was killed, or had no more room, may have left a part of a line.
+                rest = b"" if file.last_byte() in (b"", b"\n") else b"\n"
+                size = len(rest) + len(text)
+                has_room = not file.size or file.size + size <= self._max_bytes
+                # Who holds the lock for too long may be rotating: then the file may grow a little
+                # too large, but no line is lost.
+                if has_room or not is_alone:
+                    written = file.write(rest + text)
+                    return text[: max(0, written - len(rest))].count(b"\n")
+                if file.is_locked:
+                    self._rotate()
+                    continue
+            self._rotate()  # where there are no locks, an open file may not be renamed either
+        message = "other processes rotate the file all the time"
+        raise OSError(message)
 
-    def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-        return os.open(self.path, flags, _MODE)
-
-    def _make_room(self, size: int) -> None:
-        """See to it that the file at `path` is open and has room."""
-        mine = os.fstat(self._file)
-        try:
-            there = os.stat(self.path)
-        except FileNotFoundError:
-            there = None
-        is_mine = there is not None and (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
-        if is_mine and mine.st_size + size <= self._max_bytes:
-            return
-        if is_mine:
-            self._rotate()
-        self.close()
-        self._file = self._open()
+    def _open(self) -> PrivateFile:
+        return PrivateFile(self.path, os.O_APPEND)
 
     def _rotate(self) -> None:
         if self._files == 1:
             os.unlink(self.path)
             return
-        for number in range(self._files - 1, 1, -1):
-            older, newer = f"{self.path}.{number}", f"{self.path}.{number - 1}"
+        # Up to the first gap, which one that was killed may have left: nothing goes before its
+        # time. The last step makes the way free for others.
+        numbers = range(1, self._files - 1)
+        last = next(
+            (n for n in numbers if not os.path.lexists(f"{self.path}.{n}")), self._files - 1
+        )
+        for number in range(last, 1, -1):
             with suppress(FileNotFoundError):
-                os.replace(newer, older)
-        with suppress(FileNotFoundError):  # another process has just rotated it
-            os.replace(self.path, f"{self.path}.1")
+                os.replace(f"{self.path}.{number - 1}", f"{self.path}.{number}")
+        os.replace(self.path, f"{self.path}.1")
+
+
+def _chunks(lines: list[bytes], size: int) -> Iterator[list[bytes]]:
+    """Yield lines that fit into one file together."""
+    chunk: list[bytes] = []
+    left = size
+    for line in lines:
+        if len(line) > left:
+            yield chunk
+            chunk, left = [], size
+        chunk.append(line)
+        left -= len(line)
+    if chunk:
+        yield chunk
 
 
 def _line(event: Event) -> bytes:

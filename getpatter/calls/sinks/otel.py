@@ -9,13 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-try:
-    from opentelemetry import metrics, trace
-    from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
-except ImportError as error:
-    _message = f"the OpenTelemetry sink needs its API ({error}): pip install 'getpatter[otel]'"
-    raise ImportError(_message, name=error.name) from None
-
 from getpatter.calls.reporter import ENDED
 from getpatter.calls.stages import COMPLETED
 
@@ -76,9 +69,20 @@ _Attributes = dict[str, str | int | float | bool]
 
 
 class OpenTelemetrySink:
-    """Tells OpenTelemetry: `Hub(OpenTelemetrySink())`, after the host has set its providers up."""
+    """Tells OpenTelemetry: `Hub(OpenTelemetrySink())`, after the host has set its providers up.
+
+    Its API is loaded here, not with this module; raises ImportError where it is not installed.
+    """
 
     def __init__(self) -> None:
+        try:
+            from opentelemetry import metrics, trace
+            from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
+        except ImportError as error:
+            message = f"the sink for OpenTelemetry needs its API ({error}): install getpatter[otel]"
+            raise ImportError(message, name=error.name) from None
+        self._trace = trace
+        self._log_record, self._severity = LogRecord, SeverityNumber
         self._tracer = trace.get_tracer(_SCOPE)
         self._logger = get_logger(_SCOPE)
         meter = metrics.get_meter(_SCOPE)
@@ -102,7 +106,7 @@ class OpenTelemetrySink:
         """Tell these events."""
         for event in events:
             span = self._span_of(event)
-            self._log(event, None if span is None else trace.set_span_in_context(span))
+            self._log(event, None if span is None else self._trace.set_span_in_context(span))
             if span is not None and event.type == COMPLETED:
                 self._stage(event, span)
             elif span is not None and event.type == ENDED:
@@ -122,10 +126,10 @@ class OpenTelemetrySink:
             return None
         is_start = event.type == "call.started"
         data = event.data if is_start else {}
-        kind = trace.SpanKind.CLIENT if data.get("direction") == "outbound" else None
+        kind = self._trace.SpanKind.CLIENT if data.get("direction") == "outbound" else None
         span = self._tracer.start_span(
             "call",
-            kind=kind or trace.SpanKind.SERVER,
+            kind=kind or self._trace.SpanKind.SERVER,
             start_time=event.timestamp_us * 1_000,
             attributes={
                 "gen_ai.operation.name": "invoke_agent",
@@ -150,10 +154,10 @@ class OpenTelemetrySink:
             if value is not None:
                 attributes[f"getpatter.{name}"] = value
         self._logger.emit(
-            LogRecord(
+            self._log_record(
                 timestamp=event.timestamp_us * 1_000,
                 context=context,
-                severity_number=SeverityNumber.WARN if is_bad else SeverityNumber.INFO,
+                severity_number=self._severity.WARN if is_bad else self._severity.INFO,
                 severity_text="WARN" if is_bad else "INFO",
                 body=event.data,  # type: ignore[arg-type] # plain JSON, which is an AnyValue
                 attributes=attributes,
@@ -172,13 +176,13 @@ class OpenTelemetrySink:
         end = event.timestamp_us * 1_000
         span = self._tracer.start_span(
             f"chat {model}" if stage == "llm" and model else stage,
-            context=trace.set_span_in_context(call),
-            kind=trace.SpanKind.CLIENT,
+            context=self._trace.set_span_in_context(call),
+            kind=self._trace.SpanKind.CLIENT,
             start_time=end - round(seconds * 1e9),
             attributes=attributes,
         )
         if event.data.get("outcome") == "failure":
-            span.set_status(trace.StatusCode.ERROR, str(event.data.get("reason", "")) or None)
+            span.set_status(self._trace.StatusCode.ERROR, str(event.data.get("reason", "")) or None)
         span.end(end)
         kept = {"getpatter.stage.name", "error.type", *work}
         labels = {name: value for name, value in attributes.items() if name in kept}
@@ -193,7 +197,7 @@ class OpenTelemetrySink:
         attributes = _chosen(event.data, _END_ATTRIBUTES)
         span.set_attributes(attributes)
         if "error.type" in attributes:
-            span.set_status(trace.StatusCode.ERROR)
+            span.set_status(self._trace.StatusCode.ERROR)
         span.end(event.timestamp_us * 1_000)
         self._calls.pop(event.session, None)
         names = ("getpatter.call.outcome", "error.type")

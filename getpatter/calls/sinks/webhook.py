@@ -1,7 +1,7 @@
-"""The webhook sink: events as a signed HTTP POST, retried. The only network code of the sinks.
+"""The webhook sink: events as a signed HTTP POST, retried.
 
-Sends the events, their signature and an idempotency key, and nothing else: no cookies, no
-credentials of `.netrc`; redirects are not followed.
+Sends the events, their signature and an idempotency key, and nothing else: it has no HTTP of its
+own, but the one that carries telemetry.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from getpatter.calls.clock import new_id, timestamp_us
+from getpatter.calls.endpoint import read
 from getpatter.calls.sinks.signature import HEADER, sign
+from getpatter.telemetry._loopback import is_loopback_host
+from getpatter.telemetry._plain import plain_number
+from getpatter.telemetry._quiet import quiet_import
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import requests
+    from urllib.parse import SplitResult
 
     from getpatter.calls.event import Event
+    from getpatter.telemetry._http import Http
 
 __all__ = ["WebhookSink"]
 
@@ -30,9 +34,10 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 # About two minutes: longer than a restart, shorter than the patience of who looks.
 _ATTEMPTS = 8
+# A day: what is set longer is a mistake in the unit.
+_LONGEST_WAIT = 86_400
 # The answers after which the same request may succeed later.
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class WebhookSink:
@@ -53,18 +58,18 @@ class WebhookSink:
         first_pause: float = _FIRST_PAUSE,
         allow_http: bool = False,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            message = "a webhook needs an http or https URL"
-            raise ValueError(message)
-        if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allow_http:
+        parts = _checked(url)
+        if parts.scheme == "http" and not is_loopback_host(parts.hostname or "") and not allow_http:
             message = "a webhook to another machine needs https, or allow_http=True"
             raise ValueError(message)
         if not secret:
             message = "a webhook needs a secret to sign with"
             raise ValueError(message)
-        if attempts < 1:
-            message = "attempts is at least 1"
+        if type(attempts) is not int or attempts < 1:
+            message = "attempts is a whole number, at least 1"
+            raise ValueError(message)
+        if not _is_time(timeout) or not timeout or not _is_time(first_pause):
+            message = "timeout and first_pause are seconds, timeout above 0"
             raise ValueError(message)
         self._url = url
         self._secret = secret.encode() if isinstance(secret, str) else secret
@@ -72,20 +77,25 @@ class WebhookSink:
         self._attempts = attempts
         self._first_pause = first_pause
         self._process = os.getpid()
-        self._session: requests.Session | None = None
+        self._http: Http | None = None
         self._key = ""
         self._tried = 0
 
     def write(self, events: Sequence[Event]) -> float | None:
         """Send these events; None when they have arrived, else the seconds until the next try."""
         if self._process != os.getpid():
-            # A `fork` child: the connection is its parent's, and not even to be closed from here.
+            # A `fork` child: these are other events than those that its parent may be retrying.
             self._process = os.getpid()
-            self._session, self._key, self._tried = None, "", 0
+            self._key, self._tried = "", 0
         if not self._key:
             self._key = new_id()
         self._tried += 1
-        answer = self._post(events)
+        try:
+            answer = self._post(events)
+        except BaseException:
+            # These events are lost: the next ones must not go under their key.
+            self._key, self._tried = "", 0
+            raise
         if isinstance(answer, float) and self._tried < self._attempts:
             return answer
         self._key, self._tried = "", 0
@@ -96,48 +106,52 @@ class WebhookSink:
 
     def close(self) -> None:
         """Close the connection."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        if self._http is not None:
+            self._http.close()
 
     def _post(self, events: Sequence[Event]) -> float | str | None:
         """Return None if they arrived, seconds if they may later, a text if they never will."""
+        if self._http is None:
+            self._http = _open(self._url)
+        from getpatter.telemetry._http import FAILURES
+
         body = json.dumps({"events": [event.as_dict() for event in events]}).encode()
-        at = timestamp_us() // 1_000_000
         headers = {
+            "User-Agent": "getpatter",
             "Content-Type": "application/json",
             "Idempotency-Key": self._key,
-            HEADER: sign(self._secret, body, at),
+            HEADER: sign(self._secret, body, timestamp_us() // 1_000_000),
         }
-        if self._session is None:
-            self._session = _session()
         pause = min(_LONGEST_PAUSE, self._first_pause * 2.0 ** (self._tried - 1))
         try:
-            with self._session.post(
-                self._url,
-                data=body,
-                headers=headers,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,  # what it answers beside its status is not read
-            ) as response:
-                status, wait = response.status_code, response.headers.get("Retry-After", "")
-        except (OSError, ValueError):  # what requests raises is an OSError, what urllib3 does, one
+            reply = self._http.request("POST", headers, body, self._timeout)
+        except FAILURES:
             return pause
-        if 200 <= status < 300:
+        if 200 <= reply.status < 300:
             return None
-        if status not in _AGAIN:
-            return f"the receiver answered {status}"
+        if reply.status not in _AGAIN:
+            return f"the receiver answered {reply.status}"
+        wait = reply.headers.get("retry-after", "")
         is_short = wait.isascii() and wait.isdigit() and len(wait) < 4
         return min(_LONGEST_PAUSE, float(wait)) if is_short else pause
 
 
-def _session() -> requests.Session:
-    import requests  # only who has a webhook loads it
+def _open(url: str) -> Http:
+    with quiet_import():
+        from getpatter.telemetry._http import Http  # only who has a webhook loads it
+    return Http(url)
 
-    session = requests.Session()
-    # An auth of our own that adds nothing: without one, requests would look into `.netrc`.
-    session.auth = lambda request: request
-    session.headers.clear()
-    session.headers["User-Agent"] = "getpatter"
-    return session
+
+def _checked(url: object) -> SplitResult:
+    """Return the parts of a URL that can be asked for; raise ValueError for any other."""
+    parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        message = "a webhook needs an http or https URL"
+        raise ValueError(message)
+    read(f"{parts.scheme}://{parts.netloc}/")  # whether host and port can be
+    return parts
+
+
+def _is_time(seconds: object) -> bool:
+    number = plain_number(seconds)
+    return number is not None and 0 <= number <= _LONGEST_WAIT

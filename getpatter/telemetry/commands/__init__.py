@@ -9,6 +9,7 @@ import argparse
 import sys
 
 from getpatter.telemetry._tables import EVENT_NAMES
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._failure import Failure
 
 __all__ = ["HELP", "describe", "run"]
@@ -123,6 +124,6 @@ def run(options: argparse.Namespace) -> int:
     try:
         code: int = action.run(options)
     except Failure as failure:
-        print(f"getpatter: {failure}", file=sys.stderr)
+        say(f"getpatter: {failure}", stream=sys.stderr)
         return failure.code
     return code

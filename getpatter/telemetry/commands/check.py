@@ -1,7 +1,8 @@
 """`check`: judges events of a file with `jsonschema`; never repeats anything of their content.
 
-Reads one event, a JSON array of events, or one of either a line (NDJSON). Exit codes: 0 all are
-valid, 1 some are not, 2 the file cannot be used.
+What it prints are names of fields of the schemas, allowed values, and JSON types. Reads one event,
+a JSON array of events, or one of either per line (NDJSON). Exit codes: 0 all are valid, 1 some are
+not, 2 the file cannot be used.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._failure import Failure
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator
+
+    from getpatter.telemetry._judge import Violation
 
 __all__ = ["LIMIT", "collect", "render", "run"]
 
@@ -33,15 +37,17 @@ def collect(name: str) -> dict[str, object]:
     violations: list[dict[str, object]] = []
     for line, index, event in _events(_parse(name, _text(name, _content(name)))):
         events += 1
-        # The first at each place: a value of the wrong type breaks more rules, and says no more.
-        found: dict[str, tuple[str, str]] = {}
-        for pointer, rule, kind in judge.violations(event):
-            found.setdefault(pointer, (rule, kind))
+        # The first of each field: a value of the wrong type breaks more rules, and says no more.
+        # Of the event itself the first of each rule: `required` names all that is missing.
+        found: dict[str, Violation] = {}
+        for violation in judge.violations(event):
+            found.setdefault(violation.pointer or violation.rule, violation)
         invalid += bool(found)
         where = {"index": index} if line is None else {"line": line, "index": index}
-        for pointer, (rule, kind) in found.items():
+        for pointer, rule, kind, demand in found.values():
             if len(violations) < _MOST:
-                violations.append({**where, "pointer": pointer, "rule": rule, "type": kind})
+                row = {"pointer": pointer, "rule": rule, "type": kind, "demand": demand}
+                violations.append({**where, **row})
             else:
                 left_out += 1
     if not events:
@@ -76,7 +82,7 @@ def _text(name: str, content: bytes) -> str:
     try:
         return content.decode(json.detect_encoding(content))
     except UnicodeDecodeError:
-        message = f"{name}: is not JSON: the text is not UTF-8"
+        message = f"{name}: is not valid JSON: the text is not UTF-8"
         raise Failure(message, 2) from None
 
 
@@ -96,7 +102,7 @@ def _parse(name: str, text: str) -> list[tuple[int | None, object]]:
             # If not even the first line is one, the file was not meant as lines.
             if not parsed and isinstance(whole, json.JSONDecodeError):
                 number = whole.lineno  # noqa: PLW2901 - where the file stops being JSON
-            message = f"{name}: line {number} is not JSON ({_why(error)})"
+            message = f"{name}: line {number} is not valid JSON: {_why(error)}"
             raise Failure(message, 2) from None
     return parsed
 
@@ -105,16 +111,21 @@ def _load(text: str) -> object:
     return json.loads(text, parse_constant=_refuse_constant)
 
 
-def _refuse_constant(name: str) -> None:
-    message = f"{name} is not a value of JSON"
-    raise ValueError(message)
+class _ConstantError(ValueError):
+    """Python's reader alone knows these."""
+
+
+def _refuse_constant(_: str) -> None:
+    message = "NaN and Infinity are not allowed"
+    raise _ConstantError(message)
 
 
 def _why(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    # The parser's own words, which hold nothing of the text.
-    return error.msg if isinstance(error, json.JSONDecodeError) else "a number that is none"
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg  # the parser's own words, which hold nothing of the text
+    return str(error) if isinstance(error, _ConstantError) else "a number has too many digits"
 
 
 def _events(parsed: list[tuple[int | None, object]]) -> Iterator[tuple[int | None, int, object]]:
@@ -130,7 +141,10 @@ def render(found: dict[str, object]) -> str:
     violations = found["violations"]
     assert isinstance(violations, list)  # noqa: S101 - tells the type checker what `collect` made
     name, events = found["file"], found["events"]
-    lines = [f"{name}: {_where(row)}: {row['rule']} ({row['type']})" for row in violations]
+    lines = [
+        f"{name}: {_where(row)}: {row['rule']} ({row['type']}): {row['demand']}"
+        for row in violations
+    ]
     if found["left_out"]:
         lines.append(f"{name}: and {found['left_out']} more")
     count = f"{events} event{'' if events == 1 else 's'}"
@@ -148,5 +162,5 @@ def _where(row: dict[str, object]) -> str:
 def run(options: Namespace) -> int:
     """Judge the file and say what is wrong."""
     found = collect(options.file)
-    print(json.dumps(found, indent=2) if options.json else render(found))
+    say(json.dumps(found, indent=2) if options.json else render(found))
     return 1 if found["invalid"] else 0

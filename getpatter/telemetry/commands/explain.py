@@ -6,10 +6,11 @@ Changes nothing. What only a program or a call can say is said to depend on it.
 import json
 
 from getpatter.telemetry import install_id, status
+from getpatter.telemetry._fields import values_of
 from getpatter.telemetry._schema_documents import documents
-from getpatter.telemetry._tables import COMMON_FIELDS, DIMENSIONS
+from getpatter.telemetry._tables import COMMON_FIELDS, DIMENSIONS, WITHOUT
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._example import Example
-from getpatter.telemetry.commands._fields import values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,14 +53,15 @@ def collect(event: "str | None", sdk_version: str) -> "dict[str, object]":
     obstacle = _obstacle(facts)
     found = documents()
     names = [event] if event else list(found)
-    schema = found[names[0]]
+    rules = {n: rule for name in names for n, rule in found[name]["properties"].items()}
+    carried = [n for n in COMMON_FIELDS if n not in set.intersection(*map(_without, names))]
     known = _known(example)
     made = dict(_MADE)
     if example.is_new_install:
         made["install_id"] = "made by the first start"
     every = [
-        _row(name, schema["properties"][name], known, obstacle, made.get(name))
-        for name in COMMON_FIELDS
+        _row(name, rules[name], known, obstacle, made.get(name))
+        for name in carried
         if name != "event"
     ]
     events = [_event(name, found[name], known, obstacle, example) for name in names]
@@ -70,6 +72,11 @@ def collect(event: "str | None", sdk_version: str) -> "dict[str, object]":
         "every_event": every,
         "events": events,
     }
+
+
+def _without(event: str) -> set[str]:
+    """Return the common fields that an event goes without."""
+    return set(WITHOUT.get(event, ()))
 
 
 def _say_withheld(events: "list[Row]", withheld: object) -> None:
@@ -119,6 +126,7 @@ def _event(
         "description": schema["description"],
         "when": schema["x-when"],
         "question": schema["x-question"],
+        "without": [field for field in COMMON_FIELDS if field in _without(name)],
         "sent": obstacle is None,
         "why": obstacle or "telemetry is on",
     }
@@ -137,7 +145,7 @@ def _depends(event: str, field: str, example: Example) -> "str | None":
         return None if example.rate > 0 else "nothing: at rate 0 no call is kept but for errors"
     if event in _STARTS and field not in _OF_THE_PROGRAM:
         return None
-    return _MADE.get(field) or f"depends on {_DEPENDS[event]}"
+    return _MADE.get(field) or f"depends on {_DEPENDS.get(event, 'the program')}"
 
 
 def _row(
@@ -185,6 +193,7 @@ def render(found: "dict[str, object]") -> str:
             f"{event['event']}: {event['description']}",
             f"  When: {event['when']}",
             f"  Question it answers: {event['question']}",
+            *([f"  Goes without: {', '.join(event['without'])}"] if event["without"] else []),
             *([sent] if sent else []),
             *_render_rows(event["fields"]),
         ]
@@ -207,5 +216,5 @@ def _render_rows(rows: "list[Row]") -> "list[str]":
 def run(options: "Namespace") -> int:
     """Explain one event or all."""
     found = collect(options.event, options.sdk_version)
-    print(json.dumps(found, indent=2) if options.json else render(found))
+    say(json.dumps(found, indent=2) if options.json else render(found))
     return 0

@@ -7,7 +7,8 @@ question. It comes first: once the id is erased here, nobody could ask any more.
 import json
 import sys
 
-from getpatter.telemetry import consent, env, install_id, state, transport
+from getpatter.telemetry import consent, env, install_id, opt_out, transport
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
 from getpatter.telemetry.commands._failure import Failure
 from getpatter.telemetry.commands.switch import INSTEAD
@@ -30,6 +31,8 @@ def collect(
     asked = _ask_collector(environ, sdk_version, ask=ask) if remote else None
     try:
         install_id.set_opt_out(True)
+        if asked is not None and asked["can_erase"]:
+            opt_out.drop_retained_ids(environ)  # there is nothing left to ask for
     except OSError as error:
         said = "".join(f"The collector's receipt: {receipt}. " for receipt in _receipts(asked))
         message = f"not everything could be stored or erased ({error.strerror}). {said}{INSTEAD}"
@@ -56,7 +59,7 @@ def _ask_collector(
         message = "PATTER_TELEMETRY_ENDPOINT cannot be used: nothing was sent or erased"
         raise Failure(message)
     collector = transport.origin(url)
-    ids = state.known_ids(environ)
+    ids = tuple(dict.fromkeys((*opt_out.known_ids(environ), *opt_out.retained_ids(environ))))
     if ids and ask:
         _question(collector)
     receipts: list[str | None] = []
@@ -77,12 +80,11 @@ def _question(collector: str) -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         message = "there is no terminal to ask on: add --yes to erase without the question"
         raise Failure(message, 2)
-    print(
+    say(
         f"Ask {collector} to erase everything that this install sent, and erase what is kept here?"
         " It cannot be undone. [y/N] ",
         end="",
-        file=sys.stderr,
-        flush=True,
+        stream=sys.stderr,
     )
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         message = "nothing was sent or erased"
@@ -120,5 +122,5 @@ def run(options: "Namespace") -> int:
         remote=options.remote,
         ask=not options.yes,
     )
-    print(json.dumps(found, indent=2) if options.json else render(found))
+    say(json.dumps(found, indent=2) if options.json else render(found))
     return 0

@@ -3,6 +3,7 @@
 import json
 
 from getpatter.telemetry import ledger
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._failure import Failure
 from getpatter.telemetry.install_id import open_state
 
@@ -70,5 +71,5 @@ def _utc(at: object) -> str:
 def run(options: "Namespace") -> int:
     """Show the ledger."""
     found = collect()
-    print(json.dumps(found, indent=2) if options.json else render(found))
+    say(json.dumps(found, indent=2) if options.json else render(found))
     return 0

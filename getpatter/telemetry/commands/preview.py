@@ -8,6 +8,7 @@ import json
 import sys
 
 from getpatter.telemetry import status
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._example import Example
 
 TYPE_CHECKING = False
@@ -82,8 +83,8 @@ def run(options: "Namespace") -> int:
     """Show the preview."""
     found = collect(options.sdk_version)
     if options.json:
-        print(json.dumps(found, indent=2))
+        say(json.dumps(found, indent=2))
         return 0
-    print(render(found), file=sys.stderr, flush=True)
-    print(found["body"])
+    say(render(found), stream=sys.stderr)
+    say(str(found["body"]))
     return 0

@@ -3,6 +3,7 @@
 import json
 
 from getpatter.telemetry._schema_documents import TEXTS, documents
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands import schema_diff
 from getpatter.telemetry.commands._failure import Failure
 
@@ -35,8 +36,8 @@ def run(options: "Namespace") -> int:
         message = "schema takes one event; two versions only after `diff`"
         raise Failure(message, 2)
     if options.event:
-        print(TEXTS[options.event], end="")
+        say(TEXTS[options.event], end="")
     else:
         found = collect()
-        print(json.dumps(found, indent=2) if options.json else render(found))
+        say(json.dumps(found, indent=2) if options.json else render(found))
     return 0

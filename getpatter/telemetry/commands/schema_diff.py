@@ -7,6 +7,7 @@ from getpatter.telemetry import _schema_history
 from getpatter.telemetry._evolution import KINDS, Change, diff
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry._tables import SCHEMA_VERSION
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._failure import Failure
 
 TYPE_CHECKING = False
@@ -61,7 +62,7 @@ def _folder(path: str) -> "dict[str, dict[str, Any]]":
 def render(changes: "list[Change]") -> str:
     """Return a line a change, and how many there are of each kind."""
     width = max((len(change.path) for change in changes), default=0)
-    lines = [f"{change.kind:<8}  {change.path:<{width}}  {change.what}" for change in changes]
+    lines = [f"{change.kind:<9}  {change.path:<{width}}  {change.what}" for change in changes]
     kinds = [change.kind for change in changes]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS)
     return "\n".join([*lines, f"{counts}."])
@@ -75,7 +76,7 @@ def run(options: "Namespace") -> int:
     found = collect(*options.versions)
     if options.json:
         rows = [{"kind": c.kind, "path": c.path, "what": c.what} for c in found]
-        print(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
     else:
-        print(render(found))
+        say(render(found))
     return int(any(change.kind == "breaking" for change in found))

@@ -3,6 +3,7 @@
 import json
 
 from getpatter.telemetry import status
+from getpatter.telemetry._terminal import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,5 +15,5 @@ __all__ = ["run"]
 def run(options: "Namespace") -> int:
     """Show the status."""
     found = status.collect()
-    print(json.dumps(found, indent=2) if options.json else status.render(found))
+    say(json.dumps(found, indent=2) if options.json else status.render(found))
     return 0

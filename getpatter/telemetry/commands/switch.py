@@ -2,7 +2,8 @@
 
 import json
 
-from getpatter.telemetry import install_id, status
+from getpatter.telemetry import env, install_id, opt_out, status
+from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands._failure import Failure
 
 TYPE_CHECKING = False
@@ -14,12 +15,19 @@ __all__ = ["INSTEAD", "render", "run"]
 _VERBS = {"disable": "stored", "enable": "removed"}
 #: What to do where the opt-out cannot be stored.
 INSTEAD = "Set DO_NOT_TRACK=1 or PATTER_TELEMETRY=0 instead: it has the same effect."
+#: How to have erased what has left.
+ERASE = (
+    "What was sent before can be erased, too: `getpatter telemetry forget --remote`. "
+    "Its install id is kept apart for that, for 30 days."
+)
 _AND_NOW = {"disable": INSTEAD, "enable": "It stays in force."}
 
 
 def render(action: str, found: "dict[str, object]") -> str:
     """Return what changed, and the status that results."""
     said = status.render(found)
+    if found.get("erasable"):
+        said += f"\n\n{ERASE}"
     if action == "enable" and not found["enabled"]:
         decided = found["decided_by"]
         assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what it is
@@ -41,5 +49,7 @@ def run(options: "Namespace") -> int:
         )
         raise Failure(message) from None
     found = status.collect()
-    print(json.dumps(found, indent=2) if options.json else render(action, found))
+    if action == "disable":
+        found["erasable"] = bool(opt_out.retained_ids(env.process_environment()))
+    say(json.dumps(found, indent=2) if options.json else render(action, found))
     return 0

@@ -1,50 +1,58 @@
-"""The courier: carries one batch at a time to the collector, on a thread of its own.
+"""The uploader: sends one batch at a time to the collector, on a thread of its own.
 
 So that a collector that hangs holds up neither the worker, which must get to the disk in time, nor
 anybody else. Where no thread can be started the worker asks for the request to be made on the spot.
 """
 
 import threading
-import time
 from queue import Empty, SimpleQueue
 
-from getpatter.telemetry.delivery import Answer
+from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry.batch import Answer
+from getpatter.telemetry.limits import OVERDUE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from getpatter.telemetry.delivery import Batch
+    from getpatter.telemetry.batch import Batch
 
     class Transport(Protocol):
-        """What carries a batch away."""
+        """What sends a batch. Raises only what is a bug of ours."""
 
         def send(self, batch: Batch, now: float, timeout: float = ...) -> Answer: ...
         def close(self) -> None: ...
 
 
-__all__ = ["Courier"]
-
-# What a request takes at most by its own limits, and the time it may take to notice.
-_OVERDUE_SECONDS = 4.0
+__all__ = ["Uploader"]
 
 
-class Courier:
-    """Owns the transport, which `open_transport` makes at the first request."""
+class Uploader:
+    """Owns the transport, which `open_transport` makes at the first request.
+
+    `has_consent` is asked last, on the thread that sends: loading what sending needs can take
+    seconds. `on_error` is told of every exception that is a bug of ours.
+    """
 
     def __init__(
-        self, open_transport: "Callable[[], Transport]", ring: "Callable[[], None]"
+        self,
+        open_transport: "Callable[[], Transport]",
+        has_consent: "Callable[[], bool]",
+        wake: "Callable[[], None]",
+        on_error: "Callable[[BaseException], None]",
     ) -> None:
         self._open_transport = open_transport
-        self._ring = ring
+        self._has_consent = has_consent
+        self._wake = wake
+        self._on_error = on_error
         self._transport: Transport | None = None
         self._thread: threading.Thread | None = None
         self._batches: SimpleQueue[Batch | None] = SimpleQueue()
         self._answers: SimpleQueue[Answer] = SimpleQueue()
         self._begun_at: float | None = None
 
-    def carry(self, batch: "Batch") -> None:
+    def send(self, batch: "Batch") -> None:
         """Begin to send a batch; `take` has the answer once it is there.
 
         If no thread can be had, that is as if nobody had answered.
@@ -54,12 +62,12 @@ class Courier:
         else:
             self._answers.put(Answer(None))
 
-    def carry_here(self, batch: "Batch", seconds: float) -> Answer:
+    def send_here(self, batch: "Batch", seconds: float) -> Answer:
         """Send a batch on this thread, within so many seconds, and return the answer."""
         return self._send(batch, seconds)
 
     def take(self) -> Answer | None:
-        """Return the answer to what was carried last, once; None while there is none."""
+        """Return the answer to what was sent last, once; None while there is none."""
         try:
             return self._answers.get_nowait()
         except Empty:
@@ -71,11 +79,9 @@ class Courier:
         return self._thread is not None and self._thread.is_alive()
 
     def is_overdue(self, now: float) -> bool:
-        """Return whether a request has taken longer than any may: a name server, or an answer
-        that comes byte by byte.
-        """
+        """Return whether a request has taken longer than any may."""
         begun = self._begun_at
-        return begun is not None and now - begun > _OVERDUE_SECONDS
+        return begun is not None and now - begun > OVERDUE
 
     def end(self, seconds: float = 0.0) -> None:
         """Close the connection, waiting at most so long; a request under way goes on to its end,
@@ -100,17 +106,26 @@ class Courier:
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
-            self._answers.put(self._send(batch, _OVERDUE_SECONDS))
-            self._ring()
+            answer = self._send(batch, OVERDUE)
+            self._answers.put(answer)
+            self._wake()
         self._close()
 
     def _send(self, batch: "Batch", timeout: float) -> Answer:
+        """Return the answer; whatever is raised is one, or this thread would end with it."""
         try:
             if self._transport is None:
                 self._transport = self._open_transport()
-            self._begun_at = now = time.monotonic()
+            if not self._has_consent():
+                return Answer.none("opted_out")
+            self._begun_at = now = monotonic()
             return self._transport.send(batch, now, timeout)
-        except Exception:  # what loads may be broken in any way; the batch is kept
+        except (OSError, ImportError, MemoryError):  # the machine's, and not for good
+            return Answer(None)
+        except Exception as error:
+            self._on_error(error)
+            return Answer.none("internal_error")
+        except BaseException:  # an object of the host's that ends threads: as if nobody answered
             return Answer(None)
         finally:
             self._begun_at = None

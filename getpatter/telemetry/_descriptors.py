@@ -1,0 +1,41 @@
+"""Descriptors: never one that stands for a standard stream, never one that is the host's by now.
+
+A host may close descriptors that it did not open (`os.closerange`, a daemon's standard streams).
+The next `open` or `socket` takes such a number, so a number alone does not prove whose it is.
+"""
+
+import os
+
+__all__ = ["above_standard", "identity"]
+
+# 0, 1 and 2: whatever is opened there receives what the host's native code prints.
+_FIRST = 3
+
+
+def identity(descriptor: int) -> tuple[int, int] | None:
+    """Return device and inode of what is open there; None for nothing, or where that is unknown.
+
+    Windows numbers its sockets apart from files, so a closed file never becomes a socket there.
+    """
+    try:
+        found = os.fstat(descriptor)
+    except (OSError, ValueError, OverflowError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def above_standard(descriptor: int) -> int:
+    """Return a descriptor for the same thing, above 2; closes the given one if it was not.
+
+    Raises OSError if there is none, and then the given one is closed, too.
+    """
+    if not 0 <= descriptor < _FIRST:
+        return descriptor
+    try:
+        import fcntl
+    except ImportError:  # Windows, see above
+        return descriptor
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST)
+    finally:
+        os.close(descriptor)

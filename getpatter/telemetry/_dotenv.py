@@ -1,0 +1,137 @@
+"""`.env`: what such a file says, or why that cannot be known. Reads, and changes nothing.
+
+The grammar is python-dotenv's, of which the parser alone is loaded. What might be an opt-out that
+the grammar hides, below a quote that is not closed, is handed out apart.
+"""
+
+import os
+import stat
+
+from getpatter.telemetry import _dependency
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+__all__ = ["Dotenv", "read"]
+
+#: Larger than any `.env` a person writes; a larger one is not read at all.
+LIMIT = 65_536
+
+
+class Dotenv:
+    """What a `.env` says: `values` by variable; `unclear`: variables and values that stand in lines
+    which cannot be read; `problem`: why it cannot be read at all, None if it can or is not there.
+    """
+
+    __slots__ = ("identity", "problem", "unclear", "values")
+
+    def __init__(
+        self,
+        values: "dict[str, str]",
+        unclear: "tuple[tuple[str, str], ...]" = (),
+        problem: str | None = None,
+        identity: "tuple[int, ...]" = (),
+    ) -> None:
+        self.values = values
+        self.unclear = unclear
+        self.problem = problem
+        self.identity = identity
+
+
+def read(path: str, names: "tuple[str, ...]" = (), last: "Dotenv | None" = None) -> Dotenv:
+    """Read the file at `path`; look for `names` in the lines that cannot be read, too.
+
+    `last` is what was read from there before: it stands where the file is the same, and can just
+    not be opened (no descriptor is left). Nothing is interpolated, logged or set. What is no
+    regular file says nothing: opening a pipe would take its reader's place away.
+    """
+    identity: tuple[int, ...] = ()
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            return Dotenv({})
+        identity = _identity(found)
+        content = _content(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return Dotenv({})
+    except OSError as error:
+        if last is not None and last.identity and last.identity == identity:
+            return last
+        return Dotenv({}, problem=f"{path} cannot be read ({error.strerror})")
+    try:
+        values, unclear = _parse(content, names)
+    except Exception as error:  # the parser may be anybody's
+        return Dotenv({}, problem=f"{path} cannot be read ({error or type(error).__name__})")
+    return Dotenv(values, unclear, identity=identity)
+
+
+def _identity(found: os.stat_result) -> "tuple[int, ...]":
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _content(path: str) -> bytes:
+    """Return the file's content, at most one byte more than it may have. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    # A file object reads on where the system call comes back early: half a file could hide an
+    # opt-out.
+    with open(descriptor, "rb") as file:
+        # Asked again: it may have been swapped since.
+        return file.read(LIMIT + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+
+
+def _parse(
+    content: bytes, names: "tuple[str, ...]"
+) -> "tuple[dict[str, str], tuple[tuple[str, str], ...]]":
+    if len(content) > LIMIT:
+        message = f"it is longer than {LIMIT // 1_024} KiB"
+        raise ValueError(message)
+    import codecs  # with the next two: only who has a `.env` pays for reading it
+    import io
+
+    # What Windows shells write; an opt-out in it must not be overlooked.
+    is_utf16 = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    text = content.decode("utf-16" if is_utf16 else "utf-8-sig", "replace")
+    values: dict[str, str] = {}
+    hidden = []
+    for binding in _parser()(io.StringIO(text)):
+        if binding.key is not None and not binding.error:
+            values[binding.key] = binding.value or ""
+        lines = binding.original.string.strip()
+        if binding.error or "\n" in lines or "\r" in lines:
+            hidden.append(lines)
+    return values, tuple(_unclear(hidden, names))
+
+
+def _unclear(hidden: "list[str]", names: "tuple[str, ...]") -> "Iterable[tuple[str, str]]":
+    """Find the variables `names` in lines that belong to no binding, or to a longer one."""
+    if not hidden or not names:
+        return
+    import re
+
+    line = rf"^[^#\r\n]*?\b({'|'.join(names)})\b['\"]?[ \t]*[=:][ \t]*['\"]?([^'\"#\r\n]*)"
+    for lines in hidden:
+        yield from re.findall(line, lines.replace("\r", "\n"), re.MULTILINE)
+
+
+def _parser() -> "Callable[[Any], Iterable[Any]]":
+    """Return python-dotenv's parser without the package around it, which loads much more, and logs
+    a warning for every odd line. Raises ImportError.
+    """
+    path = _dependency.locate("dotenv", "parser.py")
+    if path is None:
+        from dotenv.parser import parse_stream
+
+        return parse_stream
+    from importlib.machinery import SourceFileLoader
+    from types import ModuleType
+
+    name = "getpatter.telemetry._dotenv.parser"
+    loader, module = SourceFileLoader(name, path), ModuleType(name)
+    if b"def parse_stream(" not in loader.get_data(path):
+        message = f"{path} is of another package"
+        raise ImportError(message)
+    loader.exec_module(module)
+    parse: Callable[[Any], Iterable[Any]] = module.parse_stream
+    return parse

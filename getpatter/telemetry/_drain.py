@@ -1,0 +1,148 @@
+"""Waiting in a coroutine for delivery, on asyncio and trio, with anyio on either.
+
+One thread of a client waits for all its coroutines, however many come and are cancelled; the event
+loop is only woken. Not a loop's own thread, which the host's work may hold, and not a loop's own
+timer, which a test of the host may freeze.
+"""
+
+import os
+import sys
+import threading
+
+from getpatter.telemetry._clock import monotonic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["Drains"]
+
+# A coroutine that comes with less time than those before it waits at most so much longer.
+_PART_SECONDS = 0.1
+
+
+class _Waiter:
+    """A coroutine that waits: until when, how to wake it, and whether it closes the client."""
+
+    __slots__ = ("closes", "until", "wake")
+
+    def __init__(self, until: float, wake: "Callable[[], object]", *, closes: bool) -> None:
+        self.until = until
+        self.wake = wake
+        self.closes = closes
+
+
+class Drains:
+    """Owns the waiters of one client and the thread that waits for them.
+
+    `flush` waits as `TelemetryClient.flush` does; `close` gives what is left to the disk.
+    """
+
+    __slots__ = ("_close", "_flush", "_pid", "_running", "_waiters")
+
+    def __init__(self, flush: "Callable[[float], bool]", close: "Callable[[float], bool]") -> None:
+        self._flush = flush
+        self._close = close
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        # Held by the thread while it lives.
+        self._running = threading.Lock()
+        # Each access is one step of the interpreter: no lock is needed.
+        self._waiters: dict[int, _Waiter] = {}
+
+    async def wait(self, timeout: float, *, closes: bool = False) -> None:
+        """Wait at most `timeout` seconds for delivery, then close the client if so told.
+
+        Where no thread can be had, or the event loop is one that is not known, nothing is waited
+        for. A close happens though its coroutine is cancelled.
+        """
+        if os.getpid() != self._pid:
+            self._begin()  # a fork: the waiters are the parent's, and so is its thread
+        bell = _bell()
+        if bell is not None:
+            wake, woken = bell
+            waiter = _Waiter(monotonic() + timeout, wake, closes=closes)
+            self._waiters[id(waiter)] = waiter
+            try:
+                if self._has_thread():
+                    await woken()
+                    return
+            finally:
+                if not closes:
+                    self._waiters.pop(id(waiter), None)
+            self._waiters.pop(id(waiter), None)
+        if closes:
+            self._close(0.0)
+
+    def _has_thread(self) -> bool:
+        """Return whether the thread lives; start it if it does not."""
+        if not self._running.acquire(blocking=False):
+            return True
+        thread = threading.Thread(target=self._run, name="getpatter-telemetry-drain", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._running.release()
+            return False
+        return True
+
+    def _run(self) -> None:
+        while waiters := list(self._waiters.copy().values()):
+            self._serve(waiters)
+        self._running.release()
+        if self._waiters:  # one came just before that, and took us for alive
+            self._has_thread()
+
+    def _serve(self, waiters: "list[_Waiter]") -> None:
+        """Wait for the first of them, for a part of its time; wake those who need wait no more."""
+        begun = monotonic()
+        until = min(waiter.until for waiter in waiters)
+        part = max(0.0, min(until - begun, _PART_SECONDS))
+        is_done = self._flush(part)
+        is_over = False
+        if not is_done and monotonic() < begun + part:
+            # The collector is to be left alone for longer: that may end in time, or it may not.
+            is_done = self._flush(max(0.0, until - monotonic()))
+            is_over = True
+        now = until if is_over else monotonic()
+        for waiter in waiters:
+            if is_done or now >= waiter.until:
+                if waiter.closes:
+                    self._close(0.0)
+                self._waiters.pop(id(waiter), None)
+                _wake(waiter)
+
+
+def _wake(waiter: _Waiter) -> None:
+    try:
+        waiter.wake()
+    except RuntimeError:
+        return  # nobody waits any more: the loop has ended
+
+
+def _bell() -> "tuple[Callable[[], object], Callable[[], Awaitable[object]]] | None":
+    """Return what wakes the running coroutine from any thread, and what it awaits until then."""
+    library = _library()
+    if library == "trio":
+        trio = sys.modules["trio"]
+        rung, token = trio.Event(), trio.lowlevel.current_trio_token()
+        return lambda: token.run_sync_soon(rung.set), rung.wait
+    if library == "asyncio":
+        import asyncio  # whoever awaits has it
+
+        event, loop = asyncio.Event(), asyncio.get_running_loop()
+        return lambda: loop.call_soon_threadsafe(event.set), event.wait
+    return None
+
+
+def _library() -> str:
+    """Return the library whose event loop runs this coroutine, as far as it can be known."""
+    sniffio = sys.modules.get("sniffio")  # whatever else than asyncio is here has loaded it
+    if sniffio is None:
+        return "asyncio"
+    try:
+        return str(sniffio.current_async_library())
+    except RuntimeError:
+        return ""
