@@ -10,7 +10,7 @@ const [root, endpoint, runtime] = process.argv.slice(2);
 const vectors = JSON.parse(readFileSync(join(root, "schemas", "vectors", "v8", "valid.json"), "utf8"));
 const hex = () => randomBytes(16).toString("hex");
 const [run, install] = [hex(), hex()];
-const events = vectors.map(({ event }) => ({
+const events = vectors.map((event) => ({
   ...event,
   sdk: "typescript",
   runtime,

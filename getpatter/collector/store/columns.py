@@ -22,6 +22,8 @@ def schemas() -> dict[int, dict[str, dict[str, Any]]]:
 def _type_of(field: str, rule: dict[str, Any]) -> str:
     if field == "schema_version":
         return "UTINYINT"
+    if "enum" in rule and not isinstance(rule["enum"][0], str):
+        return "DOUBLE" if any(isinstance(step, float) for step in rule["enum"]) else "INTEGER"
     # A random id, which is always 32 hexadecimal digits.
     return "UUID" if rule.get("minLength") == 32 else _KINDS.get(rule.get("type", ""), "VARCHAR")
 
