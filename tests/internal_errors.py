@@ -32,11 +32,13 @@ class Noticed:
         monkeypatch.setattr(losses, "count", self._listening(losses.count))
 
     def _listening(self, count: Callable[..., None]) -> Callable[..., None]:
-        def listening(losses: object, what: object, reason: str, times: int = 1) -> None:
+        def listening(
+            losses: object, what: object, reason: str, times: int = 1, **more: bool
+        ) -> None:
             if reason == REASON and times:
                 stack = "".join(traceback.format_stack(limit=_FRAMES))
                 self._stacks.append(f"{stack}{traceback.format_exc()}")
-            count(losses, what, reason, times)
+            count(losses, what, reason, times, **more)
 
         return listening
 

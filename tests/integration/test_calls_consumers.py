@@ -87,6 +87,7 @@ def test_a_callable_sink_may_raise_anything(hub: Hub, error: BaseException) -> N
     assert of(hub, "callback") == {"delivered": 3, "waiting": 0, "lost": {"sink_failed": 1}}
 
 
+@pytest.mark.internal_error
 @every_kind
 def test_who_hears_of_failures_may_raise_anything(hub: Hub, error: BaseException) -> None:
     class Handler(logging.Handler):
@@ -135,6 +136,7 @@ def test_a_callback_may_raise_anything(error: BaseException, is_async: bool) -> 
     assert [failure["code"] for failure in failures] == ["callback_failed"]
 
 
+@pytest.mark.internal_error
 @every_kind
 def test_data_may_raise_anything_when_it_is_read(hub: Hub, error: BaseException) -> None:
     class Rude(Mapping[str, object]):

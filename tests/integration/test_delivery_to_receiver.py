@@ -367,7 +367,13 @@ def test_the_argument_wins_over_the_environment(run: Run, receiver: Receiver) ->
 # proxies
 
 
-def test_the_default_endpoint_is_reached_through_the_proxy_of_the_environment(run: Run) -> None:
+def test_the_default_endpoint_is_reached_through_the_proxy_of_the_environment(
+    run: Run, tmp_path: Path
+) -> None:
+    # An install that has seen the notice long ago, so that nothing is held back.
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    (state / "notice").write_text("8 0")
     first_lines = []
 
     def answer(connection: socket.socket) -> None:
@@ -380,6 +386,7 @@ def test_the_default_endpoint_is_reached_through_the_proxy_of_the_environment(ru
             RECORD_ONE.replace("flush(5)", "flush(2)"),
             PATTER_TELEMETRY_ENDPOINT="",
             HTTPS_PROXY=proxy,
+            PATTER_TELEMETRY_STATE_DIR=str(state),
         )
         assert ended() is None
     (first_line,) = first_lines

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import golden
 import pytest
 import requests
 
@@ -14,8 +15,8 @@ from getpatter.telemetry.testing import Receiver
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VECTORS = Path(__file__).parents[2] / "schemas" / "vectors" / "v8"
-VALID = [row["event"] for row in json.loads((VECTORS / "valid.json").read_text("ascii"))]
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+VALID = [row["event"] for row in golden.rows("valid")]
 KEY = "0123456789abcdef" * 2
 
 
@@ -33,7 +34,7 @@ def post(http: requests.Session, receiver: Receiver, events: object) -> requests
 def earlier(version: int) -> list[dict[str, Any]]:
     """Events as a released client of that version sends them: what v8 added is not in them."""
     found = []
-    for path in sorted((VECTORS.parents[1] / f"v{version}").glob("*.schema.json")):
+    for path in sorted((SCHEMAS / f"v{version}").glob("*.schema.json")):
         schema = json.loads(path.read_text("ascii"))
         name = path.name.partition(".")[0]
         example = next(row for row in VALID if row["event"] == name)

@@ -473,6 +473,7 @@ def test_what_was_put_in_the_place_of_a_file_holds_up_no_other(scene: Scene) -> 
     assert scene.accounts() == (2, 0, 0, {"spool_full": 1})
 
 
+@pytest.mark.internal_error
 def test_what_is_damaged_is_set_aside_and_counted_by_what_we_know_of_it(scene: Scene) -> None:
     for _ in range(3):
         scene.add(3)
@@ -578,6 +579,7 @@ def test_an_adopted_claim_that_was_lost_is_let_go(scene: Scene) -> None:
 # bugs of ours
 
 
+@pytest.mark.internal_error
 def test_a_batch_that_cannot_be_stored_for_a_bug_is_lost_alone(scene: Scene) -> None:
     scene.add(2)
     scene.add(2, what=object())
@@ -586,6 +588,7 @@ def test_a_batch_that_cannot_be_stored_for_a_bug_is_lost_alone(scene: Scene) -> 
     assert scene.accounts() == (0, 0, 4, {"internal_error": 2})
 
 
+@pytest.mark.internal_error
 def test_a_bug_about_a_batch_on_disk_deletes_nothing(scene: Scene) -> None:
     scene.add(3)
     scene.take()
@@ -595,6 +598,7 @@ def test_a_bug_about_a_batch_on_disk_deletes_nothing(scene: Scene) -> None:
     assert len(list((scene.state / "spool").glob("*.aside"))) == 1
 
 
+@pytest.mark.internal_error
 def test_what_a_bug_kept_from_being_sent_is_set_aside(scene: Scene) -> None:
     scene.add(3)
     scene.take()

@@ -293,6 +293,7 @@ def test_what_an_opt_out_gives_up_is_counted_once_though_it_is_split_and_on_disk
     assert scene.files() == []
 
 
+@pytest.mark.internal_error
 def test_a_record_whose_event_cannot_be_built_is_lost_alone(scene: Scene) -> None:
     scene.record(2)
     scene.buffer.put(("call_started", {"fails": True}, scene.now))
@@ -303,6 +304,7 @@ def test_a_record_whose_event_cannot_be_built_is_lost_alone(scene: Scene) -> Non
     assert [type(error) for error in scene.errors] == [TypeError]
 
 
+@pytest.mark.internal_error
 def test_a_bug_that_keeps_a_batch_from_being_sent_costs_that_batch_alone(scene: Scene) -> None:
     scene.record(2)
     scene.run(START + 0.6)
