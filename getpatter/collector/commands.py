@@ -261,6 +261,12 @@ def _restore(options: argparse.Namespace, directory: str) -> int:
         message = f"{directory}: {error.strerror or type(error).__name__}"
         raise _CommandError(message, 1) from None
     print(f"restored {done['events']:,} events, {done['erased']} installs erased again")
+    if not done["are_erasures_known"]:
+        print(
+            "getpatter collector: the store that was there could not be read: "
+            "what was erased from it since the backup is back",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -17,7 +17,19 @@ from getpatter.collector.store.database import HOT, connect
 if TYPE_CHECKING:
     from getpatter.collector.store import Store
 
-__all__ = ["erase", "erase_marked", "is_pending", "receipt_state", "rewrite", "tombstones"]
+__all__ = [
+    "Mark",
+    "erase",
+    "erase_marked",
+    "is_pending",
+    "marks_of",
+    "receipt_state",
+    "rewrite",
+    "snapshot",
+]
+
+#: Receipt, digest of the install id, when it was asked for, when it was erased.
+Mark = tuple[str, str, int, "int | None"]
 
 _FRESH = "fresh.duckdb"
 
@@ -117,16 +129,16 @@ def snapshot(store: Store, path: str) -> None:
         _copy(store, path)
 
 
-def tombstones(directory: str, name: str = HOT) -> list[tuple[str, str, int, int | None]]:
+def marks_of(directory: str) -> list[Mark]:
     """Return the receipts of a store that no process uses."""
-    connection = connect(directory, name)
+    connection = connect(directory)
     try:
         return connection.execute("SELECT receipt, digest, asked, erased FROM receipts").fetchall()
     finally:
         connection.close()
 
 
-def erase_marked(store: Store, marks: list[tuple[str, str, int, int | None]]) -> int:
+def erase_marked(store: Store, marks: list[Mark]) -> int:
     """Apply the erasures of another store to this one; return how many installs they erased."""
     known = {row[0] for row in store.query("SELECT digest FROM receipts").rows}
     missing = {mark: (receipt, asked) for receipt, mark, asked, _ in marks if mark not in known}

@@ -9,10 +9,12 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from getpatter.collector import erasure
 from getpatter.collector.control import ControlError
 from getpatter.collector.store import Store, StoreError
-from getpatter.collector.store.database import HOT
+from getpatter.collector.store.database import HOT, lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,34 +100,54 @@ def _link_or_copy(source: str, target: str) -> None:
 def restore(source: str, directory: str) -> dict[str, Any]:
     """Put the backup in `source` in the place of the store in `directory`, which nobody uses.
 
-    The erasures of the store that was there are applied to what comes in its place.
+    The erasures of the store that was there are applied before the backup takes its place. A kill
+    at any moment leaves the old store or the new one.
     """
     if not os.path.isfile(os.path.join(source, HOT)):
         message = f"{source} is not a backup: it has no {HOT}"
         raise StoreError(message)
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    marks = []
-    if os.path.exists(os.path.join(directory, HOT)):
-        old = Store(directory)  # refuses while another process uses it
-        marks = old.query("SELECT receipt, digest, asked, erased FROM receipts").rows
-        old.close()
-    incoming = os.path.join(directory, "incoming")
-    shutil.rmtree(incoming, ignore_errors=True)
-    shutil.copytree(source, incoming)
-    for name in (HOT, f"{HOT}.wal"):
-        path = os.path.join(directory, name)
-        if os.path.exists(path):
-            os.unlink(path)
-    shutil.rmtree(os.path.join(directory, "months"), ignore_errors=True)
-    for name in ("months", HOT):
-        if os.path.exists(os.path.join(incoming, name)):
-            os.replace(os.path.join(incoming, name), os.path.join(directory, name))
-    shutil.rmtree(incoming, ignore_errors=True)
-    store = Store(directory)
+    held = lock(directory)
     try:
-        erased = erasure.erase_marked(store, [tuple(mark) for mark in marks])
+        marks = _erasures(directory)
+        incoming = os.path.join(directory, "incoming")
+        shutil.rmtree(incoming, ignore_errors=True)
+        shutil.copytree(source, incoming)
+        facts = _prepare(incoming, marks or [])
+        _take(incoming, directory)
+    finally:
+        os.close(held)
+    return {**facts, "are_erasures_known": marks is not None}
+
+
+def _erasures(directory: str) -> list[erasure.Mark] | None:
+    """Return the erasures of the store in `directory`; None if it cannot be read."""
+    if not os.path.exists(os.path.join(directory, HOT)):
+        return []
+    try:
+        return erasure.marks_of(directory)
+    except duckdb.Error:
+        return None  # it may be for that that a backup is restored
+
+
+def _prepare(incoming: str, marks: list[erasure.Mark]) -> dict[str, Any]:
+    store = Store(incoming)
+    try:
+        erased = erasure.erase_marked(store, marks)
         if erasure.is_pending(store):
             erasure.rewrite(store)
         return {"events": status(store)["events"], "erased": erased}
     finally:
         store.close()
+
+
+def _take(incoming: str, directory: str) -> None:
+    """Move the files of a closed store. The database file is last: it names the months."""
+    folder = os.path.join(directory, "months")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    for name in os.listdir(os.path.join(incoming, "months")):
+        os.replace(os.path.join(incoming, "months", name), os.path.join(folder, name))
+    wal = os.path.join(directory, f"{HOT}.wal")
+    if os.path.exists(wal):
+        os.unlink(wal)  # of the store that goes
+    os.replace(os.path.join(incoming, HOT), os.path.join(directory, HOT))
+    shutil.rmtree(incoming)

@@ -172,3 +172,19 @@ def test_erasure_over_http_ends_with_an_erased_receipt(start: Start, tmp_path: P
         assert time.monotonic() < until
     collector.end()
     assert rows(tmp_path / "data", "SELECT count(*) FROM events") == [(0,)]
+
+
+def test_backup_of_a_store_that_cannot_be_read_any_more_can_be_restored(
+    start: Start, tmp_path: Path, run: Run
+) -> None:
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    collector = start(data)
+    assert collector.post([event()], hex_id()).status == 200
+    collector.end()
+    assert run("backup", str(copy), "--data", str(data))[0] == 0
+    (data / "hot.duckdb").write_bytes(os.urandom(50_000))
+    code, said, complained = run("restore", str(copy), "--data", str(data))
+    assert (code, said) == (0, "restored 1 events, 0 installs erased again\n")
+    assert "could not be read" in complained
+    assert rows(data, "SELECT count(*) FROM events") == [(1,)]
+    assert not (data / "incoming").exists()

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from collector_process import command, event, hex_id
 
-from getpatter.collector import clock, erasure
+from getpatter.collector import clock, erasure, operate
 from getpatter.collector.batch import Answer, Batch, Refusal
 from getpatter.collector.keys import Key
 from getpatter.collector.limits import DAY, HOUR
@@ -275,6 +275,34 @@ def test_closed_month_is_a_file_behind_the_same_view(store: Store) -> None:
     store.reopen()
     assert count(store) == 3
     assert list((Path(store.directory) / "months").iterdir()) == files
+
+
+def test_backup_with_closed_months_is_restored_elsewhere_to_the_last_row(
+    store: Store, tmp_path: Path
+) -> None:
+    victim, other = hex_id(), hex_id()
+    _make_old(store, victim, other)
+    store.append([batch(some_events(200))])
+    store.fold()
+    views = ("events", "losses", *rollups.NAMES)
+    before = {name: view(store, name) for name in views}
+    copy, elsewhere = tmp_path / "copy", tmp_path / "elsewhere"
+    said: list[str] = []
+    assert operate.backup(store, str(copy), said.append)["months"] == 1
+    assert said
+    # What happens after it is not in it, and harms nothing of it.
+    erasure.erase(store, victim)
+    erasure.rewrite(store)
+    operate.restore(str(copy), str(elsewhere))
+    (copy / "hot.duckdb").rename(tmp_path / "moved.duckdb")
+    again = Store(str(elsewhere))
+    try:
+        assert {name: view(again, name) for name in views} == before
+        assert not again.append([batch([event()])])[0].is_repeated
+    finally:
+        again.close()
+    everything = _bytes_of(store.directory)
+    assert not any(form in everything for form in _forms(victim))
 
 
 def test_retention_deletes_files(store: Store) -> None:

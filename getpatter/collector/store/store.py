@@ -66,7 +66,11 @@ class Store:
         self._queries = 0
         self._generation = 0  # how often the database was opened
         self.warnings: list[str] = []
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     def _open(self) -> None:
         self.connection, warnings = open_database(self.directory)
