@@ -97,5 +97,5 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "calls":
         return calls.run(options, env.process_environment())
     if options.command == "collector":
-        return collector.run(options)
+        return collector.run(options, env.process_environment())
     return commands.run(options)

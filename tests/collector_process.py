@@ -112,7 +112,12 @@ def starting() -> Iterator[Start]:
     """Start collectors that end with the block."""
     running: list[Collector] = []
 
-    def start(data: Path, *flags: str, wrapper: tuple[str, ...] = ()) -> Collector:
+    def start(
+        data: Path,
+        *flags: str,
+        wrapper: tuple[str, ...] = (),
+        descriptors: tuple[int, ...] = (),
+    ) -> Collector:
         process = subprocess.Popen(
             [
                 *wrapper,
@@ -124,6 +129,7 @@ def starting() -> Iterator[Start]:
             stderr=subprocess.PIPE,
             text=True,
             env={"PATH": os.environ["PATH"], "HOME": str(data.parent)},
+            pass_fds=descriptors,
         )
         try:
             running.append(Collector(process, data))

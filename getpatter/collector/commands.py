@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import argparse
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from getpatter.collector.store import Store
 
@@ -27,6 +27,8 @@ HELP = "receive, keep and look at events: a collector of your own"
 _NEEDED = "the collector needs more packages: pip install 'getpatter[collector]'"
 _LISTEN, _PAGES = "127.0.0.1:8417", "127.0.0.1:8418"
 _ID = re.compile("[0-9a-f]{32}")
+# What systemd passes begins with descriptor 3: first the ingest listener, then the other one.
+_INGEST, _OPERATORS = 3, 4
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 
@@ -68,7 +70,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     restore.add_argument("source", metavar="DIR")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Run an action; return its exit code."""
     os.umask(0o077)  # what is written is this user's alone
     try:
@@ -78,7 +80,10 @@ def run(options: argparse.Namespace) -> int:
             if (error.name or "").startswith("getpatter"):
                 raise
             raise _CommandError(_NEEDED) from None
-        return _ACTIONS[options.action](options, _directory(options.data))
+        directory = _directory(options.data)
+        if options.action == "serve":
+            return _serve(options, directory, environ)
+        return _ACTIONS[options.action](options, directory)
     except _CommandError as failure:
         print(f"getpatter collector: {failure}", file=sys.stderr)
         return failure.code
@@ -134,6 +139,21 @@ def _bind(text: str, flag: str) -> socket.socket:
         raise _CommandError(message) from None
 
 
+def _passed_sockets(environ: Mapping[str, str]) -> dict[int, socket.socket]:
+    """Return the sockets that systemd has opened for this process: descriptor → socket."""
+    import socket
+
+    count = environ.get("LISTEN_FDS", "")
+    if environ.get("LISTEN_PID") != str(os.getpid()) or not re.fullmatch("[0-9]{1,3}", count):
+        return {}
+    passed = range(_INGEST, _INGEST + min(int(count), 2))
+    try:
+        return {descriptor: socket.socket(fileno=descriptor) for descriptor in passed}
+    except OSError:
+        message = "LISTEN_FDS promises sockets, and there are none"
+        raise _CommandError(message) from None
+
+
 def _size(text: str | None) -> int | None:
     if text is None:
         return None
@@ -144,7 +164,7 @@ def _size(text: str | None) -> int | None:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def _serve(options: argparse.Namespace, directory: str) -> int:
+def _serve(options: argparse.Namespace, directory: str, environ: Mapping[str, str]) -> int:
     from getpatter.collector import recommend, server
     from getpatter.collector.judge import Judge
 
@@ -155,8 +175,9 @@ def _serve(options: argparse.Namespace, directory: str) -> int:
         except recommend.RecommendationError as error:
             raise _CommandError(str(error)) from None
     with ExitStack() as stack:
-        listen = stack.enter_context(_bind(options.listen, "--listen"))
-        pages = stack.enter_context(_bind(options.pages, "--pages"))
+        passed = _passed_sockets(environ)
+        listen = stack.enter_context(passed.get(_INGEST) or _bind(options.listen, "--listen"))
+        pages = stack.enter_context(passed.get(_OPERATORS) or _bind(options.pages, "--pages"))
         store = _open(directory, make=True)
         stack.callback(store.close)
         chosen = server.Options(listen, pages, reserve=reserve, recommend=options.recommend)
@@ -271,7 +292,6 @@ def _restore(options: argparse.Namespace, directory: str) -> int:
 
 
 _ACTIONS = {
-    "serve": _serve,
     "status": _status,
     "erase": _erase,
     "compact": _compact,

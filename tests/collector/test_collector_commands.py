@@ -84,6 +84,20 @@ def test_recommendation_that_cannot_be_used_is_one_line(
     assert str(file) in complained
 
 
+def test_sockets_that_were_not_passed_are_one_line(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2')\n"
+        "from getpatter.cli import main\n"
+        "sys.exit(main(['collector', 'serve', '--data', 'data']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "LISTEN_FDS" in done.stderr
+
+
 def test_file_that_is_no_store_is_one_line(tmp_path: Path, run: Run) -> None:
     (tmp_path / "hot.duckdb").write_bytes(os.urandom(10_000))
     code, said, complained = run("serve", "--data", str(tmp_path), *PORTS)

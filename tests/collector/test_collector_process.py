@@ -1,5 +1,6 @@
 """The process: start, end, crash, full disk, durability; as real processes."""
 
+import http.client
 import json
 import os
 import re
@@ -8,6 +9,8 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -177,3 +180,74 @@ def test_importing_the_library_or_its_commands_loads_nothing_of_the_collector() 
         "assert not loaded & sys.modules.keys(), loaded & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+# What systemd does before it starts a service: the sockets are descriptors 3 and 4.
+PASSING = """
+import os, sys
+first, second, *command = sys.argv[1:]
+kept = [os.dup(int(number)) for number in (first, second)]
+for at, number in enumerate(kept):
+    os.dup2(number, 3 + at)
+    os.set_inheritable(3 + at, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2")
+os.execv(command[0], command)
+"""
+
+
+class Client(threading.Thread):
+    """Sends one event after the other, each under its key until it is answered."""
+
+    def __init__(self, endpoint: Collector) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self.is_done = threading.Event()
+        self.acknowledged: list[str] = []
+        self.problem: str | None = None
+
+    def run(self) -> None:
+        while not self.is_done.is_set() and self.problem is None:
+            key, batch = hex_id(), [event()]
+            while not self._is_taken(key, batch):
+                pass
+
+    def _is_taken(self, key: str, batch: list[dict[str, Any]]) -> bool:
+        try:
+            status = self._endpoint.post(batch, key).status
+        except ConnectionRefusedError as error:
+            self.problem = repr(error)
+            return True
+        except (OSError, http.client.HTTPException):
+            return False  # the process ended before it had answered
+        if status == 200:
+            self.acknowledged.append(batch[0]["run_id"])
+        return status == 200
+
+
+def test_restart_behind_sockets_that_stay_open_turns_nobody_away(
+    start: Start, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    with ExitStack() as stack:
+        bound = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        numbers = tuple(one.fileno() for one in bound)
+        wrapper = (sys.executable, "-c", PASSING, *map(str, numbers))
+        collector = start(data, wrapper=wrapper, descriptors=numbers)
+        assert urlsplit(collector.endpoint).port == bound[0].getsockname()[1]
+        assert urlsplit(collector.pages).port == bound[1].getsockname()[1]
+        clients = [Client(collector) for _ in range(3)]
+        for client in clients:
+            client.start()
+        for _ in range(2):
+            assert collector.end() == (0, "")
+            collector = start(data, wrapper=wrapper, descriptors=numbers)
+        for client in clients:
+            client.is_done.set()
+        for client in clients:
+            client.join()
+        assert collector.end() == (0, "")
+    assert [client.problem for client in clients] == [None] * 3
+    found = rows(data, "SELECT replace(run_id::VARCHAR, '-', '') FROM events")
+    expected = Counter(run for client in clients for run in client.acknowledged)
+    assert Counter(row[0] for row in found) == expected
+    assert expected
