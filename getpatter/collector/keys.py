@@ -39,16 +39,13 @@ class Key:
 class RecentKeys:
     """The first halves of the keys of the recent hours."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: int) -> None:
         self._hours: dict[int, list[array[int]]] = {}
+        #: The oldest hour that is here. It never falls, though a clock may be set back.
+        self.oldest = now // HOUR - RECENT_HOURS
 
     def __len__(self) -> int:
         return sum(len(piece) for pieces in self._hours.values() for piece in pieces)
-
-    @staticmethod
-    def oldest(now: int) -> int:
-        """Return the oldest hour that is in memory at `now`."""
-        return now // HOUR - RECENT_HOURS
 
     def load(self, hour: int, halves: array[int]) -> None:
         """Take the keys of an hour from its table, in ascending order."""
@@ -56,18 +53,21 @@ class RecentKeys:
         self._hours[hour] = [halves[a:b] for a, b in pairwise(bounds)]
 
     def add(self, key: Key) -> None:
-        """Take a key that has been committed."""
+        """Take a key that has been committed; one of an older hour stands in its table only."""
+        if key.hour < self.oldest:
+            return
         insort(self._pieces(key.hour)[key.high >> 56], key.high)
 
-    def tables(self, key: Key, now: int) -> tuple[int, ...]:
+    def tables(self, key: Key) -> tuple[int, ...]:
         """Return the hours whose tables have to be asked whether they hold `key`."""
-        oldest = self.oldest(now)
-        return tuple(hour for hour in key.hours if hour < oldest or self._may_hold(hour, key.high))
+        return tuple(
+            hour for hour in key.hours if hour < self.oldest or self._may_hold(hour, key.high)
+        )
 
     def forget(self, now: int) -> None:
         """Drop the hours that are no longer recent."""
-        oldest = self.oldest(now)
-        for hour in [hour for hour in self._hours if hour < oldest]:
+        self.oldest = max(self.oldest, now // HOUR - RECENT_HOURS)
+        for hour in [hour for hour in self._hours if hour < self.oldest]:
             del self._hours[hour]
 
     def _pieces(self, hour: int) -> list[array[int]]:

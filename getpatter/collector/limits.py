@@ -24,7 +24,7 @@ RECENT_HOURS = 2  # hours before this one whose keys are in memory, too
 GROUP_EVENTS = 8_192  # in one transaction: about 150 ms of work
 GROUP_SECONDS = 0.05  # from one commit to the next at least: each has a fixed cost of about 12 ms
 QUEUE_EVENTS = 32_768  # waiting for the store; beyond that the answer is 503
-QUEUE_SECONDS = 5.0  # the oldest waiting request; a client waits for ten seconds
+QUEUE_SECONDS = 2.0  # the oldest waiting request; a client waits for three seconds
 RETRY_SECONDS = (1, 5)  # Retry-After of a 503: that many, plus jitter up to so many
 
 # Rate limits: a token bucket each, in events

@@ -118,6 +118,20 @@ def test_key_is_found_in_its_hour_after_a_reopening(store: Store, age: int) -> N
     assert count(store) == 1
 
 
+def test_key_is_found_though_the_clock_was_set(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, sent = clock.now(), []
+    for hours in (0, 1, 30, 2, -1, 5, 31, 0):
+        monkeypatch.setattr(clock, "now", lambda at=begin + hours * HOUR: at)
+        sent.append(batch([event()]))
+        assert not store.append(sent[-1:])[0].is_repeated
+        assert all(answer.is_repeated for answer in store.append(sent))
+    store.reopen()
+    assert all(answer.is_repeated for answer in store.append(sent))
+    assert count(store) == len(sent)
+
+
 def test_keys_of_one_group_are_counted_once(store: Store) -> None:
     key = hex_id()
     answers = store.append([batch([event()], key), batch([event()], key)])

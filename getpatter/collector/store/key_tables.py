@@ -43,8 +43,8 @@ class KeyTables:
             "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'keys'"
         ).fetchall()
         self._hours = {int(row[0][1:]) for row in rows}
-        self.recent = RecentKeys()
-        for hour in sorted(hour for hour in self._hours if hour >= RecentKeys.oldest(now)):
+        self.recent = RecentKeys(now)
+        for hour in sorted(hour for hour in self._hours if hour >= self.recent.oldest):
             self.recent.load(hour, self._halves(hour))
 
     def _halves(self, hour: int) -> array[int]:
@@ -64,7 +64,7 @@ class KeyTables:
         """Return the first answers to those of `keys` that were seen before."""
         wanted: dict[int, list[Key]] = {}
         for key in keys:
-            for hour in self.recent.tables(key, now):
+            for hour in self.recent.tables(key):
                 if hour in self._hours:
                     wanted.setdefault(hour, []).append(key)
         found: dict[Key, Answer] = {}
@@ -108,8 +108,7 @@ class KeyTables:
         """Remember the keys of `batches`, which have been committed."""
         for batch in batches:
             self._hours.add(batch.key.hour)
-            if batch.key.hour >= self.recent.oldest(now):
-                self.recent.add(batch.key)
+            self.recent.add(batch.key)
         self.recent.forget(now)
 
     def expired(self, now: int) -> list[int]:
