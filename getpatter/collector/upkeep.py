@@ -62,8 +62,9 @@ class Upkeep:
     def _round(self) -> None:
         self._rounds += 1
         self._store.fold()
-        if self._rounds % MERGE_ROUNDS == 1:
+        if self._rounds % MERGE_ROUNDS == 0:
             self._store.merge()
+            self._store.tidy()
             self._close_months()
         moment = clock.monotonic()
         if moment - self._rewritten >= REWRITE_SECONDS and erasure.is_pending(self._store):

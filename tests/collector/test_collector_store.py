@@ -159,9 +159,23 @@ def test_keys_go_after_eight_days(store: Store, monkeypatch: pytest.MonkeyPatch)
     store.append([batch([event()], age=7 * DAY), batch([event()])])
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now + 2 * DAY)
-    store.merge()
+    store.tidy()
     tables = store.query("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'keys'").rows
     assert tables == [(f"h{now // HOUR}",)]
+
+
+def test_counts_of_the_same_thing_become_one_row(store: Store) -> None:
+    for number in (1, 2):
+        made = batch([event()])
+        made.losses = {("call_started", "queue_full"): number}
+        made.refusals = [(200, 8, "first_run", "/os", "enum", None)]
+        store.append([made], {(400, None, None, None, "json", None): number})
+    store.tidy()
+    assert store.query("SELECT event, n FROM losses").rows == [("call_started", 3)]
+    assert store.query("SELECT status, event, n FROM refusals ORDER BY 1").rows == [
+        (200, "first_run", 2),
+        (400, None, 3),
+    ]
 
 
 def test_no_table_has_an_index(store: Store) -> None:
@@ -191,6 +205,7 @@ def test_folds_beside_commits_miss_nothing(store: Store) -> None:
     def fold() -> None:
         while not is_done.is_set():
             store.fold()
+            store.merge()
 
     folding = threading.Thread(target=fold)
     folding.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from getpatter.collector.batch import Batch
+    from getpatter.collector.batch import Batch, RefusalKind
 
-__all__ = ["digest", "insert", "write_events", "write_losses"]
+__all__ = ["digest", "insert", "write_events", "write_losses", "write_refusals"]
 
 _ARROW = {
     "VARCHAR": nanoarrow.string(),
@@ -146,3 +147,26 @@ def write_losses(connection: DuckDBPyConnection, batches: list[Batch]) -> None:
 
 def _release(batch: Batch) -> str | None:
     return batch.events[0][1]["sdk_version"] if batch.events else None
+
+
+def write_refusals(
+    connection: DuckDBPyConnection,
+    batches: list[Batch],
+    refusals: Mapping[RefusalKind, int],
+    now: int,
+) -> None:
+    """Append counts of refusals: of events in `batches`, and of requests as a whole."""
+    counts = Counter(refusals)
+    for batch in batches:
+        counts.update(batch.refusals)
+    if not counts:
+        return
+    names = ("status", "schema_version", "event", "pointer", "rule", "sdk_version")
+    kinds = ("USMALLINT", "UTINYINT", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR")
+    values = zip(*counts, strict=True)
+    columns: dict[str, tuple[str, Any]] = {
+        name: (kind, list(column)) for name, kind, column in zip(names, kinds, values, strict=True)
+    }
+    columns["day"] = "INTEGER", [now // DAY] * len(counts)
+    columns["n"] = "BIGINT", list(counts.values())
+    insert(connection, "refusals", columns, has_day=True)

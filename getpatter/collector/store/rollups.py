@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["NAMES", "erase", "fold", "merge", "rebuild", "view"]
+__all__ = ["NAMES", "erase", "fold", "merge", "rebuild", "sum_up", "view"]
 
 NAMES = ("runs", "calls", "latencies", "faults")
 #: Those whose rows name an install: an erasure deletes them. From the others it subtracts.
@@ -83,6 +83,17 @@ def merge(connection: DuckDBPyConnection) -> None:
         connection.execute(f"TRUNCATE {name}_parts").fetchall()
         connection.execute(f"INSERT INTO {name}_parts BY NAME SELECT * FROM merged").fetchall()
         connection.execute("DROP TABLE merged").fetchall()
+
+
+def sum_up(connection: DuckDBPyConnection, table: str) -> None:
+    """Make one row of the rows of `table` that differ in their count `n` only."""
+    connection.execute(
+        "CREATE TEMP TABLE summed AS "
+        f"SELECT * REPLACE (CAST(sum(n) AS BIGINT) AS n) FROM {table} GROUP BY ALL"
+    ).fetchall()
+    connection.execute(f"TRUNCATE {table}").fetchall()
+    connection.execute(f"INSERT INTO {table} SELECT * FROM summed").fetchall()
+    connection.execute("DROP TABLE summed").fetchall()
 
 
 def rebuild(connection: DuckDBPyConnection) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,13 +18,12 @@ import duckdb
 
 from getpatter.collector import clock
 from getpatter.collector.batch import Answer, Batch, Refusal
-from getpatter.collector.limits import DAY
 from getpatter.collector.store import months, rollups
 from getpatter.collector.store.append import (
     digest,
-    insert,
     write_events,
     write_losses,
+    write_refusals,
 )
 from getpatter.collector.store.database import (
     StoreError,
@@ -35,7 +33,7 @@ from getpatter.collector.store.database import (
 from getpatter.collector.store.key_tables import KeyTables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from duckdb import DuckDBPyConnection
 
@@ -182,31 +180,12 @@ class Store:
         write_events(connection, batches, number)
         write_losses(connection, batches)
         self._keys.write(batches, answers)
-        self._write_refusals(batches, refusals, now)
+        write_refusals(connection, batches, refusals, now)
         connection.execute("COMMIT").fetchall()
         self._commit_no = number
         self._keys.committed(batches, now)
         if len(self.releases) < 10_000:  # what is beyond is nobody's release
             self.releases.update(e["sdk_version"] for b in batches for _, e in b.events)
-
-    def _write_refusals(
-        self, batches: list[Batch], refusals: Mapping[RefusalKind, int], now: int
-    ) -> None:
-        counts = Counter(refusals)
-        for batch in batches:
-            counts.update(batch.refusals)
-        if not counts:
-            return
-        names = ("status", "schema_version", "event", "pointer", "rule", "sdk_version")
-        kinds = ("USMALLINT", "UTINYINT", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR")
-        values = zip(*counts, strict=True)
-        columns: dict[str, tuple[str, Any]] = {
-            name: (kind, list(column))
-            for name, kind, column in zip(names, kinds, values, strict=True)
-        }
-        columns["day"] = "INTEGER", [now // DAY] * len(counts)
-        columns["n"] = "BIGINT", list(counts.values())
-        insert(self.connection, "refusals", columns, has_day=True)
 
     # Reading
 
@@ -263,13 +242,20 @@ class Store:
 
     def fold(self) -> None:
         """Bring the roll-ups up to what has been acknowledged. Commits go on meanwhile."""
+        self._roll_up(rollups.fold)
+
+    def merge(self) -> None:
+        """Sum the parts of the roll-ups up. Commits go on meanwhile."""
+        self._roll_up(rollups.merge)
+
+    def _roll_up(self, step: Callable[[DuckDBPyConnection], None]) -> None:
         generation = self._generation
         with self._fold:
             cursor = self.connection.cursor()
             try:
                 with _rolled_back(cursor):
                     cursor.execute("BEGIN").fetchall()
-                    rollups.fold(cursor)
+                    step(cursor)
                     cursor.execute("COMMIT").fetchall()
             except Exception as error:
                 if _invalidates(error):
@@ -278,12 +264,12 @@ class Store:
             finally:
                 cursor.close()
 
-    def merge(self) -> None:
-        """Sum the parts of the roll-ups up, and drop keys that are no longer honoured."""
+    def tidy(self) -> None:
+        """Drop the keys that are no longer honoured; make one row of counts of the same thing."""
         with self.transaction() as connection:
-            rollups.fold(connection)
-            rollups.merge(connection)
             self._keys.drop(self._keys.expired(clock.now()))
+            rollups.sum_up(connection, "losses")
+            rollups.sum_up(connection, "refusals")
 
     def rebuild(self) -> None:
         """Make the roll-ups anew of the raw events."""
