@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity rehearse schema-version mutants demo dropin silence processes matrix faults wheel bench bench-calls bench-short generate refresh-models clean
+.PHONY: help setup test lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector wheel bench bench-calls bench-collector bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -45,6 +45,21 @@ faults: $(VENV)/.ready ## a misbehaving collector, disk and clock, and sudden en
 	fi
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/faults
 
+# strace is no Python package, so only root on a Debian gets it by itself.
+define need_strace
+@if ! command -v strace >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "    installing strace"; \
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y strace >/dev/null; \
+fi
+@command -v strace >/dev/null || { \
+  echo "strace is needed: install it as root (Debian: apt-get install strace)" >&2; exit 1; }
+endef
+
+collector: $(VENV)/.ready ## the collector on a full disk, under strace, and killed again and again (needs root, strace)
+	@echo "==> collector"
+	$(need_strace)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/collector_heavy
+
 lint: $(VENV)/.ready ## style, types and import rules
 	@echo "==> ruff"
 	$(BIN)/ruff check .
@@ -77,15 +92,9 @@ dropin: $(VENV)/.ready ## the released library run on our telemetry (needs PyPI,
 	@echo "==> drop-in: the release, in a virtual environment of its own, and its copy with our folder"
 	PATTER_DROPIN_CACHE=$(VENV)-dropin $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/dropin
 
-# strace is no Python package, so only root on a Debian gets it by itself.
 silence: $(VENV)/.ready ## the opt-out table as the kernel sees it (needs strace)
 	@echo "==> silence: every way to be off, under strace"
-	@if ! command -v strace >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "    installing strace"; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y strace >/dev/null; \
-	fi
-	@command -v strace >/dev/null || { \
-	  echo "make silence needs strace: install it as root (Debian: apt-get install strace)" >&2; exit 1; }
+	$(need_strace)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/silence
 
 wheel: ## build it, install it into a clean environment and use it there (needs PyPI)
@@ -102,6 +111,9 @@ bench: $(VENV)/.ready ## measure beside other clients; nothing else should run m
 bench-calls: $(VENV)/.ready ## measure call diagnostics; BENCH_FLAGS=--long for three minutes of load each way
 	$(BIN)/python benchmarks/calls.py $(BENCH_FLAGS)
 	$(BIN)/python benchmarks/stats.py $(BENCH_FLAGS)
+
+bench-collector: $(VENV)/.ready ## measure what a collector takes; nothing else should run meanwhile
+	$(BIN)/python benchmarks/collector_ingest.py $(BENCH_FLAGS)
 
 bench-short: $(VENV)/.ready ## the benchmark at its shortest: only shows that it works
 	$(BIN)/python benchmarks --short

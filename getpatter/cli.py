@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from getpatter._version import __version__
 from getpatter.calls import commands as calls
+from getpatter.collector import commands as collector
 from getpatter.telemetry import commands, env
 from getpatter.telemetry._terminal import say
 
@@ -27,6 +28,7 @@ examples:
   getpatter telemetry disable         opt out, for every program of this user
   getpatter telemetry --help          all actions
   getpatter calls list calls.jsonl    your calls and how they ended; see also: calls show, tail
+  getpatter collector serve           receive events on this machine
   getpatter demo                      real calls on this machine, and what their events tell
 """
 
@@ -64,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     subcommands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.describe(subcommands.add_parser("telemetry", help=commands.HELP), __version__)
     calls.describe(subcommands.add_parser("calls", help=calls.HELP))
+    collector.describe(subcommands.add_parser("collector", help=collector.HELP))
     subcommands.add_parser("demo", help="make real calls on this machine and read their events")
     return parser
 
@@ -109,4 +112,6 @@ def _run(options: argparse.Namespace) -> int:
         return run()
     if options.command == "calls":
         return calls.run(options, env.process_environment())
+    if options.command == "collector":
+        return collector.run(options, env.process_environment())
     return commands.run(options)

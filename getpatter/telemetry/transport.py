@@ -74,10 +74,8 @@ def _checked(endpoint: object) -> "tuple[str | None, str | None]":
         return None, "it is not a valid URL"
     if parts.scheme not in ("http", "https"):
         return None, "it does not begin with https:// or http://"
-    if not host or not _is_name(host):
-        return None, "it has no valid host name"
-    if port == 0:
-        return None, "it has no valid port"
+    if not host or not _is_name(host) or port == 0:
+        return None, "it has no valid port" if port == 0 else "it has no valid host name"
     if parts.scheme == "http" and not is_loopback_host(host):
         return None, "plain http is allowed to this machine only; use https"
     if host.rstrip(".") == _DEPLOYED and _TEST_GUARD in sys.modules:

@@ -1,0 +1,306 @@
+"""The store: `append` writes groups of batches, `query` reads. What both promise survives a kill.
+
+Group commits hold one lock, folds another; what changes both or replaces the file holds both, in
+the order fold, write. Queries run beside all of them, on cursors of their own. After an error that
+invalidates the database it is reopened once, and what the failed commit has made durable is
+recognised by its keys. If that fails too, the process has to end: `StoreError`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from getpatter.collector import clock
+from getpatter.collector.batch import Answer, Batch, Refusal
+from getpatter.collector.store import months, rollups
+from getpatter.collector.store.append import (
+    digest,
+    write_events,
+    write_losses,
+    write_refusals,
+)
+from getpatter.collector.store.database import (
+    StoreError,
+    lock,
+    open_database,
+)
+from getpatter.collector.store.key_tables import KeyTables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from duckdb import DuckDBPyConnection
+
+    from getpatter.collector.batch import RefusalKind
+
+__all__ = ["Rows", "Store"]
+
+_ERASED = "erased"  # the rule by which events of an erased install are refused
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The answer to a query."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+class Store:
+    """The data directory of a collector. `warnings` is what is to be said of its opening."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self._lock = lock(directory)
+        self._fold = threading.RLock()
+        self._write = threading.RLock()
+        self._idle = threading.Condition()
+        self._queries = 0
+        self._generation = 0  # how often the database was opened
+        self.warnings: list[str] = []
+        try:
+            self._open()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open(self) -> None:
+        self.connection, warnings = open_database(self.directory)
+        self._generation += 1
+        self.warnings += warnings
+        months.sweep(self.connection, self.directory)
+        self._keys = KeyTables(self.connection, clock.now())
+        rows = self.connection.execute(
+            "SELECT greatest(folded, (SELECT max(commit_no) FROM hot_events)) FROM folds"
+        ).fetchall()
+        self._commit_no = int(rows[0][0])  # never one that has been folded
+        rows = self.connection.execute("SELECT digest FROM receipts").fetchall()
+        self._erased = {row[0] for row in rows}
+        rows = self.connection.execute(
+            "SELECT DISTINCT sdk_version FROM runs_parts WHERE sdk_version IS NOT NULL LIMIT 10000"
+        ).fetchall()
+        #: Releases of which an event was taken: only these are named in what is counted.
+        self.releases = {row[0] for row in rows}
+
+    def close(self) -> None:
+        """Write everything into the database file and let go of the store."""
+        with self.alone():
+            self.connection.close()
+        os.close(self._lock)
+
+    # Writing
+
+    def append(
+        self, batches: list[Batch], refusals: Mapping[RefusalKind, int] | None = None
+    ) -> list[Answer]:
+        """Keep `batches`, durably and each once; return the answers in the same order.
+
+        `refusals` are counts of requests that were refused as a whole.
+        """
+        generation = self._generation
+        try:
+            return self._write_group(batches, refusals or {})
+        except Exception as error:
+            if not _invalidates(error):
+                raise
+        self._reopen(generation)
+        # What the failed commit made durable is found by its keys.
+        return self._write_group(batches, refusals or {})
+
+    def _write_group(
+        self, batches: list[Batch], refusals: Mapping[RefusalKind, int]
+    ) -> list[Answer]:
+        with self._write, _rolled_back(self.connection):
+            return self._append(batches, refusals)
+
+    def reopen(self) -> None:
+        """Close the database and open it again."""
+        self._reopen(self._generation)
+
+    def _reopen(self, generation: int) -> None:
+        with self.alone():
+            if self._generation != generation:
+                return  # whoever came first has done it
+            with suppress(duckdb.Error):  # it is invalid: what matters is that its file is let go
+                self.connection.close()
+            self._open()
+
+    def _append(self, batches: list[Batch], refusals: Mapping[RefusalKind, int]) -> list[Answer]:
+        now = clock.now()
+        found = self._keys.find((batch.key for batch in batches), now)
+        answers: list[Answer] = []
+        fresh: list[Batch] = []
+        fresh_answers: list[Answer] = []
+        first: dict[tuple[int, int, bool], Answer] = {}
+        for batch in batches:
+            same = batch.key.high, batch.key.low, batch.key.is_legacy
+            answer = found.get(batch.key) or first.get(same)
+            if answer is None:
+                answer = self._judge_erased(batch)
+                first[same] = Answer(answer.accepted, answer.refused, is_repeated=True)
+                fresh.append(batch)
+                fresh_answers.append(answer)
+            answers.append(answer)
+        if fresh or refusals:
+            self._commit(fresh, fresh_answers, refusals, now)
+        return answers
+
+    def _judge_erased(self, batch: Batch) -> Answer:
+        """Refuse what comes from an erased install; return the answer to the batch."""
+        if self._erased:
+            gone = [
+                index
+                for index, event in batch.events
+                if digest(event["install_id"]) in self._erased
+            ]
+            if gone:
+                batch.events = [entry for entry in batch.events if entry[0] not in set(gone)]
+                batch.refused += [Refusal(index, "/install_id", _ERASED) for index in gone]
+                batch.refused.sort(key=lambda refusal: refusal.index)
+                kind: RefusalKind = (200, None, None, "/install_id", _ERASED, None)
+                batch.refusals += [kind] * len(gone)
+        return Answer(len(batch.events), tuple(batch.refused))
+
+    def _commit(
+        self,
+        batches: list[Batch],
+        answers: list[Answer],
+        refusals: Mapping[RefusalKind, int],
+        now: int,
+    ) -> None:
+        number = self._commit_no + 1
+        connection = self.connection
+        connection.execute("BEGIN").fetchall()
+        write_events(connection, batches, number)
+        write_losses(connection, batches)
+        self._keys.write(batches, answers)
+        write_refusals(connection, batches, refusals, now)
+        connection.execute("COMMIT").fetchall()
+        self._commit_no = number
+        self._keys.committed(batches, now)
+        if len(self.releases) < 10_000:  # what is beyond is nobody's release
+            self.releases.update(e["sdk_version"] for b in batches for _, e in b.events)
+
+    # Reading
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+        """Return what `sql` finds; values go in as `$name`, never into the text.
+
+        `fold` first, and the roll-ups say what has been acknowledged by then.
+        """
+        with self._reading() as connection:
+            cursor = connection.cursor()
+            try:
+                cursor.execute(sql, dict(parameters) if parameters else None)
+                columns = tuple(column[0] for column in cursor.description or ())
+                return Rows(columns, cursor.fetchall())
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[DuckDBPyConnection]:
+        with self._idle:
+            self._queries += 1
+            connection = self.connection
+        try:
+            yield connection
+        finally:
+            with self._idle:
+                self._queries -= 1
+                self._idle.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold back everything that writes or reads: for what replaces the database file."""
+        with self._fold, self._write, self._idle:
+            while self._queries:
+                self._idle.wait()
+            yield
+
+    # Maintenance
+
+    @contextmanager
+    def transaction(self) -> Iterator[DuckDBPyConnection]:
+        """Write several statements, all or none; nothing else is written meanwhile."""
+        generation = self._generation
+        with self._fold, self._write:
+            try:
+                with _rolled_back(self.connection):
+                    self.connection.execute("BEGIN").fetchall()
+                    yield self.connection
+                    self.connection.execute("COMMIT").fetchall()
+            except Exception as error:
+                if _invalidates(error):
+                    self._reopen(generation)
+                raise
+
+    def fold(self) -> None:
+        """Bring the roll-ups up to what has been acknowledged. Commits go on meanwhile."""
+        self._roll_up(rollups.fold)
+
+    def merge(self) -> None:
+        """Sum the parts of the roll-ups up. Commits go on meanwhile."""
+        self._roll_up(rollups.merge)
+
+    def _roll_up(self, step: Callable[[DuckDBPyConnection], None]) -> None:
+        generation = self._generation
+        with self._fold:
+            cursor = self.connection.cursor()
+            try:
+                with _rolled_back(cursor):
+                    cursor.execute("BEGIN").fetchall()
+                    step(cursor)
+                    cursor.execute("COMMIT").fetchall()
+            except Exception as error:
+                if _invalidates(error):
+                    self._reopen(generation)
+                raise
+            finally:
+                cursor.close()
+
+    def tidy(self) -> None:
+        """Drop the keys that are no longer honoured; make one row of counts of the same thing."""
+        with self.transaction() as connection:
+            self._keys.drop(self._keys.expired(clock.now()))
+            rollups.sum_up(connection, "losses")
+            rollups.sum_up(connection, "refusals")
+
+    def rebuild(self) -> None:
+        """Make the roll-ups anew of the raw events."""
+        with self.transaction() as connection:
+            rollups.rebuild(connection)
+
+    def add_tombstone(self, mark: str) -> None:
+        """Refuse from now on what the install with this digest sends."""
+        self._erased.add(mark)
+
+    def is_usable(self) -> bool:
+        """Return whether a commit works."""
+        try:
+            with self._write, _rolled_back(self.connection):
+                self.connection.execute("UPDATE meta SET value = value").fetchall()
+        except (duckdb.Error, StoreError):
+            return False
+        return True
+
+
+@contextmanager
+def _rolled_back(connection: DuckDBPyConnection) -> Iterator[None]:
+    """End an open transaction if the block fails; leave the error as it is."""
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # none is open, or nothing works any more
+            connection.execute("ROLLBACK").fetchall()
+        raise
+
+
+def _invalidates(error: Exception) -> bool:
+    """Return whether the database has to be reopened after `error`."""
+    return isinstance(error, duckdb.FatalException | duckdb.InternalException | duckdb.IOException)
