@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from getpatter.calls.blame import ERROR_CODES, Blame, failure_code
 from getpatter.calls.clock import monotonic
 from getpatter.calls.hub import NULL_HUB
-from getpatter.calls.leave import Leaving, leaving, reduce
+from getpatter.calls.leave import NO_REASON, Leaving, leaving, reduce
 from getpatter.calls.measures import Measures
 from getpatter.calls.owners import Owners
 from getpatter.calls.reporter import Reporter
@@ -287,7 +287,7 @@ class Call:
         """End the call for a reason, once; a text is a reason of your own and stays local."""
         left = leaving(reason)
         if left is None:
-            return Result("unknown_leave_reason", "leave: no leave reason of the union")
+            return Result("unknown_leave_reason", NO_REASON)
         return OK if self._record.end(left=left) else _LEFT
 
     def end(self) -> None:

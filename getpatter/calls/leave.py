@@ -14,6 +14,7 @@ from getpatter.calls.words import FailureCode, Word, known
 from getpatter.telemetry.call_metrics import Ending, ending
 
 __all__ = [
+    "NO_REASON",
     "Backend",
     "BackendCause",
     "Custom",
@@ -27,6 +28,8 @@ __all__ = [
     "leaving",
     "reduce",
 ]
+#: What is said of anything else.
+NO_REASON = "not a leave reason: use UserAction, Backend, RetryExhausted, SdkDriven or Custom"
 
 
 class UserCause(Word, Enum):

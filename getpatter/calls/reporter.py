@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from getpatter.calls.clock import monotonic, new_id, timestamp_us
-from getpatter.calls.leave import Leaving, leaving
+from getpatter.calls.leave import NO_REASON, Leaving, leaving
 from getpatter.calls.measures import LONGEST_SECONDS
 from getpatter.calls.result import OK, Result
 from getpatter.calls.stages import COMPLETED, Failure, Stages
@@ -214,7 +214,7 @@ class Reporter:
         """Leave the call, once; what is in flight fails with the abort code of the reason."""
         left = leaving(reason)
         if left is None:
-            return Result("unknown_leave_reason", "leave: no leave reason of the union")
+            return Result("unknown_leave_reason", NO_REASON)
         return OK if self.end(left.abort_code, left) else _LEFT
 
     def end(self, abort_code: FailureCode, left: Leaving | None = None) -> bool:

@@ -135,7 +135,7 @@ class Attached:
         message = str(error) if isinstance(error, EventsLost) else described(error)
         self._on_failure(self.name, message)
         try:
-            warn(f"sink {self.name} failed, its events are lost meanwhile: {message}")
+            warn(f"{self.name} sink: {message}; its events are dropped until it works again")
         except BaseException as other:  # a handler of the host's, or its stderr
             if must_pass(other):
                 raise

@@ -1,7 +1,7 @@
 """What the events tell: lines to read, the activation funnel, the latencies, a conclusion. Pure.
 
 An event weighs 1 / the probability with which it was kept, and everything here counts weights:
-that is what makes a figure of thinned-out events an estimate of the whole.
+that is what makes a figure of sampled events an estimate of the whole.
 """
 
 from collections import Counter

@@ -10,7 +10,7 @@ __all__ = ["TEXT", "compose", "show"]
 
 TEXT = """\
 getpatter sends anonymous usage telemetry: does it start, do calls connect, why do they fail.
-Nothing personal can be expressed in it. Off: `getpatter telemetry disable` or DO_NOT_TRACK=1.
+No names, phone numbers, texts or audio. Off: `getpatter telemetry disable` or DO_NOT_TRACK=1.
 See everything first: PATTER_TELEMETRY_DEBUG=1 or https://docs.getpatter.com/telemetry
 """
 _UPDATE = """\

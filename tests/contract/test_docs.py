@@ -16,6 +16,7 @@ import pytest
 from conftest import CATCH_UP
 
 from getpatter.telemetry import _tables, notice, testing
+from getpatter.telemetry.consent import misspelt_opt_outs
 from getpatter.telemetry.losses import REASONS
 from getpatter.telemetry.testing import Receiver
 
@@ -88,6 +89,9 @@ NO_VARIABLES |= {"ID", "N", "OUT", "WHEN", "BATCH", "IN_PLACE", "INFO", "WARN"}
 NO_VARIABLES |= {name for name in dir(os) if name.startswith("O_")}
 # Set for the child processes of a test, and documented with the fixture's `environment`.
 SET_ONLY = {"LOCALAPPDATA", "NO_PROXY", "PYTHONUSERBASE", "USERPROFILE"}
+# Examples of names that there are not, and that count as an opt-out all the same.
+EXAMPLES = {"PATTER_TELEMTRY": "0", "PATTER_NO_TELEMETRY": "1"}
+MISSPELT = {name for name, _ in misspelt_opt_outs(EXAMPLES)}
 
 
 def variables_of_the_code() -> dict[str, str]:
@@ -121,7 +125,7 @@ def test_every_variable_that_the_code_reads_is_documented() -> None:
 
 
 def test_every_variable_that_is_documented_is_read() -> None:
-    known = {*variables_of_the_code(), *SET_ONLY}
+    known = {*variables_of_the_code(), *SET_ONLY, *MISSPELT}
     for path in DOCUMENTS:
         named = set(re.findall(r"\b(?:PATTER_[A-Z_]*[A-Z]|DO_NOT_TRACK)\b", read(path)))
         assert named <= known, name_of(path)

@@ -485,5 +485,6 @@ assert hub.flush(60)
 """
     )
     assert done.returncode == 0
-    assert done.stderr.startswith("sink callback failed, its events are lost meanwhile: ValueError")
+    assert done.stderr.startswith("callback sink: ValueError: ")
+    assert "; its events are dropped until it works again" in done.stderr
     assert len(done.stderr) == 501

@@ -72,6 +72,8 @@ class WebhookSink:
             message = "timeout and first_pause are seconds, timeout above 0"
             raise ValueError(message)
         self._url = url
+        # What of the URL may be shown: there may be a secret in the rest.
+        self._place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self._secret = secret.encode() if isinstance(secret, str) else secret
         self._timeout = timeout
         self._attempts = attempts
@@ -101,7 +103,8 @@ class WebhookSink:
         self._key, self._tried = "", 0
         if answer is None:
             return None
-        message = "the receiver was not reached" if isinstance(answer, float) else answer
+        said = "the receiver was not reached" if isinstance(answer, float) else answer
+        message = f"{self._place}: {said}"
         raise ConnectionError(message)
 
     def close(self) -> None:
@@ -130,7 +133,7 @@ class WebhookSink:
         if 200 <= reply.status < 300:
             return None
         if reply.status not in _AGAIN:
-            return f"the receiver answered {reply.status}"
+            return f"HTTP {reply.status}"
         wait = reply.headers.get("retry-after", "")
         is_short = wait.isascii() and wait.isdigit() and len(wait) < 4
         return min(_LONGEST_PAUSE, float(wait)) if is_short else pause

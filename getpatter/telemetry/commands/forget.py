@@ -48,7 +48,7 @@ def _ask_collector(
     if refused.off:
         message = (
             f"telemetry is off by {refused.name} ({refused.why}), so nothing is sent, this request "
-            "included. Nothing was erased. Take it away for this command, or leave out --remote."
+            f"included. Nothing was erased. {_instead(refused.name, settings)}"
         )
         raise Failure(message)
     if settings.debug:
@@ -73,6 +73,13 @@ def _ask_collector(
             raise Failure(message)
         receipts.append(receipt)
     return {"collector": collector, "can_erase": True, "receipts": receipts}
+
+
+def _instead(rule: str, settings: env.Settings) -> str:
+    """Say how to have it sent, where taking a variable away is all that it takes."""
+    if settings.environ.get(rule) is None:
+        return "Run it without --remote to erase what is kept here."
+    return f"Unset {rule} for this command, or run it without --remote."
 
 
 def _question(collector: str) -> None:
@@ -110,7 +117,7 @@ def render(found: "dict[str, object]") -> str:
         else:
             lines.append(f"{collector} has erased what this install sent.")
             lines += [f"Receipt: {receipt}" for receipt in _receipts(asked)]
-    lines.append("Opted out. The install id, its date and version and the ledger are erased here.")
+    lines.append("Opted out. The install id, its date and version and the log are erased here.")
     return "\n".join(lines)
 
 
