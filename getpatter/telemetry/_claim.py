@@ -58,8 +58,12 @@ class Claim:
                 claim = cls(path, descriptor)
                 if claim.is_held:
                     return claim
+            except BlockingIOError:
+                os.close(descriptor)
+                return None
             except OSError:
                 os.close(descriptor)
+                _files.remove(path)  # there are no locks here, and each run would leave a file
                 return None
             os.close(descriptor)  # what we locked has been removed: lock what is there now
         return None

@@ -114,8 +114,6 @@ class Spool:
             if not _is_private(self.path):
                 return False
             self._claim = Claim.take(self._lock(owner))
-            if self._claim is None:  # where there are no locks each run would leave one
-                _files.remove(self._lock(owner))
         return self._claim is not None and self._claim.is_held
 
     def _lock(self, owner: str) -> str:
