@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from getpatter.demo import report
 from getpatter.demo.programs import DIAGNOSTICS
-from getpatter.telemetry import notice
+from getpatter.telemetry import notice, sender
 from getpatter.telemetry.testing import Receiver
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ class _Demo:
         **variables: str,
     ) -> None:
         """Run one program and print what it prints; an error it must end with is shown too."""
+        directory = str((home or self._home) / "state")
         result = subprocess.run(
             [sys.executable, "-m", "getpatter.demo.programs", name],
             check=False,
@@ -158,6 +159,7 @@ class _Demo:
                 "HOME": str(home or self._home),
                 "PATH": os.defpath,
                 "PATTER_TELEMETRY_ENDPOINT": self._receiver.endpoint,
+                "PATTER_TELEMETRY_STATE_DIR": directory,
                 **variables,
             },
             cwd=self._home,
@@ -166,6 +168,9 @@ class _Demo:
             text=True,
             timeout=_SECONDS,
         )
+        # What a program had no time for is sent before the next one starts, so that the events are
+        # in the order of the story also on a busy machine.
+        sender.send_all(directory, {"HOME": directory}, dotenv="")
         _indented(result.stdout.splitlines())
         errors = result.stderr.splitlines()
         raised = [text for text in errors if fails_with is not None and fails_with in text]
