@@ -12,6 +12,7 @@ import time
 
 from getpatter.telemetry import _hooks
 from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry._waiters import Waiters
 from getpatter.telemetry.limits import (
     EXIT_SECONDS,
     FIRST_LOOK,
@@ -104,7 +105,7 @@ class Worker(Recorder):
         super()._begin()
         self._outbox: Outbox | None = None
         self._io = threading.Lock()
-        self._idle = threading.Condition()
+        self._waiters = Waiters()
         self._running = threading.Lock()
         # The thread, and what is held by whoever says that it has ended.
         self._thread: threading.Thread | None = None
@@ -145,6 +146,7 @@ class Worker(Recorder):
             self._is_hooked = True
             _hooks.install_in_child()
         self._thread, self._ended = None, (ended := threading.Lock())
+        self._waiters.of_thread()
         thread = threading.Thread(
             target=self._run, args=(ended,), name="getpatter-telemetry", daemon=True
         )
@@ -180,24 +182,23 @@ class Worker(Recorder):
         _hooks.notice_fork()
         until = monotonic() + min(max(0.0, timeout), threading.TIMEOUT_MAX)
         starts = 0
-        with self._idle:
-            while not self._is_done():
-                starts += not self._has_thread()
-                if starts > 1:
-                    break  # it was killed: its work is done here
-                if not self._is_flushing or not self._has_thread():
-                    self._is_flushing = True
-                    self.wake()
-                now = monotonic()
-                if now >= until:
-                    return False
-                if not self._is_busy and self._waits_until(now) > until:
-                    return self._is_done()  # asked again: a step may just have ended
-                if not self._has_thread():
-                    break
-                self._idle.wait(min(until - now, _LOOK_SECONDS))
-            else:
-                return True
+        while not self._is_done():
+            starts += not self._has_thread()
+            if starts > 1:
+                break  # it was killed: its work is done here
+            if not self._is_flushing or not self._has_thread():
+                self._is_flushing = True
+                self.wake()
+            now = monotonic()
+            if now >= until:
+                return False
+            if not self._is_busy and self._waits_until(now) > until:
+                return self._is_done()  # asked again: a step may just have ended
+            if not self._has_thread():
+                break
+            self._waiters.wait(min(until - now, _LOOK_SECONDS), self._is_done)
+        else:
+            return True
         self._work_here(until)
         return self._is_done()
 
@@ -259,8 +260,7 @@ class Worker(Recorder):
         while not (self._is_parting and not self._is_in_flight()):
             with self._io:
                 pause = self._step(monotonic())
-            with self._idle:
-                self._idle.notify_all()
+            self._waiters.wake()
             is_over = self._phase == ENDING or (self._phase and not self._is_in_flight())
             if is_over and not self._is_persisting:
                 break  # what comes now is sent by its caller, or by nobody
@@ -291,8 +291,7 @@ class Worker(Recorder):
                 self._note_error(error)
         if ended.acquire(blocking=False):
             self._running.release()
-        with self._idle:
-            self._idle.notify_all()  # who waits goes on without the thread
+        self._waiters.wake()  # who waits goes on without the thread
         # Whoever recorded just before that release took us for alive.
         if len(self.buffer) and self._phase != ENDING and not self._is_parting:
             self.wake()
@@ -488,13 +487,12 @@ class Worker(Recorder):
         """
         self._is_persisting = True
         until = monotonic() + seconds
-        with self._idle:
-            while self._is_persisting and self._has_thread():
-                self._ring()
-                left = until - monotonic()
-                if left <= 0:
-                    break
-                self._idle.wait(min(left, _LOOK_SECONDS))
+        while self._is_persisting and self._has_thread():
+            self._ring()
+            left = until - monotonic()
+            if left <= 0:
+                break
+            self._waiters.wait(min(left, _LOOK_SECONDS), lambda: not self._is_persisting)
         if self._is_persisting and not self._has_thread() and self._io.acquire(timeout=seconds):
             try:
                 self._finish()
