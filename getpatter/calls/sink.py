@@ -29,6 +29,9 @@ _WRITE_EVENTS = 100
 # The longest pause that a sink may ask for: what would then wait is too old to be of use.
 _PAUSE_SECONDS = 3_600.0
 
+# How much of what a sink raised is shown, in characters.
+_SHOWN = 300
+
 
 class EventsLost(Exception):  # noqa: N818 - what a sink reports, no defect
     """Raised by a sink that lost some of the events that it was given, and took the others."""
@@ -135,7 +138,9 @@ class Attached:
         message = str(error) if isinstance(error, EventsLost) else described(error)
         self._on_failure(self.name, message)
         try:
-            warn(f"{self.name} sink: {message}; its events are dropped until it works again")
+            # What follows from it stands behind what others wrote, which may be of any length.
+            said = f"{message:.{_SHOWN}}; its events are dropped until it works again"
+            warn(f"{self.name} sink: {said}")
         except BaseException as other:  # a handler of the host's, or its stderr
             if must_pass(other):
                 raise
