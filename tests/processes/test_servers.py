@@ -187,3 +187,21 @@ tell("ending")
     stage.until(ending=1)
     check("gevent, patched", stage.settle())
     assert stage.starts() == stage.runs() == 2
+
+
+def test_gevent_patched_while_a_client_is_at_work(stage: Stage) -> None:
+    """Its thread is a real one, and has ended or not when green threads come."""
+    program = stage.script("""
+from tell import client, tell
+
+tell("running")
+assert client.flush(60)
+from gevent import monkey
+monkey.patch_all()
+for _ in range(3):
+    tell("running")
+    assert client.flush(60)
+""")
+    stage.until(running=4)
+    assert stage.arrive(), stage.output
+    assert stage.finish(program) == 0, stage.output
