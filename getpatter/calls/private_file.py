@@ -48,7 +48,7 @@ class PrivateFile:
         self.size = 0
 
     def __enter__(self) -> Self:
-        descriptor = _above_standard(os.open(self._path, _FLAGS | self._flags, _MODE))
+        descriptor = _open_above_standard(self._path, _FLAGS | self._flags)
         try:
             self.size = _checked(descriptor, self._path).st_size
         except OSError:
@@ -111,6 +111,21 @@ class PrivateFile:
             return b""
         os.lseek(self._descriptor, self.size - 1, os.SEEK_SET)
         return os.read(self._descriptor, 1)
+
+
+def _open_above_standard(path: str, flags: int) -> int:
+    """Open a file under a descriptor that never was stdin, stdout or stderr, where Linux allows it
+    not even for a moment: what another thread prints just then would be written into the file.
+    """
+    held: list[int] = []
+    try:
+        while hasattr(os, "O_PATH") and (not held or held[-1] < _STANDARD):
+            # Takes the place of a stream that is closed, and nothing can be written to it.
+            held.append(os.open("/", os.O_PATH | os.O_CLOEXEC))
+        return _above_standard(os.open(path, flags, _MODE))
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def _above_standard(descriptor: int) -> int:

@@ -272,7 +272,7 @@ def test_no_descriptor_of_the_host_is_taken_or_closed(tmp_path: Path, which: int
     command = [sys.executable, "-c", CLOSED, str(path), str(which)]
     done = subprocess.run(command, check=False, timeout=LONG, capture_output=True)
     assert done.returncode == 0, done.stderr
-    assert b"4111" not in path.read_bytes()
+    assert b"card" not in path.read_bytes()  # digits may be those of a time
     assert numbers(path) == list(range(20))
 
 
