@@ -2,9 +2,9 @@
 
 It alone knows where a batch is (in memory, on disk, in flight), whose it is (ours, or adopted from
 an owner that has exited), and what of it has been counted. A batch is persisted when a request for
-it has failed, when others wait before it, or when its oldest record is a second old; to do so
-before every request would cost more than a tenth of the throughput. Whoever holds a batch counts
-what becomes of it, once; nothing on disk is removed because of an exception. Has no lock and no
+it has failed, when others wait before it, or when its oldest record is a second old. Before every
+request it cost about a tenth of the throughput, roughly measured. Whoever holds a batch counts what
+becomes of it, once; nothing on disk is removed because of an exception. Has no lock and no
 thread: whoever calls holds the worker's.
 """
 
