@@ -10,10 +10,20 @@ import re
 import socketserver
 import threading
 import zlib
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import SHUT_RDWR, SHUT_WR, socket
+from socket import (
+    AF_INET,
+    SHUT_RDWR,
+    SHUT_WR,
+    SO_REUSEADDR,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    close,
+    socket,
+)
 from typing import TYPE_CHECKING, Any
 
 from getpatter.telemetry._wire import above_standard_streams
@@ -236,6 +246,22 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+# The ports of the servers that ended last, each taken by a socket that does not listen; as
+# descriptors, because nobody closes them before the process ends.
+_taken: deque[int] = deque()
+_MOST_TAKEN = 64
+
+
+def _keep_taken(port: int) -> None:
+    """Let no later server have this port: a client of an earlier test may try it for a while."""
+    with suppress(OSError), socket(AF_INET, SOCK_STREAM) as taken:
+        taken.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        _taken.append(above_standard_streams(taken).detach())
+    while len(_taken) > _MOST_TAKEN:
+        close(_taken.popleft())
+
+
 class Server(ThreadingHTTPServer):
     request_queue_size = 64  # many processes may send at once
 
@@ -277,6 +303,7 @@ class Server(ThreadingHTTPServer):
         self.ending.set()
         self.shutdown()
         self.server_close()
+        _keep_taken(self.server_port)
         for connection in self._connections.copy():
             with suppress(OSError):  # it may have ended by itself
                 connection.shutdown(SHUT_RDWR)

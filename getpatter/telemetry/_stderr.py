@@ -25,6 +25,8 @@ __all__ = ["SECONDS", "write", "write_once"]
 SECONDS = 0.2
 # What a pipe that is ready takes without blocking.
 _PIECE = select.PIPE_BUF if hasattr(select, "poll") else 512
+# In how many turns another thread is waited for.
+_TURNS = 20
 
 
 # What was written once in this process. A text that two threads write at once may come twice.
@@ -141,6 +143,7 @@ def _write_elsewhere(stream: "TextIO", text: str, until: float) -> bool:
     """
     done = threading.Event()
     succeeded = []
+    turn = max(0.0, until - monotonic()) / _TURNS
 
     def work() -> None:
         with _InBackground():
@@ -153,7 +156,9 @@ def _write_elsewhere(stream: "TextIO", text: str, until: float) -> bool:
     except RuntimeError:
         behind = _file_behind(stream)
         return behind is not None and _write_file(behind, text, until)
-    done.wait(max(0.0, until - monotonic()))
+    # Each turn is one for that thread too: a host that holds up all threads while it loads
+    # something is no stream that hangs.
+    any(done.wait(turn) for _ in range(_TURNS))
     return bool(succeeded)
 
 

@@ -417,7 +417,7 @@ def connect(receiver: Receiver) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=10)
 
 
-def test_closing_ends_connections_and_frees_the_port() -> None:
+def test_closing_ends_connections_and_gives_the_port_to_nobody_else() -> None:
     receiver = Receiver()
     with connect(receiver) as idle:
         idle.sendall(b"HEAD / HTTP/1.1\r\n\r\n")
@@ -427,6 +427,9 @@ def test_closing_ends_connections_and_frees_the_port() -> None:
         assert idle.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):
         connect(receiver)
+    port = int(receiver.endpoint.split(":")[2].partition("/")[0])
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
 
 
 def test_a_client_that_goes_away_is_not_complained_about(

@@ -127,7 +127,7 @@ def test_a_terminal_error_goes_before_the_reason() -> None:
         RetryExhausted(-1, "SFU_ERROR"),
         RetryExhausted(1, "NO_SUCH_CODE"),
         RetryExhausted(True, "SFU_ERROR"),
-        object(),
+        ...,
     ],
     ids=repr,
 )

@@ -243,6 +243,30 @@ def test_a_stream_of_the_host_that_hangs_is_not_waited_for(
     let_go.set()
 
 
+@pytest.mark.parametrize("method", ["fileno", "write"])
+def test_a_host_that_holds_up_all_threads_is_no_stream_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """As loading a large extension does."""
+
+    class Busy(io.StringIO):
+        def fileno(self) -> int:
+            hold("fileno")
+            return super().fileno()
+
+        def write(self, text: str) -> int:
+            hold("write")
+            return super().write(text)
+
+    def hold(name: str) -> None:
+        if name == method:
+            sum(range(40_000_000))  # one call, in which no other thread runs
+
+    monkeypatch.setattr(sys, "stderr", Busy())
+    assert notice.show(TEXT) is True
+    assert sys.stderr.getvalue() == TEXT  # type: ignore[union-attr]
+
+
 def test_a_terminal_that_is_stopped_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-S."""
     master, terminal = os.openpty()
