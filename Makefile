@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # Twice quiet: only errors. What pip warns of (its cache, its own age, a mirror) is not ours to mend.
 PIP_FLAGS := --disable-pip-version-check --quiet --quiet --prefer-binary --progress-bar off
 PIP := $(BIN)/python -m pip
+# A process for each core; 0: all in one.
+TEST_PROCESSES ?= auto
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
@@ -27,7 +29,7 @@ setup: $(VENV)/.ready ## make the virtual environment
 
 test: $(VENV)/.ready ## run the tests
 	@echo "==> tests"
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_FLAGS)
 
 processes: $(VENV)/.ready ## run programs under fork, gunicorn, Celery … (needs PyPI)
 	@echo "==> process models"
