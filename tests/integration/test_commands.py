@@ -18,9 +18,9 @@ import pytest
 from conftest import Run, tree
 from golden import VECTORS
 
-from getpatter.telemetry._judge import Judge
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry._tables import COMMON_FIELDS, EVENT_NAMES, SCHEMA_VERSION
+from getpatter.telemetry.judge import Judge
 from getpatter.telemetry.testing import Answer, Receiver
 
 ROOT = Path(__file__).parents[2]

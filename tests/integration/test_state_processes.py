@@ -182,8 +182,9 @@ IMPORTS = """
 import os, sys
 from getpatter.telemetry import TelemetryClient, install_id
 import platformdirs, requests, json
-import getpatter.telemetry.worker, getpatter.telemetry.run, getpatter.telemetry.outbox
-import getpatter.telemetry.uploader, getpatter.telemetry._http
+import getpatter.telemetry.delivery.worker, getpatter.telemetry.run
+import getpatter.telemetry.delivery.outbox
+import getpatter.telemetry.delivery.uploader, getpatter.telemetry.network.request
 """
 
 
