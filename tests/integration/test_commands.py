@@ -289,7 +289,8 @@ def test_preview_and_log_show_the_headers_that_leave(
     shown = json.loads(command("preview", "--json", PATTER_TELEMETRY_SAMPLE="0.4").stdout)
     text = command("preview", PATTER_TELEMETRY_SAMPLE="0.4").stderr
     receiver.answer(503, Answer(200, headers={"Accept-Encoding": "gzip"}))
-    late = PROGRAM.replace("assert phone", "phone") + "phone.telemetry.record('no_such_event')\n"
+    more = "phone.telemetry.record('no_such_event')\nwith phone.call(direction='inbound'): pass\n"
+    late = PROGRAM.replace("assert phone", "phone") + more + "phone.telemetry.flush(20)\n"
     for program in (late, PROGRAM):
         run(program, PATTER_TELEMETRY_SAMPLE="0.4")
     assert len(receiver.requests) > 2

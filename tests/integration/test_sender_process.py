@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from senders import gone, senders
 
+import getpatter
 from getpatter.telemetry.delivery import exits
 from getpatter.telemetry.delivery.spool import waiting
 from getpatter.telemetry.testing import Receiver
@@ -270,7 +271,7 @@ def test_packages_elsewhere_are_no_means_for_it(program: Program, tmp_path: Path
     packages = Path(requests.__file__).parents[1]
     for path in packages.iterdir():
         (libraries / path.name).symlink_to(path)
-    root = Path(exits.__file__).parents[2]
+    root = Path(getpatter.__file__).parents[1]
     after = """
 from getpatter.telemetry.delivery import exits
 chosen = exits.choose(os.environ)
