@@ -8,6 +8,7 @@ from getpatter.telemetry.delivery.limits import (
     BREAKER_FIRST,
     BREAKER_LONGEST,
     DELAY_FIRST,
+    DELAY_GROWTH,
     DELAY_LONGEST,
     MOST_BATCH_EVENTS,
     TRIES_OF_A_BUG,
@@ -115,7 +116,7 @@ class Schedule:
 
     def _back_off(self, now: float, chance: float, least: float) -> None:
         self._failures += 1
-        bound = min(DELAY_FIRST * 2 ** min(self._failures - 1, 16), DELAY_LONGEST)
+        bound = min(DELAY_FIRST * DELAY_GROWTH ** min(self._failures - 1, 32), DELAY_LONGEST)
         self._not_before = now + max(chance * bound, least)
 
 
