@@ -12,6 +12,8 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from getpatter.collector.simulate import command as simulate
+
 if TYPE_CHECKING:
     import argparse
     import socket
@@ -68,6 +70,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     backup.add_argument("target", metavar="DIR")
     restore = action("restore", "put a backup in the place of the store")
     restore.add_argument("source", metavar="DIR")
+    simulate.describe(actions.add_parser("simulate", help=simulate.HELP, description=simulate.HELP))
 
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -80,10 +83,15 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             if (error.name or "").startswith("getpatter"):
                 raise
             raise _CommandError(_NEEDED) from None
+        if options.action == "simulate":
+            return simulate.run(options)
         directory = _directory(options.data)
         if options.action == "serve":
             return _serve(options, directory, environ)
         return _ACTIONS[options.action](options, directory)
+    except simulate.UsageError as failure:
+        print(f"getpatter collector: {failure}", file=sys.stderr)
+        return 2
     except _CommandError as failure:
         print(f"getpatter collector: {failure}", file=sys.stderr)
         return failure.code
