@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 # Twice quiet: only errors. What pip warns of (its cache, its own age, a mirror) is not ours to mend.
 PIP_FLAGS := --disable-pip-version-check --quiet --quiet --prefer-binary --progress-bar off
 PIP := $(BIN)/python -m pip
-# A process for each core; 0: all in one.
-TEST_PROCESSES ?= auto
+# Two more than cores, because most of them wait for a child; 0: all in one process.
+TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help

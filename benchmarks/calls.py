@@ -12,7 +12,7 @@ import time
 
 from getpatter import Patter
 from getpatter.calls import Emitter, Event, Hub, JsonLinesSink
-from getpatter.calls.emitter import NullEmitter
+from getpatter.calls.events.emitter import NullEmitter
 
 CALLS = 200_000
 # So many at once, then the other thread has its turn, as a host's own work would give it.

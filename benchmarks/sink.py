@@ -6,7 +6,8 @@ Reads commands as JSON lines on standard input, answers each with one on standar
 - `{"do": "mode", "port": P, "mode": M}` → `{}`: what happens to requests from now on.
 - `{"do": "report", "port": P}` → what came; `{"do": "drop", "port": P}` → `{}`: forget it.
 
-Modes: `fine`; `slow` (answers after two seconds); `never` (reads and never answers); `closed`
+Modes: `fine`; `roomy` (fine, and every answer offers 512 events a request, as our own collector's
+do); `slow` (answers after two seconds); `never` (reads and never answers); `closed`
 (nothing listens); `alternate` (every second request is refused with 500, the second first);
 `unavailable` (503 for the three seconds from the first request on). Speaks as much HTTP as the
 clients need and says that it takes gzip. Bodies are kept as they come and read at `report`.
@@ -195,9 +196,10 @@ class Connection(asyncio.Protocol):
         # In slow mode the client may be gone: it has not been told, but the events are taken.
         request.status = status
         body = _BODIES[status]
+        offer = b"Patter-Max-Events: 512\r\n" if self._door.mode == "roomy" else b""
         self._write(
             b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (status, _REASONS[status], len(body), body)
+            b"%bContent-Length: %d\r\n\r\n%b" % (status, _REASONS[status], offer, len(body), body)
         )
         if is_last and self._transport is not None:
             self._transport.close()

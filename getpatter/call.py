@@ -13,16 +13,16 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
-from getpatter.calls.blame import ERROR_CODES, Blame, failure_code
 from getpatter.calls.clock import monotonic
-from getpatter.calls.hub import NULL_HUB
+from getpatter.calls.enums import Delivery, FailureCode, Word
+from getpatter.calls.error_codes import ERROR_CODES, Blame, failure_code
+from getpatter.calls.events.hub import NULL_HUB
+from getpatter.calls.latencies import Measures
 from getpatter.calls.leave import NO_REASON, Leaving, leaving, reduce
-from getpatter.calls.measures import Measures
-from getpatter.calls.owners import Owners
 from getpatter.calls.reporter import Reporter
 from getpatter.calls.result import OK, Result
 from getpatter.calls.room import NULL_ROOM
-from getpatter.calls.words import Delivery, FailureCode, Word
+from getpatter.calls.stats.owners import Owners
 from getpatter.telemetry._plain import lower_text, plain_number, plain_text
 from getpatter.telemetry.call_metrics import STAGE_LAYERS
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from getpatter.calls.emitter import Emitter, NullEmitter
-    from getpatter.calls.hub import Hub, NullHub
+    from getpatter.calls.events.emitter import Emitter, NullEmitter
+    from getpatter.calls.events.hub import Hub, NullHub
+    from getpatter.calls.events.session import Session
     from getpatter.calls.leave import LeaveReason
     from getpatter.calls.room import NullRoom, Room
-    from getpatter.calls.session import Session
     from getpatter.calls.switchboard import Switchboard
     from getpatter.telemetry.call_metrics import Recorder
 

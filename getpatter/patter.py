@@ -8,10 +8,10 @@ from weakref import WeakMethod
 from getpatter import config
 from getpatter._version import __version__
 from getpatter.call import Call
-from getpatter.calls.hub import NULL_HUB, Hub, NullHub
-from getpatter.calls.notices import Notices
+from getpatter.calls.callbacks.host_events import Notices
+from getpatter.calls.enums import Word
+from getpatter.calls.events.hub import NULL_HUB, Hub, NullHub
 from getpatter.calls.switchboard import Switchboard
-from getpatter.calls.words import Word
 from getpatter.errors import ConfigurationError
 from getpatter.telemetry import env
 from getpatter.telemetry._plain import lower_text
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Literal
 
-    from getpatter.calls.null_service import NullService
     from getpatter.calls.result import Result
-    from getpatter.calls.service import Service
+    from getpatter.calls.stats.null_service import NullService
+    from getpatter.calls.stats.service import Service
 
 __all__ = ["Agent", "Patter"]
 

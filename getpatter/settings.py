@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from getpatter.calls.hub import NullHub
-from getpatter.calls.registry import FLUSH_SECONDS, RECORD_SECONDS
-from getpatter.telemetry import consent, env, exits, rate_limit, state
+from getpatter.calls.events.hub import NullHub
+from getpatter.calls.stats.registry import FLUSH_SECONDS, RECORD_SECONDS
+from getpatter.telemetry import consent, env, state
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
+from getpatter.telemetry.delivery import exits, rate_limit
+from getpatter.telemetry.delivery.transport import shown, usable_endpoint
 from getpatter.telemetry.install_id import open_state
-from getpatter.telemetry.transport import shown, usable_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from getpatter.calls.hub import Hub
+    from getpatter.calls.events.hub import Hub
 
     Settings = dict[str, tuple[object, str]]
 

@@ -83,7 +83,8 @@ def child_environment(home: Path, receiver: Receiver) -> dict[str, str]:
 # What a next start would do with what a program that ended left on disk.
 CATCH_UP = """
 import os
-from getpatter.telemetry import install_id, sender
+from getpatter.telemetry import install_id
+from getpatter.telemetry.delivery import sender
 directory = install_id.open_state().directory
 if directory is not None:
     sender.send_all(directory, os.environ)

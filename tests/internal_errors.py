@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import getpatter.calls.losses
+import getpatter.calls.events.losses
 import getpatter.telemetry.losses
 from getpatter.telemetry.testing import Receiver
 
@@ -51,7 +51,7 @@ class Noticed:
 def watching(monkeypatch: pytest.MonkeyPatch) -> Noticed:
     """Return what is noticed in this process from now on."""
     noticed = Noticed()
-    for module in (getpatter.telemetry.losses, getpatter.calls.losses):
+    for module in (getpatter.telemetry.losses, getpatter.calls.events.losses):
         noticed.watch(module.Losses, monkeypatch)
     return noticed
 

@@ -12,11 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from getpatter.calls.clock import monotonic, new_id, timestamp_us
-from getpatter.calls.leave import NO_REASON, Leaving, leaving
-from getpatter.calls.measures import LONGEST_SECONDS
-from getpatter.calls.result import OK, Result
-from getpatter.calls.stages import COMPLETED, Failure, Stages
-from getpatter.calls.words import (
+from getpatter.calls.enums import (
     Delivery,
     FailureCode,
     IceState,
@@ -25,15 +21,19 @@ from getpatter.calls.words import (
     StageName,
     known,
 )
+from getpatter.calls.latencies import LONGEST_SECONDS
+from getpatter.calls.leave import NO_REASON, Leaving, leaving
+from getpatter.calls.result import OK, Result
+from getpatter.calls.stages import COMPLETED, Failure, Stages
 from getpatter.telemetry._plain import plain_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Literal
 
-    from getpatter.calls.emitter import Emitter, NullEmitter
+    from getpatter.calls.events.emitter import Emitter, NullEmitter
+    from getpatter.calls.events.session import Record
     from getpatter.calls.leave import LeaveReason
-    from getpatter.calls.session import Record
 
     Stage = Literal[
         "coordinator_join", "ws_join", "peer_connection", "carrier", "stt", "llm", "tts", "eou"

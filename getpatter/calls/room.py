@@ -11,17 +11,17 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
-from getpatter.calls import interval
+from getpatter.calls.enums import ENDINGS, FIELDS, Word
 from getpatter.calls.result import OK, Result
-from getpatter.calls.words import ENDINGS, FIELDS, Word
+from getpatter.calls.stats import flush_interval as interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Protocol
 
-    from getpatter.calls.emitter import Emitter, NullEmitter
-    from getpatter.calls.null_service import NullService
-    from getpatter.calls.service import Service
+    from getpatter.calls.events.emitter import Emitter, NullEmitter
+    from getpatter.calls.stats.null_service import NullService
+    from getpatter.calls.stats.service import Service
 
     class Board(Protocol):
         """The switchboard, as a room sees it."""

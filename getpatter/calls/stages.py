@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from getpatter.calls.words import (
+from getpatter.calls.enums import (
     FailureCode,
     IceState,
     JoinReason,

@@ -12,23 +12,23 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
-from getpatter.calls import interval
-from getpatter.calls.hub import NullHub
-from getpatter.calls.null_service import NullService
-from getpatter.calls.process_hooks import CALLS, HOOKS
+from getpatter.calls.background.process_hooks import CALLS, HOOKS
+from getpatter.calls.events.hub import NullHub
 from getpatter.calls.result import Result
 from getpatter.calls.room import NULL_ROOM, Room
+from getpatter.calls.stats import flush_interval as interval
+from getpatter.calls.stats.null_service import NullService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Literal, Protocol
 
-    from getpatter.calls.hub import Hub
-    from getpatter.calls.notices import Notices
+    from getpatter.calls.callbacks.host_events import Notices
+    from getpatter.calls.events.hub import Hub
+    from getpatter.calls.events.session import Session
     from getpatter.calls.room import NullRoom
-    from getpatter.calls.service import Service
-    from getpatter.calls.session import Session
-    from getpatter.calls.teller import Publisher
+    from getpatter.calls.stats.service import Service
+    from getpatter.calls.stats.ticker import Publisher
 
     class Caller(Protocol):
         """A call, as the switchboard sees it."""
@@ -145,7 +145,7 @@ class Switchboard:
         with self._lock:
             if not isinstance(self.service, NullService):
                 return
-            from getpatter.calls.service import Service  # only who listens needs it
+            from getpatter.calls.stats.service import Service  # only who listens needs it
 
             service = Service(
                 self._publisher,

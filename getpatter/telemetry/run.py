@@ -6,7 +6,7 @@ Making one reads the disk and may write the install id, so nobody but the worker
 from getpatter.telemetry import events, grace, notice
 from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._tables import SCHEMA_VERSION
-from getpatter.telemetry.destination import Destination
+from getpatter.telemetry.delivery.destination import Destination
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import is_of_this_run, new_id, open_state, run_id
 

@@ -109,8 +109,8 @@ STATISTICS = """
 import itertools, threading
 from getpatter import Patter
 from getpatter.calls import *
-from getpatter.calls.callbacks import NAMES
-from getpatter.calls.sample import NUMBERS, TEXTS, VALUES
+from getpatter.calls.callbacks.subscriptions import NAMES
+from getpatter.calls.stats.sample import NUMBERS, TEXTS, VALUES
 
 numbers = itertools.count()
 def canary():

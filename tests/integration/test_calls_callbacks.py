@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from getpatter.calls.callbacks import INIT_STATUSES, NAMES, Callbacks
-from getpatter.calls.listener import WAITING
-from getpatter.calls.recommendation import Recommendation, reduction
+from getpatter.calls.callbacks.listener import WAITING
+from getpatter.calls.callbacks.recommendation import Recommendation, reduction
+from getpatter.calls.callbacks.subscriptions import INIT_STATUSES, NAMES, Callbacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ import pytest
 
 from getpatter import Call, Patter
 from getpatter.calls import CallbackSink, Event, EventsLost, Hub, NullHub, Redaction
-from getpatter.calls.core import HEALTH_SECONDS, HEALTH_TYPE, Core
-from getpatter.calls.sink import SINK_EVENTS
+from getpatter.calls.events.sessions import HEALTH_SECONDS, HEALTH_TYPE, Core
+from getpatter.calls.events.sink import SINK_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,8 @@ import pytest
 
 from getpatter import Call, Patter
 from getpatter.calls import Hub
-from getpatter.calls.callbacks import Callbacks
-from getpatter.calls.service import Service
+from getpatter.calls.callbacks.subscriptions import Callbacks
+from getpatter.calls.stats.service import Service
 from getpatter.telemetry.call_metrics import record_call_completed
 from getpatter.telemetry.schema import REFUSED, coerce
 

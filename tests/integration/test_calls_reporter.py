@@ -10,7 +10,7 @@ import pytest
 
 from getpatter import Call
 from getpatter.calls import Backend, Delivery, Event, Hub, Reporter, SdkDriven, UserAction
-from getpatter.calls.words import FailureCode, IceState, JoinReason, Role, StageName
+from getpatter.calls.enums import FailureCode, IceState, JoinReason, Role, StageName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

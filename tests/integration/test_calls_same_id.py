@@ -11,7 +11,7 @@ from odd_sinks import LONG, Collected, emit, of
 
 from getpatter import Call
 from getpatter.calls import Event, Hub, JsonLinesSink
-from getpatter.calls.summary import by_call
+from getpatter.calls.view.summary import by_call
 from getpatter.cli import main
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from getpatter.calls.callbacks import Callbacks
-from getpatter.calls.null_service import NullService
-from getpatter.calls.service import Service
+from getpatter.calls.callbacks.subscriptions import Callbacks
+from getpatter.calls.stats.null_service import NullService
+from getpatter.calls.stats.service import Service
 
 SCHEMAS = Path(__file__).parents[2] / "schemas" / "diagnostics" / "v1"
 PATIENCE = 60.0
@@ -504,8 +504,8 @@ def test_the_null_service_takes_everything_and_does_nothing() -> None:
 
 PROGRAM = """
 import gc, os, sys, threading, warnings
-from getpatter.calls.callbacks import Callbacks
-from getpatter.calls.service import Service
+from getpatter.calls.callbacks.subscriptions import Callbacks
+from getpatter.calls.stats.service import Service
 
 class Emitter:
     def __init__(self, call):

@@ -16,10 +16,10 @@ import urllib3
 import vcr
 from in_process import client, environment
 
-from getpatter.telemetry import exits
-from getpatter.telemetry.batch import Batch
+from getpatter.telemetry.delivery import exits
+from getpatter.telemetry.delivery.batch import Batch
+from getpatter.telemetry.delivery.transport import HttpTransport, erase
 from getpatter.telemetry.testing import Receiver
-from getpatter.telemetry.transport import HttpTransport, erase
 
 KEY = "0123456789abcdef" * 2
 Replaced = Callable[[Path], AbstractContextManager[Any]]

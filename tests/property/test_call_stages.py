@@ -14,8 +14,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from getpatter.calls.enums import FailureCode, IceState, JoinReason, Role, StageName, Word
 from getpatter.calls.stages import COMPLETED, INITIATED, Failure, Stages
-from getpatter.calls.words import FailureCode, IceState, JoinReason, Role, StageName, Word
 
 CALLS = st.sampled_from(["a", "b"])
 

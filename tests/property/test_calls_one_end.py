@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from getpatter.calls.registry import FLUSH_SECONDS, Refused, Registry
-from getpatter.calls.workers import REAP_SECONDS, Said, Tell
+from getpatter.calls.stats.participant import REAP_SECONDS, Said, Tell
+from getpatter.calls.stats.registry import FLUSH_SECONDS, Refused, Registry
 
 CALLS = st.sampled_from(["one", "two"])
 PARTICIPANTS = st.sampled_from(["alice", "bob"])

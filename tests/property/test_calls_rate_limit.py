@@ -8,8 +8,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getpatter.calls.losses import Losses
-from getpatter.calls.ratelimit import RateLimit
+from getpatter.calls.events.losses import Losses
+from getpatter.calls.events.rate_limit import RateLimit
 
 STEPS = st.lists(
     st.tuples(st.sampled_from(["a", "b", "c"]), st.floats(0, 0.6)), min_size=1, max_size=200

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from getpatter.calls.coalesce import coalesce
-from getpatter.calls.stats import Delta, Interval, Meter
+from getpatter.calls.stats.coalesce import coalesce
+from getpatter.calls.stats.track import Delta, Interval, Meter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from getpatter.calls.owners import Guards
-from getpatter.calls.registry import FLUSH_SECONDS, RECORD_SECONDS, Refused, Registry
-from getpatter.calls.workers import REAP_SECONDS, Said, Tell
+from getpatter.calls.stats.owners import Guards
+from getpatter.calls.stats.participant import REAP_SECONDS, Said, Tell
+from getpatter.calls.stats.registry import FLUSH_SECONDS, RECORD_SECONDS, Refused, Registry
 
 
 class Story:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from getpatter.calls.coalesce import coalesce
-from getpatter.calls.stats import Delta, Interval, Meter
+from getpatter.calls.stats.coalesce import coalesce
+from getpatter.calls.stats.track import Delta, Interval, Meter
 
 
 def take(*samples: dict[str, Any]) -> list[Delta]:

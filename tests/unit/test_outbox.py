@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from getpatter.telemetry._observer import Observed
-from getpatter.telemetry.batch import Answer, Batch
-from getpatter.telemetry.buffer import Buffer
+from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.buffer import Buffer
+from getpatter.telemetry.delivery.observer import Observed
+from getpatter.telemetry.delivery.outbox import Outbox
+from getpatter.telemetry.delivery.spool import Spool
 from getpatter.telemetry.losses import Losses
-from getpatter.telemetry.outbox import Outbox
-from getpatter.telemetry.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

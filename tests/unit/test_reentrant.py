@@ -11,7 +11,7 @@ import pytest
 from in_process import client
 from interrupted import everywhere
 
-from getpatter.calls.losses import Losses as CallLosses
+from getpatter.calls.events.losses import Losses as CallLosses
 from getpatter.telemetry import TelemetryClient
 from getpatter.telemetry.losses import Losses
 from getpatter.telemetry.testing import Receiver

@@ -2,9 +2,9 @@
 
 import pytest
 
-from getpatter.telemetry.batch import Answer, Batch
-from getpatter.telemetry.limits import BATCH_EVENTS, MOST_BATCH_EVENTS
-from getpatter.telemetry.schedule import (
+from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.limits import BATCH_EVENTS, MOST_BATCH_EVENTS
+from getpatter.telemetry.delivery.schedule import (
     DELIVERED,
     DROP,
     REDUCE,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from getpatter.calls.enums import FailureCode, IceState, JoinReason, Role, StageName, Word
 from getpatter.calls.stages import COMPLETED, INITIATED, Failure, Stages
-from getpatter.calls.words import FailureCode, IceState, JoinReason, Role, StageName, Word
 
 Event = tuple[str, dict[Any, Any]]
 

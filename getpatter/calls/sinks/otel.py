@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
-    from getpatter.calls.event import Event
+    from getpatter.calls.events.event import Event
 
 __all__ = ["OpenTelemetrySink"]
 
