@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from getpatter.collector.limits import DAY
 from getpatter.collector.simulate.legacy import stated
+from getpatter.telemetry.delivery.limits import BATCH_EVENTS
 from getpatter.telemetry.events import SCHEMA_VERSION, Builder
 from getpatter.telemetry.gate import Gate
-from getpatter.telemetry.limits import BATCH_EVENTS
 from getpatter.telemetry.losses import Losses
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from getpatter.collector import clock
 from getpatter.collector.limits import GROUP_EVENTS
-from getpatter.telemetry.batch import encode
+from getpatter.telemetry.delivery.batch import encode
 from getpatter.telemetry.losses import header
 
 if TYPE_CHECKING:
