@@ -9,18 +9,16 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from getpatter.collector.command_error import CommandError
+
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["HELP", "UsageError", "describe", "run"]
+__all__ = ["HELP", "describe", "run"]
 
 HELP = "make events of invented installs, with the truth about them"
 _DAY = 86_400
 _MOST_INSTALLS, _MOST_DAYS, _MOST_DAYS_SENT = 1_000_000, 390, 6
-
-
-class UsageError(Exception):
-    """What is wrong with the command line, in one line."""
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         sender = None if options.endpoint is None else output.OverHttp(options.endpoint)
     except output.EndpointError as error:
-        raise UsageError(str(error)) from None
+        raise CommandError(str(error)) from None
     directory = _directory(options.out)
     progress = _Progress()
     with ExitStack() as stack:
@@ -69,8 +67,7 @@ def run(options: argparse.Namespace) -> int:
             simulation.run(progress.say)
             target.end()
         except output.EndpointError as error:
-            print(f"getpatter collector: {error}", file=sys.stderr)
-            return 1
+            raise CommandError(str(error), 1) from None
     path = os.path.join(directory, "truth.json")
     with open(path, "w", encoding="utf-8") as file:
         json.dump(simulation.document(), file, indent=1)
@@ -83,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
 def _number(text: str, flag: str, least: int, most: int) -> int:
     if not re.fullmatch("[0-9]{1,19}", text) or not least <= int(text) <= most:
         message = f"{flag} must be a number from {least} to {most}"
-        raise UsageError(message)
+        raise CommandError(message)
     return int(text)
 
 
@@ -97,7 +94,7 @@ def _end(options: argparse.Namespace, days: int, now: int) -> int:
                 f"a collector takes events of the last week: with --endpoint, --days is at most "
                 f"{_MOST_DAYS_SENT}, and --until cannot be set"
             )
-            raise UsageError(message)
+            raise CommandError(message)
         return now
     if options.until is None:
         return now // _DAY * _DAY
@@ -106,27 +103,27 @@ def _end(options: argparse.Namespace, days: int, now: int) -> int:
         end = datetime.combine(last + timedelta(days=1), datetime.min.time(), timezone.utc)
     except (ValueError, OverflowError):
         message = "--until must be a date, such as 2026-01-31"
-        raise UsageError(message) from None
+        raise CommandError(message) from None
     moment = int(end.timestamp())
     if not days * _DAY <= moment <= now // _DAY * _DAY + _DAY:
         message = "--until must not be in the future, nor before 1970"
-        raise UsageError(message)
+        raise CommandError(message)
     return moment
 
 
 def _directory(given: str) -> str:
     if not given or "\0" in given:
         message = "--out must name a directory"
-        raise UsageError(message)
+        raise CommandError(message)
     directory = os.path.abspath(given)
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         if os.listdir(directory):
             message = f"{directory} is not empty"
-            raise UsageError(message)
+            raise CommandError(message)
     except OSError as error:
         message = f"{directory}: {error.strerror or type(error).__name__}"
-        raise UsageError(message) from None
+        raise CommandError(message) from None
     return directory
 
 
