@@ -8,7 +8,13 @@ from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry.delivery.destination import Destination
 from getpatter.telemetry.gate import Gate
-from getpatter.telemetry.install_id import is_of_this_run, new_id, open_state, run_id
+from getpatter.telemetry.install_id import (
+    is_of_this_run,
+    may_leave_as_first,
+    new_id,
+    open_state,
+    run_id,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +80,6 @@ class Run:
             age=self._state.age_seconds(),
             asked=monotonic(),
         )
-        self.build = self._builder.build
         #: The `.env` that is asked for consent, also by a sender that goes on for this run.
         self.dotenv = start.consent.dotenv
         #: The loss reason for what may not be sent, as it was when that was asked last.
@@ -107,6 +112,18 @@ class Run:
         if self.destination.spool is None:
             return "state_error", f"no state can be kept: {self._state.problem or 'it cannot be'}"
         return "success", "consent, identity and state are there"
+
+    def build(
+        self, name: object, dimensions: "Mapping[str, object]", at: float
+    ) -> "dict[str, object] | None":
+        """Return the event recorded at `at`, None if it does not leave: see `Builder`.
+
+        A `first_run` is claimed here, where it can be sent; another start may have been the first.
+        """
+        event = self._builder.build(name, dimensions, at)
+        if event is None or event["event"] != "first_run" or may_leave_as_first(self._state):
+            return event
+        return None
 
     def lower_rate(self, rate: float) -> None:
         """Keep fewer of the sampleable events from now on; never more."""

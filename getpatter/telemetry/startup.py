@@ -37,6 +37,8 @@ def record_startup(
             state, environ, sdk_version=sdk_version, carrier=carrier, tunnel=tunnel
         )
         for name, dimensions in records:
+            if name == "first_run":
+                install_id.expect_first_run(state.directory)
             telemetry.record(name, **dimensions)
     except Exception:  # the public boundary: telemetry is never the host's error
         return
@@ -45,15 +47,16 @@ def record_startup(
 def startup_records(
     state: "State", environ: "Mapping[str, str]", *, sdk_version: str, carrier: str, tunnel: str
 ) -> "list[tuple[str, dict[str, object]]]":
-    """Return what a start records, and store that it was, unless `state` is not writable.
+    """Return what a start records, and store its version, unless `state` is not writable.
 
-    Where what is stored cannot be read now, a start says nothing of it.
+    Every start says that it is the first until one of them has claimed that, which is when the
+    event can be sent. Where what is stored cannot be read now, a start says nothing of it.
     """
     age, previous, is_first = None, "", False
     try:
         state.install_id(install_id.new_id())
         age, previous = state.age_seconds(), state.swap_version(sdk_version)
-        is_first = state.claim_first_run()
+        is_first = state.may_be_first_run()
     except OSError:
         is_first = False
     dimensions: dict[str, object] = {

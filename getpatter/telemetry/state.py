@@ -267,13 +267,20 @@ class State:
 
     # once per install
 
+    def may_be_first_run(self) -> bool:
+        """Return whether the first run of this install has not been claimed yet.
+
+        Never True where nothing can be stored: a run that cannot know must not say that it is
+        the first.
+        """
+        return self.directory is not None and not self._exists_anywhere(FIRST_RUN)
+
     def claim_first_run(self) -> bool:
         """Return True exactly once per install, however many processes ask at once.
 
-        Never True where nothing can be stored: a run that cannot know must not say that it is
-        the first. Without `writable` it says what it would, and keeps it.
+        Without `writable` it says what it would, and keeps it.
         """
-        if self.directory is None or self._exists_anywhere(FIRST_RUN):
+        if not self.may_be_first_run():
             return False
         # Earlier versions left it empty: so they can be told from this one.
         return self._create(FIRST_RUN, _VERSION_CONTENT) if self.writable else True
@@ -282,7 +289,7 @@ class State:
         """Return how the first run stands, in words for a person."""
         if self.directory is None:
             return "never said, because no state can be kept"
-        return "was claimed" if self._exists_anywhere(FIRST_RUN) else "the next successful start"
+        return "the next successful start" if self.may_be_first_run() else "was claimed"
 
     def has_earlier_version(self) -> bool:
         """Return whether a version ran here that did not keep which notice it had shown."""

@@ -33,7 +33,7 @@ def start(
     return [(name, dimensions) for name, dimensions in json.loads(result.stdout)]
 
 
-def test_first_run_comes_once_and_before_sdk_initialized(run: Run) -> None:
+def test_first_run_comes_before_sdk_initialized_until_a_start_could_send_it(run: Run) -> None:
     first = start(run)
     assert [name for name, _ in first] == ["first_run", "sdk_initialized"]
     assert first[0][1] == first[1][1]
@@ -41,14 +41,17 @@ def test_first_run_comes_once_and_before_sdk_initialized(run: Run) -> None:
     assert first[0][1]["tunnel"] == "none"
     assert first[0][1]["days_since_install_bucket"] == "0"
     assert "previous_sdk_version" not in first[0][1]
+    assert [name for name, _ in start(run)] == ["first_run", "sdk_initialized"]
+    claimed = run("from getpatter.telemetry import install_id as i; print(i.is_first_run())")
+    assert claimed.stdout == "True\n"
     assert [name for name, _ in start(run)] == ["sdk_initialized"]
 
 
 def test_upgrade_names_the_version_before(run: Run) -> None:
     start(run, "0.8.0")
-    assert "previous_sdk_version" not in start(run, "0.8.0")[0][1]
-    assert start(run, "0.9.0")[0][1]["previous_sdk_version"] == "0.8.0"
-    assert "previous_sdk_version" not in start(run, "0.9.0")[0][1]
+    assert "previous_sdk_version" not in start(run, "0.8.0")[-1][1]
+    assert start(run, "0.9.0")[-1][1]["previous_sdk_version"] == "0.8.0"
+    assert "previous_sdk_version" not in start(run, "0.9.0")[-1][1]
 
 
 def test_earlier_install_is_no_first_run(run: Run, home: Path) -> None:

@@ -235,7 +235,10 @@ class Outbox:
                 rate=run.rate,
                 version=run.version,
             )
-            self.backlog.add(batch, now, (oldest or now) + limits.KEPT_WITHIN)
+            # What is said once per install is on disk at once: a kill loses nothing of it.
+            is_once = any(event["event"] == "first_run" for event in events)
+            keep_at = now if is_once else (oldest or now) + limits.KEPT_WITHIN
+            self.backlog.add(batch, now, keep_at)
         if self.backlog.spooled and not self._destination.has_consent():
             self.stop("opted_out")  # it came while we were writing: what was written goes
 

@@ -190,13 +190,13 @@ def erase(url: str, install: str, sdk_version: str) -> tuple[int | None, str | N
     parts = urlsplit(url)
     above = parts.path.rpartition("/")[0]
     http = _open(urlunsplit(parts._replace(path=f"{above}/installs/{install}", fragment="")))
-    from getpatter.telemetry.network.request import FAILURES
+    from getpatter.telemetry.network.request import FAILURES, WithdrawnError
 
     version = schema.coerce("sdk_version", sdk_version)
     headers = {"User-Agent": f"getpatter/{0 if version is schema.REFUSED else version}"}
     try:
         reply = http.request("DELETE", headers, b"", SECONDS)
-    except FAILURES:
+    except (*FAILURES, WithdrawnError):
         return None, None
     finally:
         http.close()
