@@ -117,7 +117,6 @@ class Patter:
         record_startup(
             self._telemetry,
             environ,
-            sdk_version=__version__,
             carrier=self.config.carrier,
             tunnel=_tunnel_kind(tunnel),
         )
