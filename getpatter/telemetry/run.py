@@ -8,13 +8,8 @@ from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry.delivery.destination import Destination
 from getpatter.telemetry.gate import Gate
-from getpatter.telemetry.install_id import (
-    is_of_this_run,
-    may_leave_as_first,
-    new_id,
-    open_state,
-    run_id,
-)
+from getpatter.telemetry.install_id import is_of_this_run, new_id, open_state, run_id
+from getpatter.telemetry.startup import startup_records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,15 +110,16 @@ class Run:
 
     def build(
         self, name: object, dimensions: "Mapping[str, object]", at: float
-    ) -> "dict[str, object] | None":
-        """Return the event recorded at `at`, None if it does not leave: see `Builder`.
-
-        A `first_run` is claimed here, where it can be sent; another start may have been the first.
+    ) -> "list[dict[str, object]]":
+        """Return the events that leave for what was recorded at `at`: one, but for a start, which
+        may be the first, and for what is dropped.
         """
-        event = self._builder.build(name, dimensions, at)
-        if event is None or event["event"] != "first_run" or may_leave_as_first(self._state):
-            return event
-        return None
+        start = startup_records(name, dimensions, self._state, self._start.sdk_version)
+        if start is None:
+            event = self._builder.build(name, dimensions, at)
+            return [] if event is None else [event]
+        built = [self._builder.build(each, known, at) for each, known in start]
+        return [event for event in built if event is not None]
 
     def lower_rate(self, rate: float) -> None:
         """Keep fewer of the sampleable events from now on; never more."""

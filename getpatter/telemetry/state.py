@@ -93,23 +93,18 @@ class _Shown:
 class State:
     """The files of one install. `directory` is None where identity is kept in memory only.
 
-    With `writable=False` (debug, or no consent) nothing on disk changes; with `may_wait=False` it
-    does not where somebody else is at it, who is not waited for.
+    With `writable=False` (debug, or no consent) nothing on disk changes.
 
     Raises OSError only where a file is there and cannot be read now: nothing may be made in its
     place, nor said of it.
     """
 
     __slots__ = (
-        *("_earlier", "_may_wait", "_memory_id", "_places", "_seen"),
-        *("directory", "problem", "writable"),
+        *("_earlier", "_memory_id", "_places", "_seen", "directory", "problem", "writable"),
     )
 
-    def __init__(
-        self, places: Places, memory_id: str, *, writable: bool = True, may_wait: bool = True
-    ) -> None:
+    def __init__(self, places: Places, memory_id: str, *, writable: bool = True) -> None:
         self._places = places
-        self._may_wait = may_wait
         self.writable = writable
         self._memory_id = memory_id
         # The file of the install id as it was when that was last read, see `has_erased`.
@@ -402,7 +397,7 @@ class State:
     # writing
 
     def _lock(self) -> _files.Lock:
-        return _files.Lock(self._path("lock"), may_wait=self._may_wait)
+        return _files.Lock(self._path("lock"))
 
     def _path(self, name: str) -> str:
         """Return the path of a file of ours; only for who has a directory."""
