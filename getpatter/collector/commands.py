@@ -12,6 +12,9 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from getpatter.collector import ask_command
+from getpatter.collector.command_error import CommandError
+
 if TYPE_CHECKING:
     import argparse
     import socket
@@ -30,14 +33,6 @@ _ID = re.compile("[0-9a-f]{32}")
 # What systemd passes begins with descriptor 3: first the ingest listener, then the other one.
 _INGEST, _OPERATORS = 3, 4
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
-
-
-class _CommandError(Exception):
-    """What is said in one line, and the exit code."""
-
-    def __init__(self, message: str, code: int = 2) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +58,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     status.add_argument("--json", action="store_true", help="as JSON")
     erase = action("erase", "erase an install, and refuse what it sends later")
     erase.add_argument("install", metavar="INSTALL", help="its id, 32 hexadecimal digits")
+    ask_command.describe(action)
     action("compact", "rewrite the store: what was deleted leaves the disk")
     backup = action("backup", "copy the store into a new directory, also while it runs")
     backup.add_argument("target", metavar="DIR")
@@ -79,12 +75,12 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("getpatter"):
                 raise
-            raise _CommandError(_NEEDED) from None
+            raise CommandError(_NEEDED) from None
         directory = _directory(options.data)
         if options.action == "serve":
             return _serve(options, directory, environ)
         return _ACTIONS[options.action](options, directory)
-    except _CommandError as failure:
+    except CommandError as failure:
         print(f"getpatter collector: {failure}", file=sys.stderr)
         return failure.code
 
@@ -96,7 +92,7 @@ def _directory(given: str | None) -> str:
         return os.path.join(platformdirs.user_data_dir("getpatter", appauthor=False), "collector")
     if not given or "\0" in given:
         message = "--data must name a directory"
-        raise _CommandError(message)
+        raise CommandError(message)
     return os.path.abspath(given)
 
 
@@ -105,14 +101,14 @@ def _open(directory: str, *, make: bool = False) -> Store:
 
     if not make and not os.path.isfile(os.path.join(directory, "hot.duckdb")):
         message = f"there is no store in {directory}"
-        raise _CommandError(message)
+        raise CommandError(message)
     try:
         store = Store(directory)
     except StoreError as error:
-        raise _CommandError(str(error)) from None
+        raise CommandError(str(error)) from None
     except OSError as error:
         message = f"{directory}: {error.strerror or type(error).__name__}"
-        raise _CommandError(message) from None
+        raise CommandError(message) from None
     for warning in store.warnings:
         print(f"getpatter collector: {warning}", file=sys.stderr)
     return store
@@ -123,7 +119,7 @@ def _address(text: str, flag: str) -> tuple[str, int]:
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
         message = f"{flag} must be HOST:PORT"
-        raise _CommandError(message)
+        raise CommandError(message)
     return host, int(port)
 
 
@@ -136,7 +132,7 @@ def _bind(text: str, flag: str) -> socket.socket:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         message = f"cannot listen on {text}: {reason}"
-        raise _CommandError(message) from None
+        raise CommandError(message) from None
 
 
 def _passed_sockets(environ: Mapping[str, str]) -> dict[int, socket.socket]:
@@ -151,7 +147,7 @@ def _passed_sockets(environ: Mapping[str, str]) -> dict[int, socket.socket]:
         return {descriptor: socket.socket(fileno=descriptor) for descriptor in passed}
     except OSError:
         message = "LISTEN_FDS promises sockets, and there are none"
-        raise _CommandError(message) from None
+        raise CommandError(message) from None
 
 
 def _size(text: str | None) -> int | None:
@@ -160,7 +156,7 @@ def _size(text: str | None) -> int | None:
     found = re.fullmatch("([0-9]{1,15})([KMG]?)", text.upper())
     if not found:
         message = "--reserve must be a size, such as 512M"
-        raise _CommandError(message)
+        raise CommandError(message)
     return int(found[1]) * _UNITS[found[2]]
 
 
@@ -173,7 +169,7 @@ def _serve(options: argparse.Namespace, directory: str, environ: Mapping[str, st
         try:
             recommend.read(options.recommend, Judge())
         except recommend.RecommendationError as error:
-            raise _CommandError(str(error)) from None
+            raise CommandError(str(error)) from None
     with ExitStack() as stack:
         passed = _passed_sockets(environ)
         listen = stack.enter_context(passed.get(_INGEST) or _bind(options.listen, "--listen"))
@@ -198,17 +194,17 @@ def _work(
             if "progress" in line:
                 say(line["progress"])
             elif "error" in line:
-                raise _CommandError(line["error"], 1)
+                raise CommandError(line["error"], 1)
             else:
                 return line["done"]
         message = "the collector ended before it was done"
-        raise _CommandError(message, 1)
+        raise CommandError(message, 1)
     except control.NotRunning:
         store = _open(directory)
     try:
         return alone(store, say)
     except control.ControlError as error:
-        raise _CommandError(str(error), 1) from None
+        raise CommandError(str(error), 1) from None
     finally:
         store.close()
 
@@ -239,7 +235,7 @@ def _erase(options: argparse.Namespace, directory: str) -> int:
 
     if not _ID.fullmatch(options.install):
         message = "an install id is 32 hexadecimal digits"
-        raise _CommandError(message)
+        raise CommandError(message)
     done = _work(
         directory,
         {"do": "erase", "install": options.install},
@@ -277,10 +273,10 @@ def _restore(options: argparse.Namespace, directory: str) -> int:
     try:
         done = operate.restore(os.path.abspath(options.source), directory)
     except StoreError as error:
-        raise _CommandError(str(error)) from None
+        raise CommandError(str(error)) from None
     except OSError as error:
         message = f"{directory}: {error.strerror or type(error).__name__}"
-        raise _CommandError(message, 1) from None
+        raise CommandError(message, 1) from None
     print(f"restored {done['events']:,} events, {done['erased']} installs erased again")
     if not done["are_erasures_known"]:
         print(
@@ -291,7 +287,9 @@ def _restore(options: argparse.Namespace, directory: str) -> int:
     return 0
 
 
-_ACTIONS = {
+_ACTIONS: dict[str, Callable[[argparse.Namespace, str], int]] = {
+    "ask": lambda options, directory: ask_command.ask(options, directory, _work),
+    "check": lambda options, directory: ask_command.check(options, directory, _work),
     "status": _status,
     "erase": _erase,
     "compact": _compact,
