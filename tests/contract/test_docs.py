@@ -264,7 +264,7 @@ def test_every_documented_command_exists() -> None:
         first, *rest = command.split()
         assert first in top, f"getpatter {command} in {where}"
         text = top[first]
-        if rest and first in {"telemetry", "calls"} and not rest[0].startswith("-"):
+        if rest and first in {"telemetry", "calls", "collector"} and not rest[0].startswith("-"):
             assert rest[0] in actions(first), f"getpatter {command} in {where}"
             text = actions(first)[rest[0]]
         for word in rest:
