@@ -63,7 +63,7 @@ class Run:
         self._is_upgrade = self._state.has_earlier_version()
         self.rate = start.settings.sample_rate
         install = self._state.install_id(new_id())
-        self._kept_id = install if self._state.known_id() == install else None
+        self._kept_id = install if self._state.is_stored(install) else None
         if self._kept_id is not None and not is_of_this_run(self._state.directory, install):
             self._is_withdrawn = True
         common = events.common_fields(start.sdk_version, install, start.environ)
@@ -79,7 +79,7 @@ class Run:
         self.dotenv = start.consent.dotenv
         #: The loss reason for what may not be sent, as it was when that was asked last.
         self.refusal = "opted_out"
-        can_keep = self._state.writable and not start.is_debug
+        can_keep = self._state.store.writable and not start.is_debug
         self.destination = Destination(
             None if start.is_debug else start.endpoint,
             self._state.directory if can_keep else None,
@@ -88,7 +88,7 @@ class Run:
             self.has_consent,
         )
         # The schema version whose notice was shown; None: none yet. Debug shows none, and all.
-        self._shown = SCHEMA_VERSION if start.is_debug else self._state.notice_version()
+        self._shown = SCHEMA_VERSION if start.is_debug else self._state.notice.version()
         self._builder.shown = self._shown or 0
         # For how long a notice does not count; 0 once that is over.
         self._grace = start.settings.grace(self.destination.is_loopback)
@@ -151,7 +151,7 @@ class Run:
             self.refusal = "opted_out"
             return False
         if self._shown is None or self._shown < SCHEMA_VERSION:
-            self._shown = self._state.show_notice_once(self._show)
+            self._shown = self._state.notice.show_once(self._show)
             self._builder.shown = self._shown or 0
         if self._shown is None:
             self.refusal = "notice_not_shown"
@@ -167,7 +167,7 @@ class Run:
         if not self._grace:
             return
         destination, now = self.destination, monotonic()
-        told = self._state.told_version(self._grace)
+        told = self._state.notice.told_version(self._grace)
         if destination.hold_until > float("-inf"):
             if now >= destination.hold_until:
                 self._grace = 0.0
