@@ -47,17 +47,21 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--slower",
         action="append",
         metavar="STAGE=MS",
-        help="only calls in which this stage once took longer; `answer` is one, too",
+        help="only calls in which this stage took longer at least once; `answer` counts as a stage",
     )
     listed.add_argument("--json", action="store_true", help="as one JSON object")
     tail = actions.add_parser("tail", help="show events as they come, one line each")
     tail.add_argument("file", metavar="FILE", help="written by JsonLinesSink")
     tail.add_argument("--call", metavar="ID", help="only this call; an ID prefix is enough")
-    tail.add_argument("--json", action="store_true", help="the events as they are, a line each")
+    tail.add_argument("--json", action="store_true", help="the events unchanged, one per line")
     tail.add_argument(
-        "--lines", type=int, default=_LINES, metavar="N", help=f"begin N lines back ({_LINES})"
+        "--lines",
+        type=int,
+        default=_LINES,
+        metavar="N",
+        help=f"start with the last N lines ({_LINES})",
     )
-    tail.add_argument("--no-follow", action="store_true", help="end where the file ends")
+    tail.add_argument("--no-follow", action="store_true", help="stop at the end of the file")
     show = actions.add_parser("show", help="show one call as a waterfall of its stages")
     show.add_argument("file", metavar="FILE", help=_FILE)
     which = show.add_mutually_exclusive_group()

@@ -30,7 +30,7 @@ class Reader:
         event = parse(line)
         if event is None and TYPE_ID in line and not self._has_said:
             self._has_said = True
-            message = f"getpatter: {self._path} has events that cannot be; they are left out"
+            message = f"getpatter: {self._path} has invalid events; they are left out"
             say(message, stream=sys.stderr)
         return event
 
