@@ -51,8 +51,9 @@ def read(path: str, names: "tuple[str, ...]" = (), last: "Dotenv | None" = None)
     """Read the file at `path`; look for `names` in the lines that cannot be read, too.
 
     `last` is what was read from there before: it stands where the file is the same, and also where
-    that may be so and it can just not be opened (no descriptor is left). Nothing is interpolated, logged or set. What is no
-    regular file says nothing: opening a pipe would take its reader's place away.
+    that may be so and the file can just not be opened (no descriptor is left). Nothing is
+    interpolated, logged or set. What is no regular file says nothing: opening a pipe would take its
+    reader's place away.
     """
     identity: tuple[int, ...] = ()
     try:
@@ -60,17 +61,22 @@ def read(path: str, names: "tuple[str, ...]" = (), last: "Dotenv | None" = None)
         if not stat.S_ISREG(found.st_mode):
             return Dotenv({})
         identity = _identity(found)
-        is_same = last is not None and last.identity == identity
-        if last is not None and is_same and last.is_settled:
-            return last
-        is_settled = _clock.wall() - max(found.st_mtime, found.st_ctime) > _TICK
-        content = _content(path)
+        if last is None or last.identity != identity or not last.is_settled:
+            is_settled = _clock.wall() - max(found.st_mtime, found.st_ctime) > _TICK
+            last = _parsed(path, names, identity, is_settled=is_settled)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return Dotenv({})
     except OSError as error:
-        if last is not None and last.identity and last.identity == identity:
-            return last
-        return Dotenv({}, problem=f"{path} cannot be read ({error.strerror})")
+        if last is None or last.identity != identity or not identity:
+            return Dotenv({}, problem=f"{path} cannot be read ({error.strerror})")
+    return last
+
+
+def _parsed(
+    path: str, names: "tuple[str, ...]", identity: "tuple[int, ...]", *, is_settled: bool
+) -> Dotenv:
+    """Return what the file says. Raises OSError where it cannot be opened or read now."""
+    content = _content(path)
     try:
         values, unclear = _parse(content, names)
     except Exception as error:  # the parser may be anybody's
