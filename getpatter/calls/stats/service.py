@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from getpatter.calls import enums as words
-from getpatter.calls.clock import monotonic
+from getpatter.calls.clock import monotonic, seconds
 from getpatter.calls.result import OK, Result
 from getpatter.calls.stats import flush_interval as interval
 from getpatter.calls.stats import sample as samples
@@ -154,6 +154,7 @@ class Service:
         if self._jobs.is_own_thread():
             self._teller.flush()
             return True
+        timeout = seconds(timeout)
         until = monotonic() + timeout
         if not self._jobs.flush(timeout):
             return False
@@ -164,6 +165,7 @@ class Service:
 
         What comes later is refused as `stopped`, and counted.
         """
+        timeout = seconds(timeout)
         until = monotonic() + timeout
         is_done = self._jobs.close(timeout)
         return self._callbacks.drain(max(0.0, until - monotonic())) and is_done
