@@ -226,7 +226,7 @@ def test_the_end_of_a_call_is_the_last_that_is_told_of_it(
     own = call.emitter("mine")
     call.end()
     assert own.try_emit("late", {}).status == "closed"
-    assert call.reporter.tell("late", {}) is False
+    assert call.reporter.emit("late", {}) is False
     assert patter.diagnostics.flush(LONG)
     assert types(events) == [
         *("call.started", "room_started", "participant_joined", "participant_active"),

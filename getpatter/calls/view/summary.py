@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from getpatter.calls.stages import COMPLETED
+from getpatter.calls.event_types import CALL_ENDED, CALL_STARTED, CALL_TURN, STAGE_COMPLETED
 from getpatter.calls.view.timeline import clipped, distinct_chars, duration, moment, printable
 from getpatter.calls.view.turns import FAILED, begin_us, turns
 
@@ -69,7 +69,7 @@ def by_call(events: Iterable[Event]) -> list[list[Event]]:
     for event in events:
         mine, seen = current.get(event.session, ([], set()))
         number = event.sequence
-        is_first = number == 0 or event.type == "call.started"
+        is_first = number == 0 or event.type == CALL_STARTED
         # It was there already, or comes long after its place: it is that of another call.
         if is_first and (number in seen or max(seen, default=0) > number + _OVERTAKEN):
             mine, seen = [], set()
@@ -89,11 +89,11 @@ def summary(events: Sequence[Event]) -> Summary:
     took = []
     marks = 0
     for event in events:
-        if event.type == "call.ended":
+        if event.type == CALL_ENDED:
             facts |= event.data
-        elif event.type == "call.turn":
+        elif event.type == CALL_TURN:
             marks += 1
-        elif event.type == COMPLETED:
+        elif event.type == STAGE_COMPLETED:
             ms = duration(event.data.get("elapsed_ms"))
             if ms is not None:
                 took.append(Took(printable(event.data.get("stage")), ms))

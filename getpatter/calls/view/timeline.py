@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from getpatter.calls.event_types import HEALTH
 from getpatter.calls.events.event import TYPE_ID, Event
 from getpatter.telemetry._terminal import coloured
 from getpatter.telemetry._terminal import one_line as printable
@@ -166,7 +167,7 @@ def _colour(event: Event) -> str:
         return "red"
     if outcome in ("success", "completed"):
         return "green"
-    if event.type == "telemetry.health":
+    if event.type == HEALTH:
         return "yellow"
     return "blue" if event.type.startswith("call.") else ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from getpatter.calls.stages import COMPLETED
+from getpatter.calls.event_types import CALL_TURN, STAGE_COMPLETED
 from getpatter.calls.view.timeline import duration, printable
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def turns(events: Iterable[Event]) -> list[Turn]:
     last = 0
     for event in events:
         last = max(last, event.timestamp_us)
-        if event.type == "call.turn":
+        if event.type == CALL_TURN:
             marks.append(event)
-        elif event.type == COMPLETED and event.data.get("stage") == "tts":
+        elif event.type == STAGE_COMPLETED and event.data.get("stage") == "tts":
             began, first = begin_us(event), duration(event.data.get("first_ms"))
             if first is not None:
                 audio.append((began, began + round(first * 1e3), True))

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "erase", "fold", "merge", "rebuild", "sum_up", "view"]
 
-NAMES = ("runs", "calls", "latencies", "faults")
+NAMES = ("runs", "calls", "callers", "numbers", "setups", "faults")
 #: Those whose rows name an install: an erasure deletes them. From the others it subtracts.
-_OF_INSTALLS = ("runs", "faults")
-_LEAST = frozenset({"day", "rate_low"})
+_OF_INSTALLS = ("runs", "callers", "setups", "faults")
+_LEAST = frozenset({"day", "rate_low", "first_seen", "first_block"})
 
 
 def _definition(name: str, fresh: str) -> str:
@@ -37,9 +37,10 @@ def view(connection: DuckDBPyConnection, name: str) -> str:
     """Return the statement that defines the view `name`."""
     columns = _columns(connection, name)
     if name != "runs":
-        keys = ", ".join(column for column, _ in columns if column != "n")
+        keys = ", ".join(column for column, kind in columns if kind != "BIGINT")
+        counts = ", ".join(_summed(*column) for column in columns if column[1] == "BIGINT")
         return (
-            f"CREATE OR REPLACE VIEW {name} AS SELECT {keys}, CAST(sum(n) AS BIGINT) AS n "
+            f"CREATE OR REPLACE VIEW {name} AS SELECT {keys}, {counts} "
             f"FROM {name}_parts GROUP BY {keys} HAVING sum(n) <> 0"
         )
     sums = [_summed(column, kind) for column, kind in columns if column != "run_id"]
