@@ -59,20 +59,23 @@ class Run:
             writable=self.has_consent() and not start.is_debug,
             places=start.consent.places,
         )
+        # The schema version whose notice was shown; None: none yet. Debug shows none, and all.
+        self._shown = SCHEMA_VERSION if start.is_debug else self._state.notice.version()
         # Asked before this version leaves its own traces.
-        self._is_upgrade = self._state.has_earlier_version()
+        self._is_upgrade = self._shown is None and self._state.has_earlier_version()
         self.rate = start.settings.sample_rate
         install = self._state.install_id(new_id())
         self._kept_id = install if self._state.is_stored(install) else None
         if self._kept_id is not None and not is_of_this_run(self._state.directory, install):
             self._is_withdrawn = True
+        self._age = self._state.age_seconds()
         common = events.common_fields(start.sdk_version, install, start.environ)
         self.version = str(common["sdk_version"])
         self._builder = events.Builder(
             common,
             Gate(run_id(), self.rate),
             losses,
-            age=self._state.age_seconds(),
+            age=self._age,
             asked=monotonic(),
         )
         #: The `.env` that is asked for consent, also by a sender that goes on for this run.
@@ -87,8 +90,6 @@ class Run:
             start.consent.places,
             self.has_consent,
         )
-        # The schema version whose notice was shown; None: none yet. Debug shows none, and all.
-        self._shown = SCHEMA_VERSION if start.is_debug else self._state.notice.version()
         self._builder.shown = self._shown or 0
         # For how long a notice does not count; 0 once that is over.
         self._grace = start.settings.grace(self.destination.is_loopback)
@@ -98,7 +99,7 @@ class Run:
     @property
     def standing(self) -> "tuple[str, str]":
         """How the set-up went, as an observer is told: a status, and why."""
-        if not self.has_consent():
+        if self._is_withdrawn:
             return "disabled", "an opt-out came before anything was sent"
         if self._start.is_debug:
             return "success", "debug: what would be sent is printed, and nothing is sent"
@@ -114,7 +115,7 @@ class Run:
         """Return the events that leave for what was recorded at `at`: one, but for a start, which
         may be the first, and for what is dropped.
         """
-        start = startup_records(name, dimensions, self._state, self._start.sdk_version)
+        start = startup_records(name, dimensions, self._state, self._start.sdk_version, self._age)
         if start is None:
             event = self._builder.build(name, dimensions, at)
             return [] if event is None else [event]

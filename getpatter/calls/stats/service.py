@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from getpatter.calls.clock import monotonic
+from getpatter.calls.clock import monotonic, seconds
 from getpatter.calls.event_types import ENDINGS, ROOM_STARTED
 from getpatter.calls.result import OK, Result
 from getpatter.calls.stats import flush_interval as interval
@@ -153,6 +153,7 @@ class Service:
         if self._jobs.is_own_thread():
             self._ticker.flush()
             return True
+        timeout = seconds(timeout)
         until = monotonic() + timeout
         if not self._jobs.flush(timeout):
             return False
@@ -163,6 +164,7 @@ class Service:
 
         What comes later is refused as `stopped`, and counted.
         """
+        timeout = seconds(timeout)
         until = monotonic() + timeout
         is_done = self._jobs.close(timeout)
         return self._callbacks.drain(max(0.0, until - monotonic())) and is_done

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from getpatter.telemetry import client, consent, env, events, state
-from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry._clock import monotonic, seconds
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry.delivery import sender, spool_files
 from getpatter.telemetry.fields import demand_of, misplaced
@@ -126,7 +126,7 @@ class Capture:
         What a process that has ended left on disk is sent from here. AssertionError after `timeout`
         seconds.
         """
-        until = monotonic() + timeout
+        until = monotonic() + seconds(timeout)
         while True:
             self._flush()
             left = max(0.0, until - monotonic())
