@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from getpatter.collector.answers.asked import Asked, counted, group, row
-from getpatter.collector.estimate import Estimate, Histogram, is_few, quantile, ratio
+from getpatter.collector.estimate import Estimate, is_few, quantile, ratio
+from getpatter.collector.histogram import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +26,7 @@ BOUNDS = {
     "tts": ("tts_first_byte_ms", 300),
     "eou": ("eou_latency_ms", 500),
 }
-_UNITS = {"duration_seconds": "seconds", "cost_usd": "US dollars", "builtin_tool_count": "tools"}
+_UNITS = {"duration_seconds": "seconds", "cost_usd": "US dollars"}
 _CENTS = 10_000  # a cost is kept in hundredths of a cent
 
 
@@ -85,20 +86,19 @@ def rate_of(
 
 def latency(asked: Asked) -> list[Row]:
     """Return how long each stage takes."""
-    stages = {name: stage for stage, (name, _) in BOUNDS.items()}
     rates = group(asked.rows("rates"), "part")
-    histograms = group(asked.rows("numbers"), "field", "part")
-    found = _quantiles(asked, histograms, (0.5, 0.95))
+    found = {stage: _quantiles(asked, name, (0.5, 0.95)) for stage, (name, _) in BOUNDS.items()}
     made = []
-    order = list(stages)
-    for name, part in sorted(histograms, key=lambda key: (key[1] or "", order.index(key[0]))):
-        stage, bound = stages[name], BOUNDS[stages[name]][1]
-        share, runs, installs = rate_of(rates[part], f"slow_{name}", name)
-        cell = asked.cell(part, stage=stage, measure=f"share above {bound} ms")
-        made.append(row(cell, share, runs=runs, installs=installs))
-        for p, text in ((0.5, "median"), (0.95, "p95 within a call")):
-            cell = asked.cell(part, stage=stage, measure=text)
-            made.append(_number(cell, found[name, part, p], runs, installs, "ms"))
+    for part, records in rates.items():
+        for stage, (name, bound) in BOUNDS.items():
+            share, runs, installs = rate_of(records, f"slow_{name}", name)
+            if share.estimate is None:
+                continue
+            cell = asked.cell(part, stage=stage, measure=f"share above {bound} ms")
+            made.append(row(cell, share, runs=runs, installs=installs))
+            for p, text in ((0.5, "median"), (0.95, "p95 within a call")):
+                cell = asked.cell(part, stage=stage, measure=text)
+                made.append(_number(cell, found[stage][part, p], runs, installs, "ms"))
     return made
 
 
@@ -111,45 +111,38 @@ def _number(cell: dict[str, str], found: Estimate, runs: int, installs: int, uni
 
 def numbers(asked: Asked) -> list[Row]:
     """Return the distribution of a number."""
+    name = str(asked.field)
     base = {record["part"]: record for record in asked.rows("number_installs")}
-    histograms = group(asked.rows("numbers"), "field", "part")
-    scale = _CENTS if asked.field == "cost_usd" else 1
+    scale = _CENTS if name == "cost_usd" else 1
     made = []
-    points = (0.1, 0.5, 0.9, 0.95)
-    for (_, part, p), at in _quantiles(asked, histograms, points).items():
+    for (part, p), at in _quantiles(asked, name, (0.1, 0.5, 0.9, 0.95)).items():
         value, lower, upper = (None if v is None else v / scale for v in at[:3])
         found = at._replace(estimate=value, lower=lower, upper=upper)
-        cell = asked.cell(part, **{str(asked.field): f"p{p * 100:g}"})
+        cell = asked.cell(part, **{name: f"p{p * 100:g}"})
         runs, installs = base[part]["runs"], base[part]["installs"]
-        unit = _UNITS.get(str(asked.field), "ms")
-        made.append(_number(cell, found, runs, installs, unit))
+        made.append(_number(cell, found, runs, installs, _UNITS.get(name, "ms")))
     return made
 
 
 def _quantiles(
-    asked: Asked, histograms: dict[Any, list[Record]], points: tuple[float, ...]
-) -> dict[tuple[str, str | None, float], Estimate]:
-    """Return the quantiles of each field and part: first where they are, then how sure that is."""
+    asked: Asked, name: str, points: tuple[float, ...]
+) -> dict[tuple[str | None, float], Estimate]:
+    """Return the quantiles of a field by part: first where they are, then how sure that is."""
     shapes = {
-        key: Histogram((r["kept"], int(r["value"]), int(r["n"])) for r in records)
-        for key, records in histograms.items()
+        part: Histogram((r["kept"], int(r["value"]), int(r["n"])) for r in records)
+        for part, records in group(asked.rows("numbers", field=name), "part").items()
     }
-    at = {(*key, p): shape.at(p) for key, shape in shapes.items() for p in points}
-    # A part is known by its name: '' is that of calls that do not say.
-    wanted = [(name, part or "", bound) for (name, part, _), bound in at.items()]
-    fields, parts, bounds = ([one[i] for one in sorted(set(wanted))] for i in range(3))
-    below = group(
-        asked.rows("numbers_below", fields=fields, parts=parts, bounds=bounds),
-        "field", "part", "bound",
-    )  # fmt: skip
-    return {
-        (name, part, p): quantile(
-            p,
-            shapes[name, part],
-            [
-                (r["kept"], r["grp"], int(r["below"]), int(r["n"]))
-                for r in below[name, part or "", bound]
-            ],
-        )
-        for (name, part, p), bound in at.items()
-    }
+    found: dict[tuple[str | None, float], Estimate] = {}
+    for pair in (points[i : i + 2] for i in range(0, len(points), 2)):
+        first, second = ([shape.at(p) for shape in shapes.values()] for p in pair)
+        # A part is known by its name: '' is that of calls that do not say.
+        parts = [part or "" for part in shapes]
+        records = asked.rows("numbers_below", field=name, parts=parts, first=first, second=second)
+        below = group(records, "part")
+        for key, p in zip(("below_1", "below_2"), pair, strict=True):
+            for part, shape in shapes.items():
+                rows: list[Share] = [
+                    (r["kept"], r["grp"], int(r[key]), int(r["n"])) for r in below[part or ""]
+                ]
+                found[part, p] = quantile(p, shape, rows)
+    return found
