@@ -18,18 +18,17 @@ class Histogram:
     """Rows (kept, value, count): which share is at or below each value."""
 
     def __init__(self, rows: Iterable[tuple[float, int, int]]) -> None:
-        counts: defaultdict[int, defaultdict[float, int]] = defaultdict(lambda: defaultdict(int))
+        counts: defaultdict[tuple[int, float], int] = defaultdict(int)
         for kept, value, count in rows:
             if kept > 0:
-                counts[value][kept] += count
-        weights = [
-            (value, fsum(n / kept for kept, n in sorted(rates.items())))
-            for value, rates in sorted(counts.items())
-        ]
-        weights = [(value, weight) for value, weight in weights if weight]
-        whole = fsum(weight for _, weight in weights)
-        self.values = [value for value, _ in weights]
-        self.shares = [below / whole for below in accumulate(weight for _, weight in weights)]
+                counts[value, kept] += count
+        weights: dict[int, float] = {}
+        for (value, kept), count in sorted(counts.items()):  # in one order, so the same digits
+            if count:
+                weights[value] = weights.get(value, 0.0) + count / kept
+        whole = fsum(weights.values())
+        self.values = list(weights)
+        self.shares = [below / whole for below in accumulate(weights.values())]
 
     def at(self, p: float) -> int:
         """Return the least value with at least the share `p` at or below it."""

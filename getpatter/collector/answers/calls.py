@@ -75,9 +75,7 @@ def rate_of(
 ) -> tuple[Estimate, int, int]:
     """Return the share `hits` of `of` of the query `rates`, and the runs and installs."""
     by_unit = group(records, "unit")
-    rows: list[Share] = [
-        (r["kept"], r["grp"], int(r[hits]), int(r[of])) for r in by_unit.get("calls", [])
-    ]
+    rows = _shares(by_unit.get("calls", []), hits, of)
     runs, installs = (
         sum(int(r[of]) for r in by_unit.get(unit, [])) for unit in ("runs", "installs")
     )
@@ -87,7 +85,14 @@ def rate_of(
 def latency(asked: Asked) -> list[Row]:
     """Return how long each stage takes."""
     rates = group(asked.rows("rates"), "part")
-    found = {stage: _quantiles(asked, name, (0.5, 0.95)) for stage, (name, _) in BOUNDS.items()}
+    points = {"median": 0.5, "p95": 0.95}
+    shapes = {name: _shapes(asked, name) for name, _ in BOUNDS.values()}
+    wanted = {
+        f"{point}_{name}": [_at(shapes[name].get(part), p) for part in rates]
+        for name, _ in BOUNDS.values()
+        for point, p in points.items()
+    }
+    below = group(asked.rows("latency_below", parts=[p or "" for p in rates], **wanted), "part")
     made = []
     for part, records in rates.items():
         for stage, (name, bound) in BOUNDS.items():
@@ -96,10 +101,29 @@ def latency(asked: Asked) -> list[Row]:
                 continue
             cell = asked.cell(part, stage=stage, measure=f"share above {bound} ms")
             made.append(row(cell, share, runs=runs, installs=installs))
-            for p, text in ((0.5, "median"), (0.95, "p95 within a call")):
+            for point, text in (("median", "median"), ("p95", "p95 within a call")):
+                some = _shares(below[part or ""], f"{point}_{name}", name)
+                found = quantile(points[point], shapes[name][part], some)
                 cell = asked.cell(part, stage=stage, measure=text)
-                made.append(_number(cell, found[stage][part, p], runs, installs, "ms"))
+                made.append(_number(cell, found, runs, installs, "ms"))
     return made
+
+
+def _at(shape: Histogram | None, p: float) -> int:
+    """Return where a quantile is. Of a stage that no call of a part has, any value will do."""
+    return 0 if shape is None else shape.at(p)
+
+
+def _shares(records: list[Record], hits: str, of: str) -> list[Share]:
+    return [(r["kept"], r["grp"], int(r[hits]), int(r[of])) for r in records]
+
+
+def _shapes(asked: Asked, name: str) -> dict[str | None, Histogram]:
+    """Return the histogram of a field by part."""
+    return {
+        part: Histogram((r["kept"], int(r["value"]), int(r["n"])) for r in records)
+        for part, records in group(asked.rows("numbers", field=name), "part").items()
+    }
 
 
 def _number(cell: dict[str, str], found: Estimate, runs: int, installs: int, unit: str) -> Row:
@@ -113,36 +137,26 @@ def numbers(asked: Asked) -> list[Row]:
     """Return the distribution of a number."""
     name = str(asked.field)
     base = {record["part"]: record for record in asked.rows("number_installs")}
-    scale = _CENTS if name == "cost_usd" else 1
+    shapes = _shapes(asked, name)
+    # A part is known by its name: '' is that of calls that do not say.
+    wanted = {
+        bound: [shape.at(p) for shape in shapes.values()]
+        for bound, p in (("first", 0.1), ("second", 0.5), ("third", 0.9), ("fourth", 0.95))
+    }
+    records = asked.rows("numbers_below", parts=[part or "" for part in shapes], **wanted)
+    below = group(records, "part")
     made = []
-    for (part, p), at in _quantiles(asked, name, (0.1, 0.5, 0.9, 0.95)).items():
-        value, lower, upper = (None if v is None else v / scale for v in at[:3])
-        found = at._replace(estimate=value, lower=lower, upper=upper)
-        cell = asked.cell(part, **{name: f"p{p * 100:g}"})
+    for part, shape in shapes.items():
         runs, installs = base[part]["runs"], base[part]["installs"]
-        made.append(_number(cell, found, runs, installs, _UNITS.get(name, "ms")))
+        for key, p in (("below_1", 0.1), ("below_2", 0.5), ("below_3", 0.9), ("below_4", 0.95)):
+            found = quantile(p, shape, _shares(below[part or ""], key, "n"))
+            if name == "cost_usd":
+                found = _in_dollars(found)
+            cell = asked.cell(part, **{name: f"p{p * 100:g}"})
+            made.append(_number(cell, found, runs, installs, _UNITS.get(name, "ms")))
     return made
 
 
-def _quantiles(
-    asked: Asked, name: str, points: tuple[float, ...]
-) -> dict[tuple[str | None, float], Estimate]:
-    """Return the quantiles of a field by part: first where they are, then how sure that is."""
-    shapes = {
-        part: Histogram((r["kept"], int(r["value"]), int(r["n"])) for r in records)
-        for part, records in group(asked.rows("numbers", field=name), "part").items()
-    }
-    found: dict[tuple[str | None, float], Estimate] = {}
-    for pair in (points[i : i + 2] for i in range(0, len(points), 2)):
-        first, second = ([shape.at(p) for shape in shapes.values()] for p in pair)
-        # A part is known by its name: '' is that of calls that do not say.
-        parts = [part or "" for part in shapes]
-        records = asked.rows("numbers_below", field=name, parts=parts, first=first, second=second)
-        below = group(records, "part")
-        for key, p in zip(("below_1", "below_2"), pair, strict=True):
-            for part, shape in shapes.items():
-                rows: list[Share] = [
-                    (r["kept"], r["grp"], int(r[key]), int(r["n"])) for r in below[part or ""]
-                ]
-                found[part, p] = quantile(p, shape, rows)
-    return found
+def _in_dollars(found: Estimate) -> Estimate:
+    value, lower, upper = (None if v is None else v / _CENTS for v in found[:3])
+    return found._replace(estimate=value, lower=lower, upper=upper)

@@ -120,7 +120,7 @@ _FIRST = (
         "than so many milliseconds, the median and the p95. The p95 of calls is not the p95 of "
         "turns. The stages overlap. A quantile is shown from 50 installs on.",
         calls.latency,
-        ("rates", "numbers", "numbers_below"),
+        ("rates", "numbers", "latency_below"),
         by=_BY_CALLS,
         serves=("Does the agent answer quickly enough for a conversation?",),
     ),

@@ -1,7 +1,9 @@
--- How many are at or below each of two values, by probability of being kept and group. $parts, $first
--- and $second are lists of the same length; part '' is no part.
+-- How many are at or below each of four values, by probability of being kept and group. $parts and
+-- $first to $fourth are lists of the same length; part '' is no part.
 WITH wanted AS (
-  SELECT unnest($parts) AS part, unnest($first) AS first, unnest($second) AS second
+  SELECT
+    unnest($parts) AS part, unnest($first) AS first, unnest($second) AS second,
+    unnest($third) AS third, unnest($fourth) AS fourth
 ), chosen AS (
   SELECT
     kept, grp, n,
@@ -28,7 +30,9 @@ WITH wanted AS (
 SELECT
   wanted.part, kept, grp, sum(n) AS n,
   sum(CASE WHEN value <= first THEN n ELSE 0 END) AS below_1,
-  sum(CASE WHEN value <= second THEN n ELSE 0 END) AS below_2
+  sum(CASE WHEN value <= second THEN n ELSE 0 END) AS below_2,
+  sum(CASE WHEN value <= third THEN n ELSE 0 END) AS below_3,
+  sum(CASE WHEN value <= fourth THEN n ELSE 0 END) AS below_4
 FROM chosen
 JOIN wanted ON wanted.part = coalesce(chosen.part, '')
 WHERE value IS NOT NULL
