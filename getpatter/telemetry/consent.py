@@ -183,7 +183,10 @@ class Consent:
     state directory to ask beside the known places: both for a process that goes on for another.
     """
 
-    __slots__ = ("_directory", "_dotenv", "_environ", "_flag", "_last", "_places", "refusals")
+    __slots__ = (
+        *("_directory", "_dotenv", "_environ", "_flag", "_last", "_places"),
+        *("is_unclear", "refusals"),
+    )
 
     def __init__(
         self,
@@ -200,6 +203,8 @@ class Consent:
         self._last: Dotenv | None = None
         #: The rules that said off when that was asked last, as far as it was asked.
         self.refusals: list[Rule] = []
+        #: Whether that was for want of an answer: what might say off could not be read.
+        self.is_unclear = False
         self._dotenv = dotenv
 
     @property
@@ -229,14 +234,21 @@ class Consent:
         Asks the environment and the flag first: where they say off, nothing is touched at all.
         """
         self.refusals = _refusals(self._environ, self._flag)
+        self.is_unclear = False
         if self.refusals:
             return None
+        self.is_unclear = True  # and so it is if anything is raised
         settings = env.Settings.load(self._environ, self.dotenv, self._last)
         self._last = settings.file
         self.refusals = [rule for rule in _environment_rules(settings) if rule.off]
         if self.refusals:
+            self.is_unclear = settings.file is not None and settings.file.problem is not None
             return None
-        return None if self.places.opt_out() is not None else settings
+        if self.places.opt_out() is not None:
+            self.is_unclear = self.places.stored_opt_out(is_certain=True) is None
+            return None
+        self.is_unclear = False
+        return settings
 
     def rules(self) -> "list[Rule]":
         """Return every rule with what it says, in order, for a person."""
