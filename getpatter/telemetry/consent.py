@@ -4,7 +4,7 @@ Pure but for the two edges at the end. The rules and their order are the contrac
 that says "off" decides, nothing says "on" but the absence of every "off".
 """
 
-from getpatter.telemetry import env
+from getpatter.telemetry import env, unattended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,20 +122,9 @@ def _flag_rule(flag: "bool | None") -> Rule:
 
 
 def _machine_rule(environ: "Mapping[str, str]") -> Rule:
-    ci = env.ci_variable(environ)
-    if ci is not None:
-        return Rule("CI or test run", f"{ci} is set", off=True)
-    test = env.test_variable(environ)
-    if test is not None:
-        return Rule("CI or test run", f"{test} is set", off=True)
-    runner = env.test_runner()
-    if runner is not None:
-        return Rule("CI or test run", f"{runner} runs", off=True)
-    if env.may_be_replaced():
-        from getpatter.telemetry.network.doubles import is_network_replaced
-
-        if is_network_replaced():
-            return Rule("CI or test run", "a test has replaced the network", off=True)
+    sign = unattended.sign(environ)
+    if sign is not None:
+        return Rule("CI or test run", sign, off=True)
     return Rule("CI or test run", "no sign of either", off=False)
 
 

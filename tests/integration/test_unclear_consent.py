@@ -1,6 +1,6 @@
 """Where nobody can say whether there is an opt-out, telemetry is off and counts what it loses."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def made(directory: Path, **variables: str) -> TelemetryClient:
 
 @pytest.mark.parametrize("unclear", UNCLEAR)
 def test_what_is_recorded_is_counted_and_goes_nowhere(
-    work: Path, unclear: "type[AbstractContextManager[None]]"
+    work: Path, unclear: Callable[[Path], AbstractContextManager[None]]
 ) -> None:
     (work / ".env").write_text("")
     before = tree(work / "state")
