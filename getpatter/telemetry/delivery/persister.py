@@ -6,9 +6,9 @@ Sees to a disk that fails, to the bounds of the spool, and to a claim that is go
 from collections import Counter
 
 from getpatter.telemetry.delivery.batch import Batch
+from getpatter.telemetry.delivery.claims import LOST
 from getpatter.telemetry.delivery.held import Held
 from getpatter.telemetry.delivery.limits import DISK_AGAIN, DISK_LONGEST
-from getpatter.telemetry.delivery.owners import LOST
 from getpatter.telemetry.delivery.spool_files import GONE, LATER
 
 TYPE_CHECKING = False
