@@ -10,7 +10,7 @@ import os
 
 from getpatter.telemetry.delivery import limits
 from getpatter.telemetry.delivery.backlog import Backlog
-from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.batch import Batch, Response
 from getpatter.telemetry.delivery.batcher import Batcher
 from getpatter.telemetry.delivery.schedule import Schedule, is_final
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         @property
         def needs_name(self) -> bool: ...
         def has_consent(self) -> bool: ...
-        def note(self, batch: Batch | None = None, answer: Answer | None = None) -> None: ...
+        def note(self, batch: Batch | None = None, answer: Response | None = None) -> None: ...
 
 
 __all__ = ["Outbox"]
@@ -132,7 +132,7 @@ class Outbox:
             # It is left to its request; no other is made until that has ended.
             self._stuck, self._uploader = uploader, None
             uploader.end()
-            answer = Answer(None)
+            answer = Response(None)
         if answer is None:
             return False
         self._answered(answer, now)
@@ -209,7 +209,7 @@ class Outbox:
         elif here is None:
             self._opened().send(batch)
         elif self._destination.needs_name and self.run is not None:
-            self._answered(Answer(None), now)  # nothing could put an end to a look-up here
+            self._answered(Response(None), now)  # nothing could put an end to a look-up here
         else:
             self._answered(self._opened().send_here(batch, here), now)
         return True
@@ -224,7 +224,7 @@ class Outbox:
             self._uploader = self._open_uploader()
         return self._uploader
 
-    def _answered(self, answer: Answer, now: float) -> None:
+    def _answered(self, answer: Response, now: float) -> None:
         batch, self._batch = self._batch, None
         if batch is None:
             return
@@ -242,7 +242,7 @@ class Outbox:
         if answer.status is not None and answer.status < 300:
             self._look_at = now if self._look_at == float("inf") else self._look_at
 
-    def _note(self, batch: Batch | None = None, answer: Answer | None = None) -> None:
+    def _note(self, batch: Batch | None = None, answer: Response | None = None) -> None:
         try:
             self._destination.note(batch, answer)
         except Exception as error:  # no event is lost with it
