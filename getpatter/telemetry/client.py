@@ -199,7 +199,7 @@ def _start(
     observer: "Observer | None",
 ) -> "_Pipeline":
     """Start the pipeline of a run with consent. Its modules are loaded here, not by who is off."""
-    from getpatter.telemetry.delivery.worker import Worker
+    from getpatter.telemetry.delivery.pipeline import Pipeline
     from getpatter.telemetry.install_id import run_id
 
     run_id()  # made with its module, here: the children of a later fork share it
@@ -218,7 +218,7 @@ def _start(
         )
         return Run(start, losses)
 
-    return Worker(open_run, environ, *limit, observer=observer)
+    return Pipeline(open_run, environ, *limit, observer=observer)
 
 
 def _is_rate(value: object) -> bool:
