@@ -23,6 +23,7 @@ from getpatter.calls.reporter import Reporter
 from getpatter.calls.result import OK, Result
 from getpatter.calls.room import NULL_ROOM
 from getpatter.calls.stats.owners import Owners
+from getpatter.telemetry._interrupt import is_ctrl_c
 from getpatter.telemetry._plain import lower_text, plain_number, plain_text
 from getpatter.telemetry.call_metrics import STAGE_LAYERS
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from getpatter.calls.leave import LeaveReason
     from getpatter.calls.room import NullRoom, Room
     from getpatter.calls.switchboard import Switchboard
-    from getpatter.telemetry.call_metrics import Recorder
+    from getpatter.telemetry.call_metrics import RecordsEvents
 
     Side = Literal["local", "remote"]
     StageName = Literal[
@@ -118,7 +119,7 @@ class Call:
 
     def __init__(
         self,
-        telemetry: Recorder,
+        telemetry: RecordsEvents,
         facts: Mapping[str, object],
         *,
         hub: Hub | NullHub = NULL_HUB,
@@ -300,7 +301,7 @@ class _Record:
 
     def __init__(
         self,
-        telemetry: Recorder,
+        telemetry: RecordsEvents,
         facts: dict[str, object],
         reporter: Reporter,
         session: Session,
@@ -441,5 +442,7 @@ def _code(said: object) -> str | None:
 def _text(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # an error of the host's may fail to say itself
+    except BaseException as failure:  # an error of the host's may fail to say itself
+        if is_ctrl_c(failure):
+            raise
         return type(error).__name__

@@ -4,6 +4,7 @@ On, off and debug are different objects behind one interface; the client asks no
 """
 
 from getpatter.telemetry import consent, env
+from getpatter.telemetry._interrupt import is_ctrl_c
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,8 +121,9 @@ class TelemetryClient:
         """
         try:
             self._pipeline.record(name, dimensions)
-        except Exception:  # the public boundary: telemetry is never the host's error
-            return
+        except BaseException as error:  # the public boundary: telemetry is never the host's error
+            if is_ctrl_c(error):
+                raise
 
     def flush_pending(self) -> None:
         """Ask for what is buffered to be sent now; does not wait."""

@@ -3,9 +3,8 @@
 It waits for the worker's thread. Where none can run it does the thread's work itself.
 """
 
-import threading
-
 from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry._interrupt import is_ctrl_c
 from getpatter.telemetry.delivery import process_hooks as _hooks
 from getpatter.telemetry.delivery.limits import STEP
 from getpatter.telemetry.delivery.patience import Patience
@@ -141,7 +140,7 @@ class Flusher(Worker):
         Elsewhere nobody has pressed anything: an object of the host's has raised it.
         """
         error, self._interrupted = self._interrupted, None
-        if error is not None and threading.current_thread() is threading.main_thread():
+        if error is not None and is_ctrl_c(error):
             raise error
 
     def stats(self) -> "dict[str, object]":
