@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from getpatter.calls.events.emitter import Emitter
     from getpatter.calls.leave import LeaveReason
     from getpatter.calls.switchboard import Switchboard
-    from getpatter.telemetry.call_metrics import Recorder
+    from getpatter.telemetry.call_metrics import RecordsEvents
 
     Side = Literal["local", "remote"]
     StageName = Literal[
@@ -57,7 +57,7 @@ class Call:
 
     def __init__(
         self,
-        telemetry: Recorder,
+        telemetry: RecordsEvents,
         facts: Mapping[str, object],
         board: Switchboard,
         *,

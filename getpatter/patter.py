@@ -13,6 +13,7 @@ from getpatter.calls.events.hub import NULL_HUB, Hub, NullHub
 from getpatter.calls.switchboard import Switchboard
 from getpatter.errors import ConfigurationError
 from getpatter.telemetry import env
+from getpatter.telemetry._interrupt import is_ctrl_c
 from getpatter.telemetry._plain import lower_text
 from getpatter.telemetry.call_metrics import count_bucket, engine_of, server_bucket
 from getpatter.telemetry.client import TelemetryClient
@@ -212,7 +213,9 @@ class Patter:
                     "llm_fallback_configured": llm_fallback is not None,
                 },
             )
-        except Exception:  # what an argument does when it is looked at is no error of the agent's
+        except BaseException as error:  # what an argument does when looked at: no error of theirs
+            if is_ctrl_c(error):
+                raise
             self._telemetry.record("agent_configured")
         try:
             vendor = stack.get("llm_provider") if isinstance(llm, str) else None
@@ -353,5 +356,7 @@ def _has_timeout(tool: object) -> bool:
         return tool.get("timeout") is not None
     try:
         return getattr(tool, "timeout", None) is not None
-    except Exception:  # a tool of the host's may answer anything
+    except BaseException as error:  # a tool of the host's may answer anything
+        if is_ctrl_c(error):
+            raise
         return False

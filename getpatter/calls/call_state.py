@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from getpatter.calls.leave import Leaving
     from getpatter.calls.reporter import Reporter
     from getpatter.calls.room import Room
-    from getpatter.telemetry.call_metrics import Recorder
+    from getpatter.telemetry.call_metrics import RecordsEvents
 
 __all__ = ["CallState", "present"]
 
@@ -41,7 +41,7 @@ class CallState:
 
     def __init__(
         self,
-        telemetry: Recorder,
+        telemetry: RecordsEvents,
         facts: dict[str, object],
         reporter: Reporter,
         session: Session,

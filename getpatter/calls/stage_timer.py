@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from getpatter.calls.clock import monotonic
 from getpatter.calls.error_codes import failure_code
+from getpatter.telemetry._interrupt import is_ctrl_c
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,5 +69,7 @@ class Stage:
 def _text(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # an error of the host's may fail to say itself
+    except BaseException as failure:  # an error of the host's may fail to say itself
+        if is_ctrl_c(failure):
+            raise
         return type(error).__name__

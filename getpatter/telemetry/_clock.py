@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-__all__ = ["monotonic", "seconds", "wall"]
+__all__ = ["is_running", "monotonic", "seconds", "sleep", "wall"]
 
 # A month: what every system can wait for, and nobody waits for.
 _LONGEST = 30 * 86_400.0
@@ -36,6 +36,13 @@ _ours = _second_instance()
 monotonic: "Callable[[], float]" = _ours.monotonic
 #: Seconds since the epoch, by the machine's clock, which may be wrong and may be set.
 wall: "Callable[[], float]" = _ours.time
+#: Waits; not replaced by tests either.
+sleep: "Callable[[float], None]" = _ours.sleep
+
+
+def is_running() -> bool:
+    """Return whether the clock goes on at all: libfaketime can have it stand still."""
+    return bool(_ours.perf_counter() != _ours.perf_counter())
 
 
 def seconds(timeout: float) -> float:

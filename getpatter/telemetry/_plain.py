@@ -7,6 +7,8 @@ runs. Numbers of other types (`Decimal`, `Fraction`, numpy's) convert themselves
 import math
 import sys
 
+from getpatter.telemetry._interrupt import is_ctrl_c
+
 __all__ = ["lower_text", "plain_number", "plain_text"]
 
 # Far above any name of ours or of a public model with its path; longer is not worth lower-casing.
@@ -46,7 +48,9 @@ def plain_number(value: object) -> int | float | None:
             number = float(value)  # type: ignore[arg-type] # as above
         else:
             return None
-    except Exception:  # a signalling NaN, what is too large for a float, or a type of the host's
+    except BaseException as error:  # a signalling NaN, one too large, or a type of the host's
+        if is_ctrl_c(error):
+            raise
         return None
     return number if math.isfinite(number) else None
 

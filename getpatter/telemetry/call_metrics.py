@@ -5,6 +5,7 @@ The tables below are the contract's; every way in which a call can end goes thro
 
 import math
 
+from getpatter.telemetry._interrupt import is_ctrl_c
 from getpatter.telemetry._plain import lower_text, plain_number, plain_text
 from getpatter.telemetry.stack import vendor_of
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Protocol
 
-    class Recorder(Protocol):
+    class RecordsEvents(Protocol):
         """The one thing asked of a telemetry client here."""
 
         def record(self, name: str, /, **dimensions: object) -> None: ...
@@ -161,7 +162,7 @@ def engine_of(mode: object, layers: "Iterable[object]" = ()) -> "dict[str, objec
 
 
 def record_call_started(
-    telemetry: "Recorder | None",
+    telemetry: "RecordsEvents | None",
     *,
     provider_mode: str | None = None,
     telephony_provider: str | None = None,
@@ -179,12 +180,14 @@ def record_call_started(
             direction=_direction(direction),
             call_uid=call_uid,
         )
-    except Exception:  # the public boundary: telemetry is never the call's error
+    except BaseException as error:  # the public boundary: telemetry is never the call's error
+        if is_ctrl_c(error):
+            raise
         return
 
 
 def record_call_completed(
-    telemetry: "Recorder | None",
+    telemetry: "RecordsEvents | None",
     *,
     outcome: str,
     metrics: object = None,
@@ -207,7 +210,9 @@ def record_call_completed(
             **_ending_of(outcome, metrics),
             **_measures_of(metrics),
         )
-    except Exception:  # the public boundary: telemetry is never the call's error
+    except BaseException as error:  # the public boundary: telemetry is never the call's error
+        if is_ctrl_c(error):
+            raise
         return
 
 
@@ -254,7 +259,9 @@ def _measures_of(metrics: object) -> "dict[str, object]":
 def _count_of(turns: object) -> str | None:
     try:
         return count_bucket(len(turns))  # type: ignore[arg-type] # what has no length is caught
-    except Exception:  # as is what fails to tell it
+    except BaseException as error:  # as is what fails to tell it
+        if is_ctrl_c(error):
+            raise
         return None
 
 
@@ -278,5 +285,7 @@ def _get(owner: object, name: str) -> "object":
     """Return an attribute, None if there is none or asking for it fails."""
     try:
         return getattr(owner, name, None)
-    except Exception:  # a property of the host may raise anything
+    except BaseException as error:  # a property of the host may raise anything
+        if is_ctrl_c(error):
+            raise
         return None

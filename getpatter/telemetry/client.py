@@ -5,6 +5,7 @@ On, off and debug are different objects behind one interface; the client asks no
 
 from getpatter.telemetry import consent, env
 from getpatter.telemetry._clock import seconds
+from getpatter.telemetry._interrupt import is_ctrl_c
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,8 +151,9 @@ class TelemetryClient:
         """
         try:
             self._pipeline.record(name, dimensions)
-        except Exception:  # the public boundary: telemetry is never the host's error
-            return
+        except BaseException as error:  # the public boundary: telemetry is never the host's error
+            if is_ctrl_c(error):
+                raise
 
     def flush_pending(self) -> None:
         """Ask for what is buffered to be sent now; does not wait."""
@@ -229,7 +231,7 @@ def _start(
     observer: "Observer | None",
 ) -> "_Pipeline":
     """Start the pipeline of a run with consent. Its modules are loaded here, not by who is off."""
-    from getpatter.telemetry.delivery.worker import Worker
+    from getpatter.telemetry.delivery.pipeline import Pipeline
     from getpatter.telemetry.install_id import run_id
 
     run_id()  # made with its module, here: the children of a later fork share it
@@ -248,7 +250,7 @@ def _start(
         )
         return Run(start, losses)
 
-    return Worker(open_run, environ, *limit, observer=observer)
+    return Pipeline(open_run, environ, *limit, observer=observer)
 
 
 def _is_rate(value: object) -> bool:

@@ -5,6 +5,7 @@ fine-tune, a path, a name or a number of the customer cannot be expressed: it is
 `<vendor>-other`. Keeps no reference to what it looks at, and has no state.
 """
 
+from getpatter.telemetry._interrupt import is_ctrl_c
 from getpatter.telemetry._models import MODELS, PREFIXES
 from getpatter.telemetry._plain import lower_text, plain_text
 from getpatter.telemetry._tables import ENUMS
@@ -117,5 +118,7 @@ def _model_candidates(given: object) -> "Iterator[object]":
 def _attribute(given: object, name: str) -> object:
     try:
         return getattr(given, name, None)
-    except Exception:  # a property of the host's object may raise anything
+    except BaseException as error:  # a property of the host's object may raise anything
+        if is_ctrl_c(error):
+            raise
         return None

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from behaviours import Behaviour, hang_after_body, reset_at_once
 from host import Host
-from relay import Relay
+from relay import Connection, Relay
 from stage import Stage
 
 pytest_plugins = ("faults_fixtures",)
@@ -94,3 +95,56 @@ def test_what_is_older_than_a_week_is_given_up(
     assert stage.start_next(set())
     stage.check()
     assert set(stage.arrived()) == stage.uids("next")
+
+
+@pytest.fixture
+def frozen(stage: Stage, clock: Path) -> None:
+    """Let every clock of the stage's programs stand still, the monotonic one included."""
+    clock.unlink()
+    for name in ("FAKETIME_TIMESTAMP_FILE", "FAKETIME_DONT_FAKE_MONOTONIC", "DONT_FAKE_MONOTONIC"):
+        stage.environ.pop(name)
+    stage.environ["FAKETIME"] = "2030-01-01 00:00:00"
+
+
+def test_the_clock_of_a_program_stands_still(stage: Stage, frozen: None) -> None:
+    """Else the rest would show nothing."""
+    del frozen
+    program = stage.script("""
+import time
+before = time.monotonic()
+sum(range(1_000_000))
+print(time.monotonic() - before)
+""")
+    assert stage.finish(program) == 0
+    assert stage.output == "0.0\n"
+
+
+FROZEN = """
+import tell as program
+from getpatter.telemetry import TelemetryClient
+from tell import client, tell
+
+tell("running")
+client.flush(0.5)
+tell("running")
+client.close(0.5)
+program.client = TelemetryClient(sdk_version="1")
+tell("ending")
+"""
+
+
+@pytest.mark.parametrize("mode", ["wait", "detach", "spool"])
+@pytest.mark.parametrize("behaviour", [Connection.pass_on, hang_after_body, reset_at_once])
+def test_flush_close_and_exit_end_though_the_clock_stands_still(
+    stage: Stage, relay: Relay, frozen: None, behaviour: Behaviour, mode: str
+) -> None:
+    """However the collector behaves, and nothing is lost. The exit is that of another client, which
+    was not closed.
+    """
+    del frozen
+    relay.always(behaviour)
+    program = stage.script(FROZEN, PATTER_TELEMETRY_EXIT=mode)
+    assert stage.finish(program) == 0, stage.output
+    relay.always()
+    assert stage.start_next(variables={"LD_PRELOAD": ""}), stage.output
+    stage.check()

@@ -16,6 +16,7 @@ import pytest
 import trio
 from conftest import Run
 from in_process import client
+from own_threads import own_threads
 
 from getpatter.integrations.asgi import telemetry_app, telemetry_lifespan
 from getpatter.telemetry.testing import Answer, Receiver
@@ -42,14 +43,13 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1/ingest"
 
 
-def others() -> set[threading.Thread]:
+def others() -> set[int]:
     """The threads that earlier tests left: each goes on until its time is over."""
-    return set(threading.enumerate())
+    return own_threads("drain")
 
 
-def waiters(before: set[threading.Thread]) -> int:
-    new = set(threading.enumerate()) - before
-    return sum(thread.name == "getpatter-telemetry-drain" for thread in new)
+def waiters(before: set[int]) -> int:
+    return len(own_threads("drain") - before)
 
 
 def test_drain_delivers_and_the_client_stays_usable(

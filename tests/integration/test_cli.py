@@ -109,6 +109,24 @@ def test_disable_that_cannot_be_stored_says_what_to_set_instead(
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("verb", ["disable", "forget"])
+@pytest.mark.parametrize("name", ["install-id", "version", "ledger", "spool/1.json"])
+def test_an_opt_out_that_is_stored_though_not_all_is_erased_says_so(
+    command: Command, home: Path, name: str, verb: str
+) -> None:
+    """A directory under the name of a file of ours is not removed."""
+    state = home / ".local" / "state" / "getpatter"
+    (state / name).mkdir(parents=True)
+    for directory in (state, *state.glob("spool")):
+        directory.chmod(0o700)
+    result = command("telemetry", verb)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "the opt-out is stored" in result.stderr
+    assert str(state / name) in result.stderr
+    assert "could not be stored" not in result.stderr
+    assert "opt-out marker" in command("telemetry", "status").stdout
+
+
 def test_without_a_command_it_shows_its_help(command: Command) -> None:
     result = command()
     assert (result.returncode, result.stderr) == (0, "")

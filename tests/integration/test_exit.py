@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Run
+from own_threads import NO_THREADS
 
 from getpatter.telemetry.testing import Answer, Receiver
 
@@ -359,14 +360,8 @@ print(time.monotonic() - begun)
 
 
 def test_no_thread_can_be_started(run: Run, receiver: Receiver) -> None:
-    code = """
-import threading
-def refuse(self):
-    raise RuntimeError("can't start new thread")
-threading.Thread.start = refuse
-for number in range(100): record(number)
-"""
-    done = run(CLIENT + code, PYTHONDEVMODE="1", PYTHONWARNINGS="error")
+    code = "for number in range(100): record(number)"
+    done = run(NO_THREADS + CLIENT + code, PYTHONDEVMODE="1", PYTHONWARNINGS="error")
     assert (done.returncode, done.stdout) == (0, "")
     assert is_only_the_notice(done.stderr), done.stderr
     assert numbers(receiver) == list(range(100))
@@ -374,17 +369,14 @@ for number in range(100): record(number)
 
 def test_no_thread_can_be_started_and_nobody_answers(run: Run, silent_port: int) -> None:
     code = """
-import asyncio, threading
-def refuse(self):
-    raise RuntimeError("can't start new thread")
-threading.Thread.start = refuse
+import asyncio
 record(1)
 async def main():
     await CLIENT.drain()
 asyncio.run(main())
 """
     endpoint = f"http://127.0.0.1:{silent_port}/v1/ingest"
-    assert wall(run, CLIENT + code, PATTER_TELEMETRY_ENDPOINT=endpoint) < NO_HANG
+    assert wall(run, NO_THREADS + CLIENT + code, PATTER_TELEMETRY_ENDPOINT=endpoint) < NO_HANG
 
 
 def test_flush_takes_any_timeout(run: Run, receiver: Receiver) -> None:

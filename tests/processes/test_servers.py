@@ -205,3 +205,70 @@ for _ in range(3):
     stage.until(running=4)
     assert stage.arrive(), stage.output
     assert stage.finish(program) == 0, stage.output
+
+
+def test_gevent_patched_between_two_threads_of_ours(stage: Stage) -> None:
+    """What was loaded before is used by what begins after."""
+    program = stage.script("""
+from getpatter.telemetry import TelemetryClient
+from tell import client, tell
+
+tell("running")
+assert client.flush(60)
+from gevent import monkey
+monkey.patch_all()
+import tell as program
+program.client = TelemetryClient(sdk_version="1")
+tell("running")
+assert program.client.flush(60)
+""")
+    stage.until(running=2)
+    assert stage.arrive(), stage.output
+    assert stage.finish(program) == 0, stage.output
+
+
+# Patches at the moment when our thread runs the code of a module.
+AT_AN_IMPORT = """
+import importlib.machinery, sys, threading
+from gevent import monkey
+reached, go_on = threading.Lock(), threading.Lock()
+reached.acquire(), go_on.acquire()
+
+class Held:
+    def find_spec(self, name, path=None, target=None):
+        if name != MODULE or threading.current_thread() is threading.main_thread():
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        execute = spec.loader.exec_module
+        def held(module):
+            reached.release()
+            go_on.acquire()
+            execute(module)
+        spec.loader.exec_module = held
+        return spec
+
+sys.meta_path.insert(0, Held())
+from tell import client, tell
+tell("running")
+assert reached.acquire(timeout=60)
+monkey.patch_all()
+go_on.release()
+for _ in range(2):
+    assert client.flush(60), client.stats()
+    tell("running")
+assert client.flush(60), client.stats()
+"""
+
+
+@pytest.mark.parametrize(
+    "module", ["run", "delivery.outbox", "delivery.uploader", "delivery.transport", "_turns"]
+)
+def test_gevent_patched_while_our_thread_imports(stage: Stage, module: str) -> None:
+    """Then the import in hand fails, because gevent replaces the import system's own locks."""
+    name = f"getpatter.telemetry.{module}"
+    program = stage.script(AT_AN_IMPORT.replace("MODULE", repr(name)))
+    stage.until(running=3)
+    assert stage.arrive(), stage.output
+    assert stage.finish(program) == 0, stage.output
+    assert "Traceback" not in stage.output

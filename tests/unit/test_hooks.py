@@ -5,6 +5,7 @@ import weakref
 
 import pytest
 from conftest import Run
+from own_threads import NO_THREADS
 
 from getpatter.telemetry.delivery import process_hooks as _hooks
 from getpatter.telemetry.testing import Receiver
@@ -96,24 +97,27 @@ del workers[0], worker
 
 # No thread of ours runs at the moment of the fork: what one holds then, the interpreter's own lock
 # included, is held in such a child for ever, and only Python could mend that.
-UNTOLD = """
-import ctypes, os, threading
+UNTOLD = (
+    NO_THREADS
+    + """
+import ctypes, os, sys
 import requests
 from getpatter.telemetry import TelemetryClient
 client = TelemetryClient(sdk_version="1")
-start = threading.Thread.start
-def refuse(self):
-    raise RuntimeError("can't start new thread")
-threading.Thread.start = refuse
 client.record("agent_configured", builtin_tool_count=1)
-{before}
+BEFORE
 child = ctypes.PyDLL(None).fork()
 if child == 0:
-    threading.Thread.start = start
-    {in_child}
+    allow_threads()
+    IN_CHILD
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 """
+)
+
+
+def untold(before: str, in_child: str) -> str:
+    return UNTOLD.replace("BEFORE", before).replace("IN_CHILD", in_child)
 
 
 @pytest.mark.parametrize("before", ["", "assert client.flush(10)"])
@@ -123,7 +127,7 @@ assert os.waitpid(child, 0)[1] == 0
 def test_a_fork_that_python_is_not_told_of_sends_nothing_twice(
     run: Run, receiver: Receiver, in_child: str, before: str
 ) -> None:
-    done = run(UNTOLD.format(before=before, in_child=in_child))
+    done = run(untold(before, in_child))
     assert done.returncode == 0, done.stderr
     assert [event["builtin_tool_count"] for event in receiver.events] == [1]
 
@@ -138,6 +142,69 @@ def test_the_child_of_a_fork_that_python_is_not_told_of_sends_its_own(
     in_child = f"""{first}
     client.record("agent_configured", builtin_tool_count=2)
     assert client.flush(20)"""
-    done = run(UNTOLD.format(before=before, in_child=in_child))
+    done = run(untold(before, in_child))
     assert done.returncode == 0, done.stderr
     assert sorted(event["builtin_tool_count"] for event in receiver.events) == [1, 2]
+
+
+# The parent has delivered one event, another is pending; nothing has looked at the client since.
+PENDING = """assert client.flush(10)
+client.record("agent_configured", builtin_tool_count=2)"""
+RECORDS = """for number in range(3):
+        client.record("agent_configured", builtin_tool_count=10 + number)"""
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "assert client.flush(20)",
+        "assert client.stats()['waiting'] == 3; assert client.close(20)",
+        "import asyncio; asyncio.run(client.drain(20))",
+        "sys.exit()",
+        "client.flush_pending(); assert client.flush(20)",
+    ],
+)
+def test_such_a_child_loses_none_of_its_own_however_it_goes_on(
+    run: Run, receiver: Receiver, end: str
+) -> None:
+    """Its parent's are its parent's; its own begin with its first, though it only records."""
+    code = untold(PENDING, f"{RECORDS}\n    {end}")
+    done = run(code, PATTER_TELEMETRY_EXIT="wait")
+    assert done.returncode == 0, done.stderr
+    counts = sorted(event["builtin_tool_count"] for event in receiver.events)
+    assert counts == [1, 2, 10, 11, 12]
+
+
+def test_a_child_of_such_a_child_loses_none_either(run: Run, receiver: Receiver) -> None:
+    again = f"""{RECORDS}
+    assert client.flush(20)
+    client.record("agent_configured", builtin_tool_count=20)
+    child = ctypes.PyDLL(None).fork()
+    if child == 0:
+        client.record("agent_configured", builtin_tool_count=30)
+        assert client.flush(20)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert client.flush(20)"""
+    done = run(untold(PENDING, again).replace("    allow_threads()\n", ""))
+    assert done.returncode == 0, done.stderr
+    counts = sorted(event["builtin_tool_count"] for event in receiver.events)
+    assert counts == [1, 2, 10, 11, 12, 20, 30]
+
+
+def test_many_clients_of_such_a_child_lose_none_either(run: Run, receiver: Receiver) -> None:
+    """Each notices by itself, whichever records first."""
+    before = f"""{PENDING}
+others = [TelemetryClient(sdk_version="1") for _ in range(3)]
+for other in others:
+    other.record("agent_configured", builtin_tool_count=3)
+    assert other.flush(10)
+    other.record("agent_configured", builtin_tool_count=4)"""
+    in_child = """for other in others:
+        other.record("agent_configured", builtin_tool_count=5)
+    for other in others:
+        assert other.flush(20)"""
+    done = run(untold(before, in_child))
+    assert done.returncode == 0, done.stderr
+    counts = sorted(event["builtin_tool_count"] for event in receiver.events)
+    assert counts == [1, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5]

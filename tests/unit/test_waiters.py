@@ -2,16 +2,17 @@
 
 import threading
 
+from getpatter.telemetry.delivery.patience import Patience
 from getpatter.telemetry.delivery.waiters import Waiters
 
 
 def test_nobody_waits_for_what_is_over() -> None:
-    Waiters().wait(60, lambda: True)
+    Waiters().wait(Patience(60), 60, lambda: True)
 
 
 def test_a_wait_ends_by_itself() -> None:
-    Waiters().wait(0.01, lambda: False)
-    Waiters().wait(-1, lambda: False)
+    Waiters().wait(Patience(60), 0.01, lambda: False)
+    Waiters().wait(Patience(-1), 60, lambda: False)
 
 
 def test_all_who_wait_are_woken() -> None:
@@ -25,7 +26,7 @@ def test_all_who_wait_are_woken() -> None:
             ready.wait(30)
             return False
 
-        waiters.wait(60, is_over)
+        waiters.wait(Patience(60), 60, is_over)
 
     threads = [threading.Thread(target=wait, args=(number,)) for number in range(3)]
     for thread in threads:
@@ -45,7 +46,7 @@ def test_what_wakes_between_the_question_and_the_wait_is_not_missed() -> None:
         waiters.wake()
         return False
 
-    waiters.wait(60, is_over)
+    waiters.wait(Patience(60), 60, is_over)
 
 
 def test_waiting_within_a_wait_holds_up_neither() -> None:
@@ -53,7 +54,7 @@ def test_waiting_within_a_wait_holds_up_neither() -> None:
     waiters = Waiters()
 
     def is_over() -> bool:
-        waiters.wait(0.01, lambda: False)
+        waiters.wait(Patience(60), 0.01, lambda: False)
         return True
 
-    waiters.wait(60, is_over)
+    waiters.wait(Patience(60), 60, is_over)

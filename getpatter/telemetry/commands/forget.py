@@ -11,7 +11,7 @@ from getpatter.telemetry import consent, env, install_id, opt_out
 from getpatter.telemetry._terminal import say
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
 from getpatter.telemetry.commands.failure import Failure
-from getpatter.telemetry.commands.switch import INSTEAD
+from getpatter.telemetry.commands.switch import failed
 from getpatter.telemetry.delivery import transport
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ def collect(
             opt_out.drop_retained_ids(environ)  # there is nothing left to ask for
     except OSError as error:
         said = "".join(f"The collector's receipt: {receipt}. " for receipt in _receipts(asked))
-        message = f"not everything could be stored or erased ({error.strerror}). {said}{INSTEAD}"
+        message = f"{said}{failed('disable', error)}"
         raise Failure(message) from None
     return {"opted_out": True, "erased": True, "remote": asked}
 

@@ -1,16 +1,17 @@
 """`enable` and `disable`: take the stored opt-out back, or store it and erase the identity."""
 
 import json
+import os
 
 from getpatter.telemetry import env, install_id, opt_out, state, status
-from getpatter.telemetry._terminal import say
+from getpatter.telemetry._terminal import one_line, say
 from getpatter.telemetry.commands.failure import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 
-__all__ = ["INSTEAD", "render", "run"]
+__all__ = ["failed", "render", "run"]
 
 _VERBS = {"disable": "stored", "enable": "removed"}
 #: What to do where the opt-out cannot be stored.
@@ -30,7 +31,6 @@ _DONE = {
     ("enable", True): "The stored opt-out is removed.",
     ("enable", False): "No opt-out was stored.",
 }
-_AND_NOW = {"disable": INSTEAD, "enable": "It stays in force."}
 
 
 def render(action: str, found: "dict[str, object]") -> str:
@@ -48,6 +48,19 @@ def render(action: str, found: "dict[str, object]") -> str:
     return f"{done}\n\n{said}"
 
 
+def failed(action: str, error: OSError) -> str:
+    """Return what could not be done, and what holds all the same."""
+    is_off = state.opt_out_place(env.process_environment()) is not None
+    if action == "disable" and is_off:
+        what = "something" if error.filename is None else one_line(os.fsdecode(error.filename))
+        return (
+            "the opt-out is stored, so nothing is sent from now on, but not everything could be "
+            f"erased ({what}: {error.strerror})."
+        )
+    left = INSTEAD if action == "disable" else "It stays in force."
+    return f"the opt-out could not be {_VERBS[action]} ({error.strerror}). {left}"
+
+
 def run(options: "Namespace") -> int:
     """Change the stored opt-out and show the status."""
     action: str = options.action
@@ -55,10 +68,7 @@ def run(options: "Namespace") -> int:
     try:
         install_id.set_opt_out(action == "disable")
     except OSError as error:
-        message = (
-            f"the opt-out could not be {_VERBS[action]} ({error.strerror}). {_AND_NOW[action]}"
-        )
-        raise Failure(message) from None
+        raise Failure(failed(action, error)) from None
     found = status.collect()
     found["was_opted_out"] = was_opted_out
     if action == "disable":

@@ -7,9 +7,10 @@ timer, which a test of the host may freeze.
 
 import os
 import sys
-import threading
 
 from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry.delivery.patience import Patience
+from getpatter.telemetry.delivery.threads import OwnThread, allocate_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ _SPARE_SECONDS = 1.0
 
 
 class _Waiter:
-    """A coroutine that waits: until when, how to wake it, and whether it closes the client."""
+    """A coroutine that waits: for how long, how to wake it, and whether it closes the client."""
 
-    __slots__ = ("closes", "until", "wake")
+    __slots__ = ("closes", "patience", "wake")
 
-    def __init__(self, until: float, wake: "Callable[[], object]", *, closes: bool) -> None:
-        self.until = until
+    def __init__(self, seconds: float, wake: "Callable[[], object]", *, closes: bool) -> None:
+        self.patience = Patience(seconds)
         self.wake = wake
         self.closes = closes
 
@@ -40,7 +41,7 @@ class Drains:
     `flush` waits as `TelemetryClient.flush` does; `close` gives what is left to the disk.
     """
 
-    __slots__ = ("_close", "_ended", "_flush", "_pid", "_running", "_thread", "_waiters")
+    __slots__ = ("_close", "_flush", "_pid", "_starting", "_thread", "_waiters")
 
     def __init__(self, flush: "Callable[[float], bool]", close: "Callable[[float], bool]") -> None:
         self._flush = flush
@@ -49,11 +50,9 @@ class Drains:
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        # Held by the thread while it lives.
-        self._running = threading.Lock()
-        # The thread, and what is held by whoever says that it has ended.
-        self._thread: threading.Thread | None = None
-        self._ended = threading.Lock()
+        # Held by whoever starts the thread.
+        self._starting = allocate_lock()
+        self._thread: OwnThread | None = None
         # Each access is one step of the interpreter: no lock is needed.
         self._waiters: dict[int, _Waiter] = {}
 
@@ -68,7 +67,7 @@ class Drains:
         bell = _bell(timeout + _SPARE_SECONDS)
         if bell is not None:
             wake, woken = bell
-            waiter = _Waiter(monotonic() + timeout, wake, closes=closes)
+            waiter = _Waiter(timeout, wake, closes=closes)
             self._waiters[id(waiter)] = waiter
             try:
                 if self._has_thread():
@@ -83,45 +82,38 @@ class Drains:
 
     def _has_thread(self) -> bool:
         """Return whether the thread lives; start it if it does not."""
-        ended, thread = self._ended, self._thread
-        if thread is not None and not thread.is_alive() and ended.acquire(blocking=False):
-            self._running.release()  # it was killed: a tracer of the host's may raise anywhere
-        if not self._running.acquire(blocking=False):
-            return True
-        self._thread, self._ended = None, (ended := threading.Lock())
-        thread = threading.Thread(
-            target=self._run, args=(ended,), name="getpatter-telemetry-drain", daemon=True
-        )
+        if not self._starting.acquire(blocking=False):
+            return True  # whoever is at it goes on
         try:
-            thread.start()
+            if self._thread is None or not self._thread.is_alive:
+                self._thread = OwnThread(self._work)
         except (RuntimeError, MemoryError):
-            self._running.release()
             return False
-        self._thread = thread
+        finally:
+            self._starting.release()
         return True
 
-    def _run(self, ended: threading.Lock) -> None:
+    def _work(self, thread: OwnThread) -> None:
         while waiters := list(self._waiters.copy().values()):
             self._serve(waiters)
-        if ended.acquire(blocking=False):
-            self._running.release()
+        thread.end()
         if self._waiters:  # one came just before that, and took us for alive
             self._has_thread()
 
     def _serve(self, waiters: "list[_Waiter]") -> None:
         """Wait for the first of them, for a part of its time; wake those who need wait no more."""
         begun = monotonic()
-        until = min(waiter.until for waiter in waiters)
-        part = max(0.0, min(until - begun, _PART_SECONDS))
-        is_done = self._flush(part)
-        is_over = False
+        left = min(waiter.patience.left for waiter in waiters)
+        part = min(left, _PART_SECONDS)
+        is_done, enough = self._flush(part), 0.0
         if not is_done and monotonic() < begun + part:
             # The collector is to be left alone for longer: that may end in time, or it may not.
-            is_done = self._flush(max(0.0, until - monotonic()))
-            is_over = True
-        now = until if is_over else monotonic()
+            is_done, enough = self._flush(left), left
+        elif not is_done:
+            for waiter in waiters:
+                waiter.patience.spend(part)
         for waiter in waiters:
-            if is_done or now >= waiter.until:
+            if is_done or waiter.patience.left <= enough:
                 if waiter.closes:
                     self._close(0.0)
                 self._waiters.pop(id(waiter), None)

@@ -17,7 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["MODES", "SETTING", "Choice", "choose", "is_understood", "start_sender"]
+    from getpatter.telemetry.delivery.outbox import Outbox
+
+__all__ = ["MODES", "SETTING", "Choice", "choose", "hand_over", "is_understood", "start_sender"]
 
 MODES = ("detach", "wait", "spool", "none")
 SETTING = "PATTER_TELEMETRY_EXIT"
@@ -41,6 +43,9 @@ _SCRIPT = """trap '' HUP INT QUIT; "$0" "$@" &"""
 # The shell takes a few milliseconds: it is looked for so often, with such pauses.
 _LOOKS = 100
 _LOOK_SECONDS = 0.002
+
+# The processes and directories whose sender has been started: one is enough for all clients.
+_STARTED: "set[tuple[int, str]]" = set()
 
 
 class Choice:
@@ -137,6 +142,17 @@ def _is_installed() -> bool:
     return all(
         any(os.path.isdir(os.path.join(place, name)) for place in places) for name in _LOADED
     )
+
+
+def hand_over(outbox: "Outbox", environ: "Mapping[str, str]", now: float) -> None:
+    """Start a sender for what is on disk, once a process and directory."""
+    directory = outbox.hand_over()
+    key = (os.getpid(), directory or "")
+    if directory is None or key in _STARTED:
+        return
+    _STARTED.add(key)
+    dotenv = None if outbox.run is None else outbox.run.dotenv
+    start_sender(directory, environ, dotenv=dotenv, seconds=outbox.held(now))
 
 
 def start_sender(

@@ -16,7 +16,6 @@ from getpatter.telemetry.delivery.schedule import Schedule, is_final
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
     from typing import Protocol
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from getpatter.telemetry.delivery.buffer import Buffer
     from getpatter.telemetry.delivery.observer import Observed
     from getpatter.telemetry.delivery.spool import Spool
+    from getpatter.telemetry.delivery.threads import OwnThread
     from getpatter.telemetry.delivery.uploader import Uploader
     from getpatter.telemetry.losses import Losses
 
@@ -80,7 +80,7 @@ class Outbox:
         self._look_at = float("inf") if run is not None else float("-inf")
 
     @property
-    def thread(self) -> "threading.Thread | None":
+    def thread(self) -> "OwnThread | None":
         """The thread that sends, if there is one."""
         return None if self._uploader is None else self._uploader.thread
 
@@ -204,14 +204,20 @@ class Outbox:
             return False
         self._batch = batch
         self._sent_at = now
+        try:
+            uploader = self._opened()
+        except Exception as error:  # the batch is ours, not in flight: its module may load again
+            self._on_error(error)
+            self._answered(Response.none("internal_error"), now)
+            return True
         if self._destination.is_local:
-            self._answered(self._opened().send_here(batch, 0.0), now)  # no time bounds printing
+            self._answered(uploader.send_here(batch, 0.0), now)  # no time bounds printing
         elif here is None:
-            self._opened().send(batch)
+            uploader.send(batch)
         elif self._destination.needs_name and self.run is not None:
             self._answered(Response(None), now)  # nothing could put an end to a look-up here
         else:
-            self._answered(self._opened().send_here(batch, here), now)
+            self._answered(uploader.send_here(batch, here), now)
         return True
 
     def look_again(self) -> None:

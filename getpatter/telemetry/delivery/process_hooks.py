@@ -8,15 +8,16 @@ import atexit
 import logging  # noqa: F401 - see `install`
 import os
 import sys
-import threading
 import weakref
+
+from getpatter.telemetry.delivery.threads import allocate_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    class Hooked(Protocol):
+    class Forking(Protocol):
         """What is told."""
 
         def end(self) -> None: ...
@@ -41,14 +42,14 @@ class _Process:
     def __init__(self) -> None:
         self._pid = os.getpid()
         # By id. Each access is one step of the interpreter: a finaliser may remove one meanwhile.
-        self._workers: dict[int, weakref.ref[Hooked]] = {}
+        self._workers: dict[int, weakref.ref[Forking]] = {}
         # Taken once, by whoever comes first.
-        self._first = threading.Lock()
+        self._first = allocate_lock()
         # The libraries that have been told of us, and those whose end in this process we wait for.
         self._told: set[str] = set()
         self._finalized: set[str] = set()
 
-    def add(self, worker: "Hooked") -> None:
+    def add(self, worker: "Forking") -> None:
         key, workers = id(worker), self._workers
         workers[key] = weakref.ref(worker, lambda _: workers.pop(key, None))
         if not self._first.acquire(blocking=False):
@@ -102,7 +103,7 @@ class _Process:
         finalize(None, self.end, exitpriority=_PRIORITY)
 
 
-def _call(worker: "Hooked", what: str) -> None:
+def _call(worker: "Forking", what: str) -> None:
     try:
         getattr(worker, what)()
     except Exception:  # an error of ours: the host forks or ends, and the others are told, too
@@ -116,7 +117,7 @@ def _finalizing(name: str, finalize: "Callable[..., object]") -> "Callable[[_Pro
     return lambda process: process.finalize(name, finalize)
 
 
-def install(worker: "Hooked") -> None:
+def install(worker: "Forking") -> None:
     """Tell `worker` of each fork and of the end of the interpreter, for as long as it lives.
 
     Loading `requests` needs a lock that logging's own fork hook takes: hooks run last in, first

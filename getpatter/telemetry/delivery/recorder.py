@@ -9,24 +9,16 @@ from getpatter.telemetry._tables import EVENT_NAMES
 from getpatter.telemetry.delivery import process_hooks as _hooks
 from getpatter.telemetry.delivery.buffer import Buffer
 from getpatter.telemetry.delivery.limits import BATCH_EVENTS
+from getpatter.telemetry.delivery.phase import CLOSED, RUNNING
 from getpatter.telemetry.delivery.rate_limit import BURST, PER_SECOND, RateLimit
 from getpatter.telemetry.losses import Losses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from mmap import mmap
 
-__all__ = ["CLOSED", "ENDING", "RUNNING", "Recorder"]
-
-# The phases of a client, in order; there is no way back but in a `fork` child, which does not end
-# because its parent does.
-#: Records are taken, and the thread is started when there is something to do.
-RUNNING = 0
-#: Records are lost: as `shutdown` after `close`, as `opted_out` once consent was withdrawn. The
-#: thread ends when the request in flight is answered.
-CLOSED = 1
-#: The interpreter ends, and the thread with it; whoever records sees to that record.
-ENDING = 2
+__all__ = ["Recorder"]
 
 # A script that fails for want of configuration ends soon: what it says leaves first.
 _URGENT = frozenset({"first_run", "config_incomplete"})
@@ -40,35 +32,33 @@ class Recorder:
         # What was asked for not to be collected any more, also by the children of a fork.
         self._without: frozenset[str] = frozenset()
         self._lower_rate: float | None = None
-        self._phase = RUNNING
-        # Why records are not taken; None while they are.
-        self._refuses: str | None = None
+        self.phase = RUNNING
 
     def _begin(self) -> None:
-        """Begin with nothing, in this phase."""
+        """Begin with nothing: in the constructor, and in a `fork` child."""
+        self.phase = self.phase.in_child()
         self.losses = Losses()
         self.buffer = Buffer(self.losses)
         self._limit = RateLimit(EVENT_NAMES, *self._limits)
-        # Set by the thread before it looks at the buffer for the last time, and read by `record`
-        # after it has put: whichever comes second sees the other.
-        self._is_asleep = True
+        # Its first byte is 1 while the thread is going to look by itself, and 0 if a record must
+        # wake it. The thread sets 0 before it looks at the buffer for the last time, and `record`
+        # reads it after it has put: whichever comes second sees the other. Once the thread runs it
+        # is memory that a `fork` child finds wiped: then a record looks where it is.
+        self._awake: bytearray | mmap = bytearray(1)
         self._is_urgent = False
 
-    def _enter(self, phase: int, reason: str | None = None) -> None:
-        """Enter a phase; there is no way back to an earlier one. `reason`: records are lost from
-        now on, and counted as that.
-        """
-        self._phase = max(self._phase, phase)
-        self._refuses = reason or self._refuses
+    def _enter(self, number: int, reason: str | None = None) -> None:
+        """Enter a phase. `reason`: records are lost from now on, and counted as that."""
+        self.phase = self.phase.then(number, reason)
 
     def record(self, name: str, dimensions: "Mapping[str, object]") -> None:
         """Keep what was recorded and see to it that the thread will have a look."""
-        if self._refuses is not None:
-            self.losses.count(name, self._refuses)
+        if self.phase is not RUNNING and self.phase.refuses is not None:
+            self.losses.count(name, self.phase.refuses)
             return
         if self._without and self._is_left_out(name):
             return
-        if self._is_asleep:
+        if not self._awake[0]:
             _hooks.notice_fork()
         now = monotonic()
         if not self._limit.take(name, now):
@@ -78,10 +68,9 @@ class Recorder:
         if type(name) is str and name in _URGENT:
             self._is_urgent = True
             self.wake()
-        elif self._is_asleep or waiting % BATCH_EVENTS == 0:
-            self._is_asleep = False
+        elif not self._awake[0] or waiting % BATCH_EVENTS == 0:
             self.wake()
-        if self._phase:
+        if self.phase is not RUNNING:
             self._take_along()
 
     def _is_left_out(self, name: object) -> bool:
@@ -100,7 +89,7 @@ class Recorder:
         if sample_rate is not None:
             rates = (sample_rate, self._lower_rate)
             self._lower_rate = min(rate for rate in rates if rate is not None)
-        if off and self._refuses is None:
+        if off and self.phase.refuses is None:
             self._enter(CLOSED, "opted_out")
             self.wake()  # what waits is given up, by whoever owns it
 
@@ -109,7 +98,7 @@ class Recorder:
         rate = self._run_rate()
         if self._lower_rate is not None:
             rate = min(rate, self._lower_rate)
-        return rate, frozenset() if self._refuses else frozenset(EVENT_NAMES) - self._without
+        return rate, frozenset() if self.phase.refuses else frozenset(EVENT_NAMES) - self._without
 
     # what the worker does about it
 

@@ -1,15 +1,16 @@
 """The uploader: sends one batch at a time to the collector, on a thread of its own.
 
 So that a collector that hangs holds up neither the worker, which must get to the disk in time, nor
-anybody else. Where no thread can be started the worker asks for the request to be made on the spot.
+anybody else. Where no thread can be started it sends on the thread of whoever asks.
 """
 
-import threading
-from queue import Empty, SimpleQueue
+from collections import deque
 
 from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry.delivery.batch import Response
 from getpatter.telemetry.delivery.limits import OVERDUE
+from getpatter.telemetry.delivery.patience import Patience
+from getpatter.telemetry.delivery.threads import Bell, OwnThread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,20 +49,24 @@ class Uploader:
         self._on_error = on_error
         self._transport: Transport | None = None
         #: The thread, once there is one.
-        self.thread: threading.Thread | None = None
-        self._batches: SimpleQueue[Batch | None] = SimpleQueue()
-        self._answers: SimpleQueue[Response] = SimpleQueue()
+        self.thread: OwnThread | None = None
+        # What its thread is to send, None to end it; and what has come of it. Each access is one
+        # step of the interpreter.
+        self._batches: deque[Batch | None] = deque()
+        self._answers: deque[Response] = deque()
+        self._bell = Bell()
         self._begun_at: float | None = None
 
     def send(self, batch: "Batch") -> None:
         """Begin to send a batch; `take` has the answer once it is there.
 
-        If no thread can be had, that is as if nobody had answered.
+        If no thread can be had it is sent at once: the caller is a thread of ours that can wait.
         """
         if self._has_thread():
-            self._batches.put(batch)
+            self._batches.append(batch)
+            self._bell.ring()
         else:
-            self._answers.put(Response(None))
+            self._answers.append(self._send(batch, OVERDUE))
 
     def send_here(self, batch: "Batch", seconds: float) -> Response:
         """Send a batch on this thread, within so many seconds, and return the answer."""
@@ -70,20 +75,21 @@ class Uploader:
     def take(self) -> Response | None:
         """Return the answer to what was sent last, once; None while there is none."""
         # Asked before: an answer may come, and the thread end, in between.
-        is_killed = self.thread is not None and not self.thread.is_alive()
+        is_killed = self.thread is not None and not self.thread.is_alive
         try:
-            return self._answers.get_nowait()
-        except Empty:
+            return self._answers.popleft()
+        except IndexError:
             if not is_killed:
                 return None
-        # A tracer of the host's may raise anything at any line: as if nobody had answered.
-        self.thread, self._begun_at, self._batches = None, None, SimpleQueue()
+        # Whatever the host raises in a thread of ours: as if nobody had answered.
+        self.thread, self._begun_at = None, None
+        self._batches.clear()
         return Response(None)
 
     @property
     def is_alive(self) -> bool:
         """Whether its thread is."""
-        return self.thread is not None and self.thread.is_alive()
+        return self.thread is not None and self.thread.is_alive
 
     def is_overdue(self, now: float) -> bool:
         """Return whether a request has taken longer than any may."""
@@ -95,28 +101,32 @@ class Uploader:
         and nobody waits for it.
         """
         if self.thread is not None:
-            self._batches.put(None)
-            self.thread.join(0 if self._begun_at is not None else seconds)
+            self._batches.append(None)
+            self._bell.ring()
+            self.thread.join(Patience(0 if self._begun_at is not None else seconds))
         else:
             self._close()
 
     def _has_thread(self) -> bool:
         if self.is_alive:
             return True
-        thread = threading.Thread(target=self._run, name="getpatter-telemetry-http", daemon=True)
         try:
-            thread.start()
-        except RuntimeError:
+            self.thread = OwnThread(self._work)
+        except (RuntimeError, MemoryError):
             return False  # no thread can be had (any more)
-        self.thread = thread
         return True
 
-    def _run(self) -> None:
-        while (batch := self._batches.get()) is not None:
+    def _work(self, _thread: OwnThread) -> None:
+        while (batch := self._next()) is not None:
             answer = self._send(batch, OVERDUE)
-            self._answers.put(answer)
+            self._answers.append(answer)
             self._wake()
         self._close()
+
+    def _next(self) -> "Batch | None":
+        while not self._batches:
+            self._bell.wait()
+        return self._batches.popleft()
 
     def _send(self, batch: "Batch", timeout: float) -> Response:
         """Return the answer; whatever is raised is one, or this thread would end with it."""

@@ -15,6 +15,9 @@ import threading
 from contextlib import ContextDecorator
 from typing import TYPE_CHECKING, Any
 
+from getpatter.telemetry.delivery import threads
+from getpatter.telemetry.delivery.threads import OwnThread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType, ModuleType, TracebackType
@@ -140,7 +143,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
-        self._started: list[threading.Thread] = []
+        self._started: list[threading.Thread | OwnThread] = []
         self._findings: list[str] = []
         self._asked: dict[str, str] = {}  # module, or the file of its code → where
         self._modules = set(sys.modules)
@@ -156,7 +159,7 @@ class _Watch:
             return
         if kind == "thread":
             thread = getattr(args[0], "__self__", None)
-            if isinstance(thread, threading.Thread):
+            if isinstance(thread, threading.Thread | OwnThread):
                 self._started.append(thread)
         types = ", ".join(type(value).__name__ for value in args)
         path = f" {_path(args[0])!r}" if kind == "file" else ""
@@ -202,7 +205,8 @@ def _replace_start(old: object, new: object) -> None:
     """Before Python 3.12 starting a thread is no audit event, so that we raise it in its place."""
     if sys.version_info >= (3, 12):
         return
-    for module, name in ((_thread, "start_new_thread"), (threading, "_start_new_thread")):
+    starts = (_thread, "start_new_thread"), (threading, "_start_new_thread")
+    for module, name in (*starts, (threads, "start_new_thread")):
         if getattr(module, name) is old:  # somebody else's stays
             setattr(module, name, new)
 
