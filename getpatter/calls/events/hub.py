@@ -10,8 +10,10 @@ from __future__ import annotations
 import itertools
 import sys
 import weakref
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from getpatter.calls.background.thread import must_pass
 from getpatter.calls.clock import monotonic
 from getpatter.calls.events.callback_sink import CallbackSink
 from getpatter.calls.events.emitter import Emitter
@@ -112,6 +114,17 @@ class Hub:
             watcher.attached()
         return unique
 
+    def activate(self, session: str, began_us: int, *, is_outbound: bool) -> ExitStack:
+        """Enter the block in which the span of a call is current, in each sink that has spans."""
+        entered = ExitStack()
+        for sink in self._loop.sinks():
+            try:
+                entered.enter_context(sink.activate(session, began_us, is_outbound=is_outbound))
+            except BaseException as error:  # a sink is the developer's, and the call goes on
+                if must_pass(error):
+                    raise
+        return entered
+
     def watch(self, watcher: Watcher) -> None:
         """Let somebody know when there is a sink, and when one fails, as long as they live.
 
@@ -185,6 +198,10 @@ class NullHub:
     def attach(self, sink: Sink | Callable[[Event], object], name: str | None = None) -> str:  # noqa: ARG002
         """Attach nothing: off wins."""
         return ""
+
+    def activate(self, session: str, began_us: int, *, is_outbound: bool) -> ExitStack:  # noqa: ARG002
+        """Enter nothing."""
+        return ExitStack()
 
     def watch(self, watcher: Watcher) -> None:
         """There will never be anything to let anybody know."""

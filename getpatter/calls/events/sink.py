@@ -6,6 +6,7 @@ Whatever it raises, answers or does to what it is given is counted, said once, a
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from getpatter.calls.background.consumer import Consumer
@@ -15,6 +16,7 @@ from getpatter.calls.events.losses import EventLosses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from getpatter.calls.events.event import Event
     from getpatter.calls.events.session import Record
@@ -88,6 +90,16 @@ class Attached:
         if self.replayed:
             pairs = [pair for pair in pairs if self.replayed.pop(id(pair[0]), None) is None]
         self.consumer.put([event for _, event in pairs])
+
+    def activate(
+        self, session: str, began_us: int, *, is_outbound: bool
+    ) -> AbstractContextManager[object]:
+        """Return the block in which the sink's span of a call is current, if it has spans."""
+        activate = getattr(self._sink, "activate", None)
+        if activate is None:
+            return nullcontext()
+        block: AbstractContextManager[object] = activate(session, began_us, is_outbound=is_outbound)
+        return block
 
     def stats(self) -> dict[str, object]:
         """Return how many events it got, how many wait, and what was lost by reason."""
