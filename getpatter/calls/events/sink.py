@@ -109,6 +109,13 @@ class Attached:
             "lost": self.losses.totals().get(self.name, {}),
         }
 
+    def end_exit(self, queued: int) -> None:
+        """The program ends: count and log what the sink does not get, `queued` events among it."""
+        left = len(self.consumer) + queued
+        if left:
+            self.losses.count(self.name, "exit", left)
+            self._warn(f"{left} events were not delivered before the program ended")
+
     # the consumer's side
 
     def consume(self, items: list[Event]) -> float | None:
@@ -149,12 +156,14 @@ class Attached:
         self._is_failing = True
         message = str(error) if isinstance(error, EventsLost) else described(error)
         self._on_failure(self.name, message)
+        # What follows from it stands behind what others wrote, which may be of any length.
+        self._warn(f"{message:.{_SHOWN}}; its events are dropped until it works again")
+
+    def _warn(self, message: str) -> None:
         try:
-            # What follows from it stands behind what others wrote, which may be of any length.
-            said = f"{message:.{_SHOWN}}; its events are dropped until it works again"
-            warn(f"{self.name} sink: {said}")
-        except BaseException as other:  # a handler of the host's, or its stderr
-            if must_pass(other):
+            warn(f"{self.name} sink: {message}")
+        except BaseException as error:  # a handler of the host's, or its stderr
+            if must_pass(error):
                 raise
 
 
