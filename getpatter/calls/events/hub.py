@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from getpatter.calls.events.session import Record
     from getpatter.calls.events.sessions import Watcher
 
-__all__ = ["NULL_HUB", "Hub", "NullHub"]
+__all__ = ["NULL_HUB", "Hub", "NullHub", "hub_of"]
 
 
 class Hub:
@@ -232,6 +232,18 @@ class NullHub:
 
 #: Diagnostics that are off, for whoever has no hub.
 NULL_HUB = NullHub()
+
+
+def hub_of(chosen: object) -> Hub | NullHub:
+    """Return the hub that `diagnostics=` stands for: one without sinks unless told."""
+    if chosen is None:
+        return Hub()
+    if chosen is False:
+        return NULL_HUB
+    if isinstance(chosen, (Hub, NullHub)):
+        return chosen
+    message = f"diagnostics is a Hub or False, not {type(chosen).__name__}"
+    raise TypeError(message)
 
 
 def _check_count(name: str, value: object) -> None:
