@@ -90,6 +90,9 @@ class Switchboard:
     def wait_at_exit(self, timeout: float) -> None:
         """There is nothing to wait for: services emit that, and sinks get it."""
 
+    def end_exit(self) -> None:
+        """The calls have ended."""
+
     def after_fork_in_child(self) -> None:
         """Begin with a lock that nobody holds, and a session of the child's own."""
         self._reset()

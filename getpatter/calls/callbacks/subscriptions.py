@@ -157,6 +157,9 @@ class Callbacks:
         """Let the threads deliver; a callback that hangs must not hang on the caller's thread."""
         self.drain(timeout, may_work=False)
 
+    def end_exit(self) -> None:
+        """What is left is the program's own: nothing is counted any more."""
+
     def after_fork_in_child(self) -> None:
         """Keep who listens and nothing else: the parent delivers the rest."""
         self._lock = threading.RLock()

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["REASONS", "EventLosses"]
 
-#: Why an event did not get to a sink: the first five on its way in, the others at one sink. And
+#: Why an event did not get to a sink: the first five on its way in, the others at one sink (`exit`:
+#: the program ended before). And
 #: `bad_value`: what a call was told and is none, as a stage that does not exist.
 REASONS = (
     "queue_full",
@@ -25,6 +26,7 @@ REASONS = (
     "closed",
     "sink_full",
     "sink_failed",
+    "exit",
     "internal_error",
     "bad_value",
 )
