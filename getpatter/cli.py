@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from getpatter._version import __version__
-from getpatter.calls import commands as calls
+from getpatter.calls.view import commands as calls
 from getpatter.collector import commands as collector
 from getpatter.telemetry import commands, env
 from getpatter.telemetry._terminal import say

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from getpatter.calls.hub import NullHub
-from getpatter.calls.registry import FLUSH_SECONDS, RECORD_SECONDS
-from getpatter.telemetry import consent, env, exits, rate_limit, state
+from getpatter.calls.events.hub import NullHub
+from getpatter.calls.stats.registry import FLUSH_SECONDS, RECORD_SECONDS
+from getpatter.telemetry import consent, env, state
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
+from getpatter.telemetry.delivery import exits, rate_limit
+from getpatter.telemetry.delivery.transport import shown, usable_endpoint
 from getpatter.telemetry.install_id import open_state
-from getpatter.telemetry.transport import shown, usable_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from getpatter.calls.hub import Hub
+    from getpatter.calls.events.hub import Hub
 
     Settings = dict[str, tuple[object, str]]
 
@@ -46,11 +47,9 @@ def effective(
     for name, variable in _CONFIGURED.items():
         is_code = bool(given.get(name))
         found[name] = (chosen[name], _CODE if is_code else _source(variable, environ, dotenv))
-    is_null = isinstance(hub, NullHub)
     passed = given.get("diagnostics") is not None
-    found["diagnostics"] = (not is_null, _CODE if passed else _DEFAULT)
-    if not isinstance(hub, NullHub):
-        found |= {name: (value, source) for name, (value, source) in hub.settings().items()}
+    found["diagnostics"] = (not isinstance(hub, NullHub), _CODE if passed else _DEFAULT)
+    found |= hub.settings()
     interval = given.get("stats_interval")
     found["stats_interval"] = (RECORD_SECONDS, _DEFAULT) if interval is None else (interval, _CODE)
     found["stats_flush"] = (FLUSH_SECONDS, _DEFAULT)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from getpatter.calls import descriptions
+import call_descriptions as descriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

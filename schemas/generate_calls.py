@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from getpatter.calls.descriptions import SCHEMAS
+from call_descriptions import SCHEMAS
 
 HERE = Path(__file__).resolve().parent / "diagnostics" / "v1"
 

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 import history
 from history import is_retired
 
-from getpatter.telemetry._evolution import diff
+from getpatter.telemetry.commands.evolution import diff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from history import Version
 
-    from getpatter.telemetry._evolution import Change
+    from getpatter.telemetry.commands.evolution import Change
 
 ROOT = Path(__file__).resolve().parents[1]
 

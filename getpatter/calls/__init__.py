@@ -5,10 +5,15 @@ Nothing here leaves the machine by itself. Importing has no effect; the names lo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from getpatter.calls.callbacks import Callbacks
-    from getpatter.calls.emitter import Emitter, Span
-    from getpatter.calls.event import Event
-    from getpatter.calls.hub import Hub, NullHub
+    from getpatter.calls.callbacks.recommendation import Recommendation, reduction
+    from getpatter.calls.callbacks.subscriptions import Callbacks
+    from getpatter.calls.enums import Delivery, FailureCode, JoinReason, Role, StageName
+    from getpatter.calls.events.callback_sink import CallbackSink
+    from getpatter.calls.events.emitter import Emitter, Span
+    from getpatter.calls.events.event import Event
+    from getpatter.calls.events.hub import Hub, NullHub
+    from getpatter.calls.events.redaction import Redaction
+    from getpatter.calls.events.sink import EventsLost, Sink
     from getpatter.calls.leave import (
         Backend,
         BackendCause,
@@ -19,20 +24,15 @@ if TYPE_CHECKING:
         UserAction,
         UserCause,
     )
-    from getpatter.calls.null_service import NullService
     from getpatter.calls.precall import precall_test
-    from getpatter.calls.recommendation import Recommendation, reduction
-    from getpatter.calls.redaction import Redaction
     from getpatter.calls.reporter import Reporter
     from getpatter.calls.result import Result
-    from getpatter.calls.service import Service
-    from getpatter.calls.sink import EventsLost, Sink
-    from getpatter.calls.sinks.callback import CallbackSink
     from getpatter.calls.sinks.jsonl import JsonLinesSink
     from getpatter.calls.sinks.otel import OpenTelemetrySink
     from getpatter.calls.sinks.webhook import WebhookSink
-    from getpatter.calls.vocabulary import VOCABULARY
-    from getpatter.calls.words import Delivery, FailureCode, JoinReason, Role, StageName
+    from getpatter.calls.stats.null_service import NullService
+    from getpatter.calls.stats.service import Service
+    from getpatter.calls.stats.vocabulary import VOCABULARY
 
 __all__ = [
     "VOCABULARY",
@@ -72,28 +72,28 @@ __all__ = [
 ]
 
 _HOMES = {
-    "callbacks": ("Callbacks",),
-    "emitter": ("Emitter", "Span"),
-    "event": ("Event",),
-    "hub": ("Hub", "NullHub"),
+    "callbacks.recommendation": ("Recommendation", "reduction"),
+    "callbacks.subscriptions": ("Callbacks",),
+    "enums": ("Delivery", "FailureCode", "JoinReason", "Role", "StageName"),
+    "events.callback_sink": ("CallbackSink",),
+    "events.emitter": ("Emitter", "Span"),
+    "events.event": ("Event",),
+    "events.hub": ("Hub", "NullHub"),
+    "events.redaction": ("Redaction",),
+    "events.sink": ("EventsLost", "Sink"),
     "leave": (
         *("Backend", "BackendCause", "Custom", "RetryExhausted"),
         *("SdkCause", "SdkDriven", "UserAction", "UserCause"),
     ),
-    "null_service": ("NullService",),
     "precall": ("precall_test",),
-    "recommendation": ("Recommendation", "reduction"),
-    "redaction": ("Redaction",),
     "reporter": ("Reporter",),
     "result": ("Result",),
-    "service": ("Service",),
-    "sink": ("EventsLost", "Sink"),
-    "sinks.callback": ("CallbackSink",),
     "sinks.jsonl": ("JsonLinesSink",),
     "sinks.otel": ("OpenTelemetrySink",),
     "sinks.webhook": ("WebhookSink",),
-    "vocabulary": ("VOCABULARY",),
-    "words": ("Delivery", "FailureCode", "JoinReason", "Role", "StageName"),
+    "stats.null_service": ("NullService",),
+    "stats.service": ("Service",),
+    "stats.vocabulary": ("VOCABULARY",),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from getpatter.calls.words import Word
+from getpatter.calls.enums import Word
 from getpatter.telemetry._clock import monotonic
 
 __all__ = ["monotonic", "new_id", "timestamp_us"]

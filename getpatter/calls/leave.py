@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from getpatter.calls.words import FailureCode, Word, known
+from getpatter.calls.enums import FailureCode, Word, known
 from getpatter.telemetry.call_metrics import Ending, ending
 
 __all__ = [

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from getpatter.calls.clock import monotonic
 from getpatter.calls.endpoint import Endpoint, read
 from getpatter.calls.result import OK, Result
-from getpatter.telemetry._wire import Tls, connect
+from getpatter.telemetry.network.wire import Tls, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from getpatter.calls.callbacks import Callbacks
-    from getpatter.telemetry._wire import Wire
+    from getpatter.calls.callbacks.subscriptions import Callbacks
+    from getpatter.telemetry.network.wire import Wire
 
 __all__ = ["precall_test", "probe_all", "start"]
 

@@ -9,15 +9,14 @@ import json
 import os
 import re
 import sys
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from getpatter.collector import ask_command
+from getpatter.collector import ask_command, serve_command
 from getpatter.collector.command_error import CommandError
+from getpatter.collector.simulate import command as simulate
 
 if TYPE_CHECKING:
     import argparse
-    import socket
     from collections.abc import Callable, Mapping
 
     from getpatter.collector.store import Store
@@ -28,11 +27,7 @@ __all__ = ["HELP", "describe", "run"]
 HELP = "receive, keep and look at events: a collector of your own"
 
 _NEEDED = "the collector needs more packages: pip install 'getpatter[collector]'"
-_LISTEN, _PAGES = "127.0.0.1:8417", "127.0.0.1:8418"
 _ID = re.compile("[0-9a-f]{32}")
-# What systemd passes begins with descriptor 3: first the ingest listener, then the other one.
-_INGEST, _OPERATORS = 3, 4
-_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -46,24 +41,21 @@ def describe(parser: argparse.ArgumentParser) -> None:
         return made
 
     serve = action("serve", "receive events until SIGTERM")
-    serve.add_argument("--listen", metavar="HOST:PORT", default=_LISTEN, help="for clients")
-    serve.add_argument("--pages", metavar="HOST:PORT", default=_PAGES, help="for operators")
-    serve.add_argument(
-        "--recommend", metavar="FILE", help="recommended configuration, read again on SIGHUP"
-    )
-    serve.add_argument(
-        "--reserve", metavar="SIZE", help="disk space to keep free (default: 512M, at least 5 %%)"
-    )
+    serve_command.describe(serve)
     status = action("status", "what is kept, and whether a collector runs")
     status.add_argument("--json", action="store_true", help="as JSON")
     erase = action("erase", "erase an install, and refuse what it sends later")
     erase.add_argument("install", metavar="INSTALL", help="its id, 32 hexadecimal digits")
     ask_command.describe(action)
+    token = action("token", "make a token for the pages and print it")
+    token.add_argument("--remove", metavar="NAME", help="remove the token of that name instead")
+    token.add_argument("--list", action="store_true", help="print the names of the tokens instead")
     action("compact", "rewrite the store: what was deleted leaves the disk")
     backup = action("backup", "copy the store into a new directory, also while it runs")
     backup.add_argument("target", metavar="DIR")
     restore = action("restore", "put a backup in the place of the store")
     restore.add_argument("source", metavar="DIR")
+    simulate.describe(actions.add_parser("simulate", help=simulate.HELP, description=simulate.HELP))
 
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -76,9 +68,13 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
             if (error.name or "").startswith("getpatter"):
                 raise
             raise CommandError(_NEEDED) from None
+        if options.action == "simulate":
+            return simulate.run(options)
         directory = _directory(options.data)
         if options.action == "serve":
-            return _serve(options, directory, environ)
+            return serve_command.run(
+                options, directory, environ, lambda: _open(directory, make=True)
+            )
         return _ACTIONS[options.action](options, directory)
     except CommandError as failure:
         print(f"getpatter collector: {failure}", file=sys.stderr)
@@ -112,72 +108,6 @@ def _open(directory: str, *, make: bool = False) -> Store:
     for warning in store.warnings:
         print(f"getpatter collector: {warning}", file=sys.stderr)
     return store
-
-
-def _address(text: str, flag: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
-        message = f"{flag} must be HOST:PORT"
-        raise CommandError(message)
-    return host, int(port)
-
-
-def _bind(text: str, flag: str) -> socket.socket:
-    from getpatter.collector import server
-
-    host, port = _address(text, flag)
-    try:
-        return server.bind(host, port)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        message = f"cannot listen on {text}: {reason}"
-        raise CommandError(message) from None
-
-
-def _passed_sockets(environ: Mapping[str, str]) -> dict[int, socket.socket]:
-    """Return the sockets that systemd has opened for this process: descriptor → socket."""
-    import socket
-
-    count = environ.get("LISTEN_FDS", "")
-    if environ.get("LISTEN_PID") != str(os.getpid()) or not re.fullmatch("[0-9]{1,3}", count):
-        return {}
-    passed = range(_INGEST, _INGEST + min(int(count), 2))
-    try:
-        return {descriptor: socket.socket(fileno=descriptor) for descriptor in passed}
-    except OSError:
-        message = "LISTEN_FDS promises sockets, and there are none"
-        raise CommandError(message) from None
-
-
-def _size(text: str | None) -> int | None:
-    if text is None:
-        return None
-    found = re.fullmatch("([0-9]{1,15})([KMG]?)", text.upper())
-    if not found:
-        message = "--reserve must be a size, such as 512M"
-        raise CommandError(message)
-    return int(found[1]) * _UNITS[found[2]]
-
-
-def _serve(options: argparse.Namespace, directory: str, environ: Mapping[str, str]) -> int:
-    from getpatter.collector import recommend, server
-    from getpatter.collector.judge import Judge
-
-    reserve = _size(options.reserve)
-    if options.recommend is not None:
-        try:
-            recommend.read(options.recommend, Judge())
-        except recommend.RecommendationError as error:
-            raise CommandError(str(error)) from None
-    with ExitStack() as stack:
-        passed = _passed_sockets(environ)
-        listen = stack.enter_context(passed.get(_INGEST) or _bind(options.listen, "--listen"))
-        pages = stack.enter_context(passed.get(_OPERATORS) or _bind(options.pages, "--pages"))
-        store = _open(directory, make=True)
-        stack.callback(store.close)
-        chosen = server.Options(listen, pages, reserve=reserve, recommend=options.recommend)
-        return server.serve(chosen, store, lambda text: print(text, flush=True))
 
 
 def _work(
@@ -245,6 +175,23 @@ def _erase(options: argparse.Namespace, directory: str) -> int:
     return 0
 
 
+def _token(options: argparse.Namespace, directory: str) -> int:
+    from getpatter.collector import access
+
+    try:
+        if options.list:
+            print("".join(f"{name}\n" for name in access.names(directory)), end="")
+        elif options.remove is None:
+            print(access.add_token(directory))
+        elif not access.remove_token(directory, options.remove):
+            message = "there is no token of that name: see --list"
+            raise CommandError(message, 1)
+    except OSError as error:
+        message = f"{directory}: {error.strerror or type(error).__name__}"
+        raise CommandError(message) from None
+    return 0
+
+
 def _compact(_: argparse.Namespace, directory: str) -> int:
     from getpatter.collector import operate
 
@@ -292,6 +239,7 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace, str], int]] = {
     "check": lambda options, directory: ask_command.check(options, directory, _work),
     "status": _status,
     "erase": _erase,
+    "token": _token,
     "compact": _compact,
     "backup": _backup,
     "restore": _restore,

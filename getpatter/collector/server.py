@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from getpatter.collector import answering, control, operate, recommend
+from getpatter.collector.access import Guard, is_loopback
 from getpatter.collector.commit import Committer
 from getpatter.collector.ingest import Ingest
 from getpatter.collector.judge import Judge
@@ -31,7 +32,7 @@ from getpatter.collector.store import Store
 from getpatter.collector.upkeep import Upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 __all__ = ["Options", "bind", "serve"]
 
@@ -46,11 +47,13 @@ class Options:
         *,
         reserve: int | None = None,
         recommend: str | None = None,
+        hosts: Collection[str] = (),
     ) -> None:
         self.listen = listen
         self.pages = pages
         self.reserve = reserve
         self.recommend = recommend
+        self.hosts = hosts
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -126,9 +129,15 @@ class _Collector:
         self._ingest = Ingest(store, self._committer, self._judge, self._metrics)
         self._answers = answering.Answering(store)
         pages = Pages(store, self._committer, self._reserve, self._metrics, self._answers)
+        guard = Guard(
+            pages.application,
+            store.directory,
+            options.hosts,
+            is_open=is_loopback(options.pages),
+        )
         self._listeners = [
             (_listener(self._ingest, BoundedProtocol), options.listen),
-            (_listener(pages.application, BoundedProtocol), options.pages),
+            (_listener(guard, BoundedProtocol), options.pages),
         ]
 
     async def run(self) -> int:

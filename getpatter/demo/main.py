@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from getpatter.demo import report
 from getpatter.demo.programs import DIAGNOSTICS
-from getpatter.telemetry import notice, sender
+from getpatter.telemetry import notice
+from getpatter.telemetry.delivery import sender
 from getpatter.telemetry.testing import Receiver
 
 if TYPE_CHECKING:

@@ -70,16 +70,12 @@ class Temporary:
 
 
 class Lock:
-    """An advisory lock on a file, waited for at most half a second; gone with its process.
+    """An advisory lock on a file, waited for at most half a second; gone with its process."""
 
-    Without `may_wait` it is had at once or not at all.
-    """
+    __slots__ = ("_descriptor", "_path")
 
-    __slots__ = ("_descriptor", "_path", "_waits")
-
-    def __init__(self, path: str, *, may_wait: bool = True) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
-        self._waits = 50 if may_wait else 0
         self._descriptor = -1
 
     def __enter__(self) -> bool:
@@ -89,7 +85,7 @@ class Lock:
             self._descriptor = open_lock(self._path)
         except (ImportError, OSError):
             return False
-        for attempt in range(1 + self._waits):
+        for attempt in range(51):
             if attempt:
                 time.sleep(0.01)
             try:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import Protocol
 
-    from getpatter.telemetry._drain import Drains
-    from getpatter.telemetry._observer import Observer
+    from getpatter.telemetry.delivery.drain import Drains
+    from getpatter.telemetry.delivery.observer import Observer
     from getpatter.telemetry.losses import Losses
     from getpatter.telemetry.run import Run
 
@@ -148,7 +148,7 @@ class TelemetryClient:
         if not self._is_enabled:
             return
         if self._drains is None:
-            from getpatter.telemetry._drain import Drains
+            from getpatter.telemetry.delivery.drain import Drains
 
             self._drains = Drains(self._pipeline.flush, self._pipeline.close)
         await self._drains.wait(timeout, closes=closes)
@@ -199,8 +199,8 @@ def _start(
     observer: "Observer | None",
 ) -> "_Pipeline":
     """Start the pipeline of a run with consent. Its modules are loaded here, not by who is off."""
+    from getpatter.telemetry.delivery.worker import Worker
     from getpatter.telemetry.install_id import run_id
-    from getpatter.telemetry.worker import Worker
 
     run_id()  # made with its module, here: the children of a later fork share it
     is_debug = settings.debug
@@ -263,7 +263,7 @@ def _tell(observer: "Observer | None", status: str, said: str) -> None:
     if observer is None:
         return
     try:
-        from getpatter.telemetry._observer import Observed
+        from getpatter.telemetry.delivery.observer import Observed
 
         Observed(observer).tell(status, said)
     except Exception:  # as above: what is loaded late cannot be loaded without a descriptor

@@ -131,6 +131,11 @@ def _machine_rule(environ: "Mapping[str, str]") -> Rule:
     runner = env.test_runner()
     if runner is not None:
         return Rule("CI or test run", f"{runner} runs", off=True)
+    if env.may_be_replaced():
+        from getpatter.telemetry.network.doubles import is_network_replaced
+
+        if is_network_replaced():
+            return Rule("CI or test run", "a test has replaced the network", off=True)
     return Rule("CI or test run", "no sign of either", off=False)
 
 

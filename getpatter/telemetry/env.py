@@ -24,6 +24,7 @@ __all__ = [
     "is_ci",
     "is_test",
     "is_truthy",
+    "may_be_replaced",
     "parse_grace",
     "parse_sample_rate",
     "process_environment",
@@ -64,6 +65,10 @@ _TEST_BY_VALUE = ("PATTER_ENV", "NODE_ENV")
 _RUNNERS = frozenset(
     {"unittest", "doctest", "nose2", "ward", "behave", "stestr", "trial", "twisted.trial"}
     | {"testtools.run", "zope.testrunner", "zope-testrunner"}
+)
+# What tests put doubles in the place of, and what most doubles are made with.
+_REPLACED_OR_REPLACING = frozenset(
+    {"requests", "urllib3", "unittest.mock", "mock", "flexmock", "httpretty", "mocket", "pook"}
 )
 _DJANGO = ("manage.py", "django-admin", "django")
 
@@ -148,6 +153,11 @@ def test_runner() -> str | None:
     ):
         return "a script of test cases"
     return None
+
+
+def may_be_replaced() -> bool:
+    """Return whether there is anything loaded that a test could put into the network's place."""
+    return not sys.modules.keys().isdisjoint(_REPLACED_OR_REPLACING)
 
 
 def unknown_variables(values: "Mapping[str, str]") -> dict[str, str]:

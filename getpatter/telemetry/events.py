@@ -16,7 +16,7 @@ from getpatter.telemetry._tables import (
     SCHEMA_VERSION,
     WITHOUT,
 )
-from getpatter.telemetry.batch import encode
+from getpatter.telemetry.delivery.batch import encode
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import age_bucket, install_id, run_id
 

@@ -6,9 +6,10 @@ Making one reads the disk and may write the install id, so nobody but the worker
 from getpatter.telemetry import events, grace, notice
 from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry._tables import SCHEMA_VERSION
-from getpatter.telemetry.destination import Destination
+from getpatter.telemetry.delivery.destination import Destination
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import is_of_this_run, new_id, open_state, run_id
+from getpatter.telemetry.startup import startup_records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +75,6 @@ class Run:
             age=self._state.age_seconds(),
             asked=monotonic(),
         )
-        self.build = self._builder.build
         #: The `.env` that is asked for consent, also by a sender that goes on for this run.
         self.dotenv = start.consent.dotenv
         #: The loss reason for what may not be sent, as it was when that was asked last.
@@ -107,6 +107,19 @@ class Run:
         if self.destination.spool is None:
             return "state_error", f"no state can be kept: {self._state.problem or 'it cannot be'}"
         return "success", "consent, identity and state are there"
+
+    def build(
+        self, name: object, dimensions: "Mapping[str, object]", at: float
+    ) -> "list[dict[str, object]]":
+        """Return the events that leave for what was recorded at `at`: one, but for a start, which
+        may be the first, and for what is dropped.
+        """
+        start = startup_records(name, dimensions, self._state, self._start.sdk_version)
+        if start is None:
+            event = self._builder.build(name, dimensions, at)
+            return [] if event is None else [event]
+        built = [self._builder.build(each, known, at) for each, known in start]
+        return [event for event in built if event is not None]
 
     def lower_rate(self, rate: float) -> None:
         """Keep fewer of the sampleable events from now on; never more."""

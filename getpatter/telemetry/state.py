@@ -93,23 +93,18 @@ class _Shown:
 class State:
     """The files of one install. `directory` is None where identity is kept in memory only.
 
-    With `writable=False` (debug, or no consent) nothing on disk changes; with `may_wait=False` it
-    does not where somebody else is at it, who is not waited for.
+    With `writable=False` (debug, or no consent) nothing on disk changes.
 
     Raises OSError only where a file is there and cannot be read now: nothing may be made in its
     place, nor said of it.
     """
 
     __slots__ = (
-        *("_earlier", "_may_wait", "_memory_id", "_places", "_seen"),
-        *("directory", "problem", "writable"),
+        *("_earlier", "_memory_id", "_places", "_seen", "directory", "problem", "writable"),
     )
 
-    def __init__(
-        self, places: Places, memory_id: str, *, writable: bool = True, may_wait: bool = True
-    ) -> None:
+    def __init__(self, places: Places, memory_id: str, *, writable: bool = True) -> None:
         self._places = places
-        self._may_wait = may_wait
         self.writable = writable
         self._memory_id = memory_id
         # The file of the install id as it was when that was last read, see `has_erased`.
@@ -267,13 +262,20 @@ class State:
 
     # once per install
 
+    def may_be_first_run(self) -> bool:
+        """Return whether the first run of this install has not been claimed yet.
+
+        Never True where nothing can be stored: a run that cannot know must not say that it is
+        the first.
+        """
+        return self.directory is not None and not self._exists_anywhere(FIRST_RUN)
+
     def claim_first_run(self) -> bool:
         """Return True exactly once per install, however many processes ask at once.
 
-        Never True where nothing can be stored: a run that cannot know must not say that it is
-        the first. Without `writable` it says what it would, and keeps it.
+        Without `writable` it says what it would, and keeps it.
         """
-        if self.directory is None or self._exists_anywhere(FIRST_RUN):
+        if not self.may_be_first_run():
             return False
         # Earlier versions left it empty: so they can be told from this one.
         return self._create(FIRST_RUN, _VERSION_CONTENT) if self.writable else True
@@ -282,7 +284,7 @@ class State:
         """Return how the first run stands, in words for a person."""
         if self.directory is None:
             return "never said, because no state can be kept"
-        return "was claimed" if self._exists_anywhere(FIRST_RUN) else "the next successful start"
+        return "the next successful start" if self.may_be_first_run() else "was claimed"
 
     def has_earlier_version(self) -> bool:
         """Return whether a version ran here that did not keep which notice it had shown."""
@@ -395,7 +397,7 @@ class State:
     # writing
 
     def _lock(self) -> _files.Lock:
-        return _files.Lock(self._path("lock"), may_wait=self._may_wait)
+        return _files.Lock(self._path("lock"))
 
     def _path(self, name: str) -> str:
         """Return the path of a file of ours; only for who has a directory."""

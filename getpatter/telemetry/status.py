@@ -3,11 +3,12 @@
 The one place that puts the facts together for a person; the same rows serve `--json`.
 """
 
-from getpatter.telemetry import consent, disclosure, env, exits, ledger, spool, state
+from getpatter.telemetry import consent, disclosure, env, state
 from getpatter.telemetry._changes import OLDEST
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
+from getpatter.telemetry.delivery import exits, ledger, spool
+from getpatter.telemetry.delivery.transport import endpoint_problem, is_loopback, usable_endpoint
 from getpatter.telemetry.install_id import open_state
-from getpatter.telemetry.transport import endpoint_problem, is_loopback, usable_endpoint
 
 __all__ = ["collect", "render"]
 

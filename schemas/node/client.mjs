@@ -1,5 +1,5 @@
-// A client's decisions, written from docs/telemetry.mdx and schemas/ alone. Each comes from the
-// section that is named in it; tables and numbers are read from the page, not repeated here.
+// A client's decisions, written from docs/rules.mdx, docs/telemetry.mdx and schemas/ alone. Each comes
+// from the section that is named in it; tables and numbers are read from the pages, not repeated here.
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -69,10 +69,10 @@ export class Client {
     return [this.range("time_to_first_call_bucket", age), this.range("days_since_install_bucket", age)];
   }
 
-  // Consent, exactly
+  // Consent
 
   consent({ environ, dotenv, marker, flag }) {
-    for (const row of this.page.table("Consent, exactly", "rule")) {
+    for (const row of this.page.table("Consent", "rule")) {
       const rule = code(row.rule);
       const words = new Set(row["off when"].includes("empty") ? [""] : []);
       for (const word of codes(row["off when"])) words.add(word);
@@ -101,10 +101,10 @@ export class Client {
     );
   }
 
-  // Where it runs, exactly
+  // Where it runs
 
   shape(present) {
-    const heading = "Where it runs, exactly";
+    const heading = "Where it runs";
     const [, pip, none] = this.page.find(heading, /any, `(\w+)` is `(\w+)` in Python and the others are `(\w+)`/);
     const found = {};
     for (const row of this.page.table(heading, "variables")) {
@@ -117,7 +117,7 @@ export class Client {
   }
 
   system(field, called) {
-    const rows = this.page.table("Where it runs, exactly", "what the system calls itself");
+    const rows = this.page.table("Where it runs", "what the system calls itself");
     const name = field === "arch" ? called.toLowerCase() : called;
     const row = rows
       .filter((r) => code(r.field) === field)

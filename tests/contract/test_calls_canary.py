@@ -52,7 +52,7 @@ for delivery, reason in itertools.product(("IN_PLACE", "BATCH"), REASONS):
                previously_connected_at=canary(), elapsed=canary())
     r.join(canary()); r.join("migration")
     r.ice(canary(), canary()); r.ice("publisher", canary()); r.ice("publisher", "checking")
-    r.tell(canary(), {canary(): canary(), "nested": [{canary(): canary()}]})
+    r.emit(canary(), {canary(): canary(), "nested": [{canary(): canary()}]})
     emitter = call.emitter(canary())
     emitter.emit(canary(), {canary(): canary()}, correlation_id=canary(), turn_id=canary())
     emitter.try_emit(canary(), canary())
@@ -76,7 +76,7 @@ with suppress(RuntimeError), begin() as call:
         raise type(canary(), (RuntimeError,), {})(canary())
 session = hub.session(canary())
 hub.emitter(canary(), session).emit(canary(), canary())
-Reporter(hub.emitter(canary(), session)).tell(canary(), {canary(): canary()})
+Reporter(hub.emitter(canary(), session)).emit(canary(), {canary(): canary()})
 assert hub.flush(30)
 hub.attach(lambda event: 1 / 0, canary())
 hub.close(30)
@@ -109,8 +109,8 @@ STATISTICS = """
 import itertools, threading
 from getpatter import Patter
 from getpatter.calls import *
-from getpatter.calls.callbacks import NAMES
-from getpatter.calls.sample import NUMBERS, TEXTS, VALUES
+from getpatter.calls.callbacks.subscriptions import NAMES
+from getpatter.calls.stats.sample import NUMBERS, TEXTS, VALUES
 
 numbers = itertools.count()
 def canary():

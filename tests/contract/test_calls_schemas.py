@@ -11,9 +11,9 @@ from jsonschema import Draft202012Validator
 
 from getpatter import Patter
 from getpatter.calls import Hub, JsonLinesSink, Redaction, RetryExhausted, UserAction
+from getpatter.calls.enums import FIELDS, FailureCode, JoinReason, Outcome, Role, StageName
+from getpatter.calls.events.losses import REASONS
 from getpatter.calls.leave import BackendCause, SdkCause, UserCause
-from getpatter.calls.losses import REASONS
-from getpatter.calls.words import FIELDS, FailureCode, JoinReason, Outcome, Role, StageName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import call_descriptions as descriptions
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from getpatter.calls import descriptions, sample, vocabulary
+from getpatter.calls.stats import sample, vocabulary
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "schemas" / "diagnostics" / "v1"

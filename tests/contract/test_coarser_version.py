@@ -44,7 +44,7 @@ print(json.dumps([phone.telemetry.stats()["lost"], receiver.events]))
 JUDGES = """
 import json, sys
 import golden
-from getpatter.telemetry._judge import Judge
+from getpatter.telemetry.judge import Judge
 from getpatter.telemetry.schema import check
 judge = Judge()
 rows = golden.rows("valid")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import CATCH_UP
+from senders import CATCH_UP
 
 from getpatter.telemetry import _tables, notice, testing
 from getpatter.telemetry.consent import misspelt_opt_outs

@@ -7,9 +7,10 @@ import entropy
 import history
 import pytest
 
-from getpatter.telemetry import env, ledger
+from getpatter.telemetry import env
 from getpatter.telemetry._tables import SCHEMA_VERSION
-from getpatter.telemetry.limits import BUFFER_RECORDS, SPOOL_SECONDS
+from getpatter.telemetry.delivery import ledger
+from getpatter.telemetry.delivery.limits import BUFFER_RECORDS, SPOOL_SECONDS
 
 ROOT = Path(__file__).parents[2]
 PRIVACY = (ROOT / "docs" / "privacy.mdx").read_text("utf-8")

@@ -11,7 +11,6 @@ import pytest
 
 from getpatter.calls import leave
 from getpatter.telemetry import (
-    batch,
     call_metrics,
     consent,
     env,
@@ -21,6 +20,7 @@ from getpatter.telemetry import (
     install_id,
     stack,
 )
+from getpatter.telemetry.delivery import batch
 
 VECTORS = Path(__file__).parents[2] / "schemas" / "vectors"
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from getpatter.telemetry import _silence
 from getpatter.telemetry.testing import assert_silent
+from getpatter.telemetry.testing import silence as _silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from getpatter.calls import Event, EventsLost, Hub, JsonLinesSink
-from getpatter.calls.follow import follow
+from getpatter.calls.view.follow import follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

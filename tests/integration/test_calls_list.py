@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from getpatter.calls import Event
-from getpatter.calls.summary import by_call, percentiles, summary
+from getpatter.calls.view.summary import by_call, percentiles, summary
 from getpatter.cli import main
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from getpatter.calls import precall
-from getpatter.calls.callbacks import Callbacks
+from getpatter.calls.callbacks.subscriptions import Callbacks
 from getpatter.calls.endpoint import Endpoint, read
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lone_call import lone_call
 from odd_sinks import LONG, Collected, emit, of
 
-from getpatter import Call
 from getpatter.calls import Event, Hub, JsonLinesSink
-from getpatter.calls.summary import by_call
+from getpatter.calls.view.summary import by_call
 from getpatter.cli import main
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def test_show_draws_the_last_of_the_calls_of_one_id(
     path = tmp_path / "calls.jsonl"
     hub = Hub(JsonLinesSink(path))
     for stage in ("stt", "llm", "tts"):
-        with Call(Null(), {}, hub=hub, session="mine") as call:
+        with lone_call(Null(), {}, hub=hub, session="mine") as call:
             call.turn()
             call.emitter("x").emit("filler", {})
             with call.stage(stage):

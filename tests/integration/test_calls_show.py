@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from getpatter.calls import Event
-from getpatter.calls.answers import turns
-from getpatter.calls.drawing import render
-from getpatter.calls.page import page
-from getpatter.calls.waterfall import waterfall
+from getpatter.calls.view.drawing import render
+from getpatter.calls.view.page import page
+from getpatter.calls.view.turns import turns
+from getpatter.calls.view.waterfall import waterfall
 from getpatter.cli import main
 
 if TYPE_CHECKING:

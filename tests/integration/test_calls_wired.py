@@ -12,7 +12,7 @@ import pytest
 
 from getpatter import Patter
 from getpatter.calls import Event, Hub, NullHub, Redaction, UserAction
-from getpatter.calls.callbacks import NAMES
+from getpatter.calls.callbacks.subscriptions import NAMES
 from getpatter.telemetry.testing import Receiver
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ assert patter.set_stats_interval(5)
 assert patter.diagnostics.flush(5)
 assert patter.service.counts() == {"sample": {"taken": 0}, "waiting": 0, "kept": 0}
 assert threading.active_count() == 1, threading.enumerate()
-loaded = [f"getpatter.calls.{n}" for n in ("callbacks", "service", "vocabulary", "precall")]
+names = ("callbacks.subscriptions", "stats.service", "stats.vocabulary", "precall")
+loaded = [f"getpatter.calls.{name}" for name in names]
 print([name for name in loaded if name in sys.modules])
 """
 
@@ -89,7 +90,9 @@ def test_with_nobody_listening_there_is_no_thread_and_no_service(run: Run) -> No
     done = run(QUIET.replace(', ends_with="alice"', ""))
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
     done = run(QUIET)
-    assert (done.returncode, done.stdout) == (0, "['getpatter.calls.vocabulary']\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "['getpatter.calls.stats.vocabulary']\n"), (
+        done.stderr
+    )
 
 
 @pytest.mark.parametrize("hub", [False, NullHub()])
@@ -223,7 +226,7 @@ def test_the_end_of_a_call_is_the_last_that_is_told_of_it(
     own = call.emitter("mine")
     call.end()
     assert own.try_emit("late", {}).status == "closed"
-    assert call.reporter.tell("late", {}) is False
+    assert call.reporter.emit("late", {}) is False
     assert patter.diagnostics.flush(LONG)
     assert types(events) == [
         *("call.started", "room_started", "participant_joined", "participant_active"),

@@ -18,9 +18,9 @@ import pytest
 from conftest import Run, tree
 from golden import VECTORS
 
-from getpatter.telemetry._judge import Judge
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry._tables import COMMON_FIELDS, EVENT_NAMES, SCHEMA_VERSION
+from getpatter.telemetry.judge import Judge
 from getpatter.telemetry.testing import Answer, Receiver
 
 ROOT = Path(__file__).parents[2]
@@ -289,7 +289,8 @@ def test_preview_and_log_show_the_headers_that_leave(
     shown = json.loads(command("preview", "--json", PATTER_TELEMETRY_SAMPLE="0.4").stdout)
     text = command("preview", PATTER_TELEMETRY_SAMPLE="0.4").stderr
     receiver.answer(503, Answer(200, headers={"Accept-Encoding": "gzip"}))
-    late = PROGRAM.replace("assert phone", "phone") + "phone.telemetry.record('no_such_event')\n"
+    more = "phone.telemetry.record('no_such_event')\nwith phone.call(direction='inbound'): pass\n"
+    late = PROGRAM.replace("assert phone", "phone") + more + "phone.telemetry.flush(20)\n"
     for program in (late, PROGRAM):
         run(program, PATTER_TELEMETRY_SAMPLE="0.4")
     assert len(receiver.requests) > 2

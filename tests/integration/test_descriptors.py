@@ -18,8 +18,8 @@ from getpatter.telemetry.testing import Receiver
 
 COMMON = """
 import gc, json, os, socket, stat, sys, threading, time
-from getpatter.telemetry.batch import Batch
-from getpatter.telemetry.transport import HttpTransport
+from getpatter.telemetry.delivery.batch import Batch
+from getpatter.telemetry.delivery.transport import HttpTransport
 from getpatter.calls.sinks.webhook import WebhookSink
 
 endpoint = os.environ["PATTER_TELEMETRY_ENDPOINT"]

@@ -403,7 +403,7 @@ def test_the_working_directory_is_gone(run: Run, receiver: Receiver, tmp_path: P
     gone.mkdir()
     # CPython 3.13.0 raises SystemError for any attribute that a module lacks, once there is no
     # working directory: what asks for some is loaded before.
-    load = "import getpatter.telemetry._http\n'x'.encode('idna')"
+    load = "import getpatter.telemetry.network.request\n'x'.encode('idna')"
     code = f"{load}\nos.rmdir(os.getcwd())\nrecord(1)"
     assert run(f"{CLIENT}\n{code}", cwd=gone).returncode == 0
     assert numbers(receiver) == [1]

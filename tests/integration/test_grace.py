@@ -11,8 +11,9 @@ from conftest import Run
 from in_process import client as make_client
 from in_process import environment
 
-from getpatter.telemetry import TelemetryClient, sender
-from getpatter.telemetry.spool import waiting
+from getpatter.telemetry import TelemetryClient
+from getpatter.telemetry.delivery import sender
+from getpatter.telemetry.delivery.spool import waiting
 from getpatter.telemetry.testing import Receiver
 
 LONG = {"PATTER_TELEMETRY_GRACE": "600"}
@@ -76,7 +77,7 @@ def test_a_later_run_waits_for_the_rest_of_it_and_then_sends_all(
 def test_what_nobody_could_send_later_leaves_with_the_process(run: Run, receiver: Receiver) -> None:
     code = """
 from getpatter.telemetry import TelemetryClient
-from getpatter.telemetry import _http  # loading what sending needs is no part of this
+import getpatter.telemetry.network.request  # loading what sending needs is no part of this
 client = TelemetryClient(sdk_version="1")
 client.record("cli_command", cli_command="demo")
 assert not client.flush(20)

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from conftest import Run
 
-from getpatter.telemetry.spool import waiting
+from getpatter.telemetry.delivery.spool import waiting
 from getpatter.telemetry.testing import Receiver
 
 CLIENT = """
 import errno, fcntl, os, signal, sys, threading, time
-from getpatter.telemetry import TelemetryClient, _http
+from getpatter.telemetry import TelemetryClient
+from getpatter.telemetry.network import request as _http
 client = TelemetryClient(sdk_version="1")
 """
 RECORD = """

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from senders import gone, senders
 
-from getpatter.telemetry import exits
-from getpatter.telemetry.spool import waiting
+import getpatter
+from getpatter.telemetry.delivery import exits
+from getpatter.telemetry.delivery.spool import waiting
 from getpatter.telemetry.testing import Receiver
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -270,9 +271,9 @@ def test_packages_elsewhere_are_no_means_for_it(program: Program, tmp_path: Path
     packages = Path(requests.__file__).parents[1]
     for path in packages.iterdir():
         (libraries / path.name).symlink_to(path)
-    root = Path(exits.__file__).parents[2]
+    root = Path(getpatter.__file__).parents[1]
     after = """
-from getpatter.telemetry import exits
+from getpatter.telemetry.delivery import exits
 chosen = exits.choose(os.environ)
 print(chosen.mode, chosen.why)
 client.flush(20)

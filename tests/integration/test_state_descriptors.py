@@ -81,7 +81,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, most)
 
 
 @pytest.mark.parametrize(
-    "loads", ["", "import getpatter.telemetry.worker", "import getpatter.telemetry.places"]
+    "loads", ["", "import getpatter.telemetry.delivery.worker", "import getpatter.telemetry.places"]
 )
 def test_a_program_without_a_descriptor_starts_and_calls(
     run: Run, receiver: Receiver, loads: str

@@ -3,9 +3,10 @@
 import json
 import os
 import signal
-import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,16 @@ else:
     first = install_id.is_first_run()
 print(json.dumps([found, first, install_id.previous_version("0.8.0")]))
 """
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A directory that any user may pass through: pytest's are closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield directory
+
 
 UNKNOWN_UID = """
 import os
@@ -182,19 +193,18 @@ IMPORTS = """
 import os, sys
 from getpatter.telemetry import TelemetryClient, install_id
 import platformdirs, requests, json
-import getpatter.telemetry.worker, getpatter.telemetry.run, getpatter.telemetry.outbox
-import getpatter.telemetry.uploader, getpatter.telemetry._http
+import getpatter.telemetry.delivery.worker, getpatter.telemetry.run
+import getpatter.telemetry.delivery.outbox
+import getpatter.telemetry.delivery.uploader, getpatter.telemetry.network.request
 """
 
 
-def test_home_of_someone_else_that_may_be_read(
-    run: Run, receiver: Receiver, home: Path, tmp_path: Path
-) -> None:
+def test_home_of_someone_else_that_may_be_read(run: Run, receiver: Receiver, shared: Path) -> None:
     """As on a read-only file system: everything can be looked at and nothing be written."""
+    home = shared / "home"
     (home / ".local" / "state").mkdir(parents=True)
-    for directory in (home, home / ".local", home / ".local" / "state", tmp_path):
+    for directory in (home, home / ".local", home / ".local" / "state"):
         directory.chmod(0o755)
-    open_way_to(home)
     before = tree(home)
     code = (
         IMPORTS
@@ -210,7 +220,7 @@ except OSError as error:
     print(type(error).__name__)
 """
     )
-    result = run(code)
+    result = run(code, HOME=str(home), cwd=shared)
     assert "Traceback" not in result.stderr
     if os.geteuid() == 0:
         assert result.stdout.splitlines() == ["True False", "True", "PermissionError"]
@@ -218,12 +228,11 @@ except OSError as error:
         assert tree(home) == before
 
 
-def test_state_directory_of_someone_else_is_not_used(run: Run, home: Path, tmp_path: Path) -> None:
-    named = tmp_path / "state"
+def test_state_directory_of_someone_else_is_not_used(run: Run, home: Path, shared: Path) -> None:
+    named = shared / "state"
     named.mkdir()
     named.chmod(0o777)
     (named / "install-id").write_text("a" * 32)
-    open_way_to(named)
     before = tree(named)
     code = (
         IMPORTS
@@ -235,7 +244,7 @@ print(found.directory, found.problem)
 print(found.install_id("b" * 32))
 """
     )
-    result = run(code, PATTER_TELEMETRY_STATE_DIR=str(named))
+    result = run(code, PATTER_TELEMETRY_STATE_DIR=str(named), cwd=shared)
     assert result.stderr == ""
     directory, problem = result.stdout.splitlines()[0].split(" ", 1)
     assert directory == "None"
@@ -244,13 +253,6 @@ print(found.install_id("b" * 32))
     assert result.stdout.splitlines()[1] == "m" * 32
     assert tree(named) == before
     assert home.exists()
-
-
-def open_way_to(directory: Path) -> None:
-    """Let any user pass through the temporary directories above `directory`."""
-    for parent in directory.parents:
-        if parent.stat().st_uid == os.geteuid() and not stat.S_IMODE(parent.stat().st_mode) & 1:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
 
 def test_debug_changes_nothing(run: Run, home: Path, receiver: Receiver) -> None:

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 from recorder import Recorder, listening, recording
 
-from getpatter.telemetry.batch import Answer, Batch
+from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.transport import HttpTransport, erase
 from getpatter.telemetry.testing import Receiver
-from getpatter.telemetry.transport import HttpTransport, erase
 
 KEY = "0123456789abcdef" * 2
 INSTALL = "f" * 32

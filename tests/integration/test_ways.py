@@ -11,8 +11,8 @@ import pytest
 import trustme
 from recorder import Recorder, join, listening, recording
 
-from getpatter.telemetry.batch import Answer, Batch
-from getpatter.telemetry.transport import HttpTransport
+from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.transport import HttpTransport
 
 KEY = "0123456789abcdef" * 2
 INSTALL = "f" * 32

@@ -11,8 +11,9 @@ from conftest import Run
 from in_process import client as make_client
 from in_process import environment
 
-from getpatter.telemetry import TelemetryClient, opt_out, sender
-from getpatter.telemetry.spool import waiting
+from getpatter.telemetry import TelemetryClient, opt_out
+from getpatter.telemetry.delivery import sender
+from getpatter.telemetry.delivery.spool import waiting
 from getpatter.telemetry.testing import Answer, Receiver
 
 

@@ -19,7 +19,7 @@ import history
 import pytest
 from jsonsubschema import isSubschema
 
-from getpatter.telemetry._evolution import diff
+from getpatter.telemetry.commands.evolution import diff
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 FOLDER = SCHEMAS / f"v{max(history.versions(SCHEMAS))}"

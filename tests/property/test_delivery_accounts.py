@@ -12,12 +12,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from getpatter.telemetry.backlog import Backlog
-from getpatter.telemetry.batch import Answer, Batch
-from getpatter.telemetry.limits import BATCH_EVENTS
+from getpatter.telemetry.delivery.backlog import Backlog
+from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.limits import BATCH_EVENTS
+from getpatter.telemetry.delivery.schedule import DELIVERED, Schedule
+from getpatter.telemetry.delivery.spool import Spool
 from getpatter.telemetry.losses import Losses
-from getpatter.telemetry.schedule import DELIVERED, Schedule
-from getpatter.telemetry.spool import Spool
 
 EVENT = "call_started"
 STATUSES = st.sampled_from(

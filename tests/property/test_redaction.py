@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getpatter.calls.redaction import REDACTED, Redaction
-from getpatter.calls.words import StageName, Word
+from getpatter.calls.enums import StageName, Word
+from getpatter.calls.events.redaction import REDACTED, Redaction
 
 # Every text that is the host's holds this character, and nothing of ours does.
 MARK = "☎"

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from getpatter.telemetry._http import FAILURES
-from getpatter.telemetry._reply import BODY_BYTES, read_reply
+from getpatter.telemetry.network.reply import BODY_BYTES, read_reply
+from getpatter.telemetry.network.request import FAILURES
 
 LINES = st.sampled_from(
     [

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from descriptors import closed_behind_its_back, none_left
 
-from getpatter.telemetry.backlog import Backlog
-from getpatter.telemetry.batch import Batch, part_key
-from getpatter.telemetry.limits import (
+from getpatter.telemetry.delivery.backlog import Backlog
+from getpatter.telemetry.delivery.batch import Batch, part_key
+from getpatter.telemetry.delivery.limits import (
     DISK_LONGEST,
     KEPT_WITHIN,
     SPOOL_BYTES,
@@ -22,9 +22,9 @@ from getpatter.telemetry.limits import (
     SPOOL_SECONDS,
     TRIES,
 )
+from getpatter.telemetry.delivery.schedule import DELIVERED, DROP, REDUCE, RETRY, SPLIT, Verdict
+from getpatter.telemetry.delivery.spool import Spool, waiting
 from getpatter.telemetry.losses import Losses
-from getpatter.telemetry.schedule import DELIVERED, DROP, REDUCE, RETRY, SPLIT, Verdict
-from getpatter.telemetry.spool import Spool, waiting
 
 ENDPOINT = "http://127.0.0.1:9/v1/ingest"
 NOW = 1_000.0

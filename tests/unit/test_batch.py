@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from getpatter.telemetry.batch import Answer, Batch, part_key
+from getpatter.telemetry.delivery.batch import Answer, Batch, part_key
 
 KEY = "0123456789abcdef" * 2
 REPORT = {("call_started", "queue_full"): 3}

@@ -3,8 +3,8 @@
 import threading
 from typing import Any
 
-from getpatter.telemetry.buffer import Buffer
-from getpatter.telemetry.limits import BUFFER_RECORDS as CAPACITY
+from getpatter.telemetry.delivery.buffer import Buffer
+from getpatter.telemetry.delivery.limits import BUFFER_RECORDS as CAPACITY
 from getpatter.telemetry.losses import Losses
 
 EVENT = "call_started"

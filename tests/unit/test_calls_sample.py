@@ -6,8 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from getpatter.calls import vocabulary
-from getpatter.calls.sample import COUNTERS, NUMBERS, refusal
+from getpatter.calls.stats import vocabulary
+from getpatter.calls.stats.sample import COUNTERS, NUMBERS, refusal
 
 LEAST = {"track": "t", "direction": "up"}
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from getpatter.telemetry._evolution import Change, diff
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry._schema_history import documents as earlier
 from getpatter.telemetry._tables import SCHEMA_VERSION
+from getpatter.telemetry.commands.evolution import Change, diff
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from getpatter.telemetry.exits import MODES, choose, is_understood
+from getpatter.telemetry.delivery.exits import MODES, choose, is_understood
 
 
 @pytest.mark.parametrize("mode", MODES)

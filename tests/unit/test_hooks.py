@@ -6,7 +6,7 @@ import weakref
 import pytest
 from conftest import Run
 
-from getpatter.telemetry import _hooks
+from getpatter.telemetry.delivery import process_hooks as _hooks
 from getpatter.telemetry.testing import Receiver
 
 
@@ -80,7 +80,7 @@ print((tracemalloc.get_traced_memory()[0] - before) / 200)
 def test_the_end_is_told_once_in_the_order_of_the_clients(run: Run) -> None:
     code = """
 import atexit
-from getpatter.telemetry import _hooks
+from getpatter.telemetry.delivery import process_hooks as _hooks
 class Told:
     def __init__(self, name): self.name = name
     def end(self):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from getpatter.telemetry.ledger import LIMIT, Ledger, NoLedger, read
+from getpatter.telemetry.delivery.ledger import LIMIT, Ledger, NoLedger, read
 from getpatter.telemetry.losses import Losses
 from getpatter.telemetry.places import Places
 
@@ -118,7 +118,7 @@ def test_a_run_without_a_ledger_forgets(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from getpatter.telemetry.ledger import Ledger
+from getpatter.telemetry.delivery.ledger import Ledger
 from getpatter.telemetry.losses import Losses
 from getpatter.telemetry.places import Places
 place, name, count, size = sys.argv[1:]

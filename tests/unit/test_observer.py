@@ -2,7 +2,7 @@
 
 import pytest
 
-from getpatter.telemetry._observer import Observed
+from getpatter.telemetry.delivery.observer import Observed
 
 Told = list[tuple[str, object]]
 

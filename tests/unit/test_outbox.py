@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from getpatter.telemetry._observer import Observed
-from getpatter.telemetry.batch import Answer, Batch
-from getpatter.telemetry.buffer import Buffer
+from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.buffer import Buffer
+from getpatter.telemetry.delivery.observer import Observed
+from getpatter.telemetry.delivery.outbox import Outbox
+from getpatter.telemetry.delivery.spool import Spool
 from getpatter.telemetry.losses import Losses
-from getpatter.telemetry.outbox import Outbox
-from getpatter.telemetry.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,13 +77,15 @@ class Run:
         self.spool = spool
         self.consent = True
 
-    def build(self, name: str, dimensions: Mapping[str, object], _at: float) -> dict[str, object]:
+    def build(
+        self, name: str, dimensions: Mapping[str, object], _at: float
+    ) -> list[dict[str, object]]:
         if "raises" in dimensions:
             raise dimensions["raises"]  # type: ignore[misc]
         if "fails" in dimensions:
             message = "a bug"
             raise TypeError(message)
-        return {"event": name, **dimensions}
+        return [{"event": name, **dimensions}]
 
     def has_consent(self) -> bool:
         return self.consent

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getpatter.telemetry.rate_limit import BURST, PER_SECOND, RateLimit
+from getpatter.telemetry.delivery.rate_limit import BURST, PER_SECOND, RateLimit
 
 NAMES = ("call_started", "call_completed")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from getpatter.telemetry.retry_after import retry_after
+from getpatter.telemetry.delivery.retry_after import retry_after
 
 
 @pytest.mark.parametrize(

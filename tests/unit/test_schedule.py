@@ -1,10 +1,12 @@
 """When a collector may be asked, and what each kind of answer means. `now` is a number."""
 
+import random
+
 import pytest
 
-from getpatter.telemetry.batch import Answer, Batch
-from getpatter.telemetry.limits import BATCH_EVENTS, MOST_BATCH_EVENTS
-from getpatter.telemetry.schedule import (
+from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.limits import BATCH_EVENTS, MOST_BATCH_EVENTS
+from getpatter.telemetry.delivery.schedule import (
     DELIVERED,
     DROP,
     REDUCE,
@@ -58,14 +60,14 @@ def test_a_transient_answer_is_retried_after_a_while(status: int | None) -> None
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.25, 0.999])
-def test_pauses_double_and_chance_spreads_them(chance: float) -> None:
+def test_pauses_grow_by_a_half_and_chance_spreads_them(chance: float) -> None:
     schedule = Schedule()
     now, pauses = NOW, []
-    for _ in range(5):
+    for _ in range(4):
         said(schedule, Answer(503), now, chance)
         pauses.append(schedule.wait(now))
         now += pauses[-1]
-    assert pauses == [pytest.approx(chance * bound) for bound in (1, 2, 4, 8, 16)]
+    assert pauses == [pytest.approx(chance * bound) for bound in (0.25, 0.375, 0.5625, 0.84375)]
 
 
 def test_a_success_begins_the_pauses_anew() -> None:
@@ -74,7 +76,28 @@ def test_a_success_begins_the_pauses_anew() -> None:
     said(schedule, Answer(503), NOW + 1)
     said(schedule, Answer(200), NOW + 3)
     said(schedule, Answer(503), NOW + 4)
-    assert schedule.wait(NOW + 4) == 0.5
+    assert schedule.wait(NOW + 4) == 0.125
+
+
+def test_a_coin_s_flips_do_not_blow_the_pauses_up() -> None:
+    """Half of the requests fail: ten thousand batches wait a quarter of a second each at most."""
+    schedule, coin, waited = Schedule(), random.Random(7), 0.0  # noqa: S311 - no secret
+    delivered = 0
+    while delivered < 10_000:
+        is_taken = coin.random() < 0.5
+        said(schedule, Answer(200 if is_taken else 503), NOW, coin.random())
+        delivered += is_taken
+        waited += 0.0 if is_taken else schedule.wait(NOW)
+    assert waited / delivered < 0.3
+
+
+def test_a_collector_that_is_down_is_asked_less_than_once_a_second_on_average_soon() -> None:
+    schedule, now, requests = Schedule(), NOW, 0
+    while now < NOW + 600:
+        said(schedule, Answer(503), now, 0.5)
+        now += schedule.wait(now)
+        requests += 1
+    assert requests < 40
 
 
 def test_no_pause_is_longer_than_a_minute() -> None:
@@ -92,8 +115,8 @@ def test_retry_after_is_waited_for_if_it_is_longer() -> None:
     assert schedule.wait(NOW) == 30
     assert schedule.wait(NOW + 10) == 20
     assert schedule.wait(NOW + 31) == 0
-    said(schedule, Answer(429, retry_after=0.5), NOW + 30)
-    assert schedule.wait(NOW + 30) == 1
+    said(schedule, Answer(429, retry_after=0.05), NOW + 30)
+    assert schedule.wait(NOW + 30) == pytest.approx(0.1875)
 
 
 def test_a_clock_that_goes_back_only_lengthens_the_pause() -> None:

@@ -10,9 +10,9 @@ import pytest
 from conftest import Run
 from descriptors import closed_behind_its_back, none_left
 
-from getpatter.telemetry.batch import Batch
-from getpatter.telemetry.limits import SPOOL_BYTES, SPOOL_SECONDS
-from getpatter.telemetry.spool import (
+from getpatter.telemetry.delivery.batch import Batch
+from getpatter.telemetry.delivery.limits import SPOOL_BYTES, SPOOL_SECONDS
+from getpatter.telemetry.delivery.spool import (
     DAMAGED,
     FOREIGN,
     GONE,
@@ -260,8 +260,8 @@ def test_a_state_directory_that_has_gone_stores_nothing(state: Path) -> None:
 
 OTHER = """
 import os
-from getpatter.telemetry.batch import Batch
-from getpatter.telemetry.spool import Spool
+from getpatter.telemetry.delivery.batch import Batch
+from getpatter.telemetry.delivery.spool import Spool
 spool = Spool(os.environ["STATE"], os.environ["WHERE"])
 batch = Batch([{"event": "call_started"}], os.urandom(16).hex(), 0.0, {})
 """

@@ -645,23 +645,6 @@ def test_an_opt_out_before_anything_else_is_written_leaves_none_of_it(
     assert {path.name for path in own.iterdir()} - {"install-id"} == {MARKER}
 
 
-def test_the_host_waits_for_nobody_who_holds_the_lock(
-    place: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make(place, install_id=b"damaged", lock=b"")
-    places = state.Places.of({"HOME": str(home)})
-
-    def sleep(_: float) -> None:
-        raise AssertionError
-
-    with (place / "lock").open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        with monkeypatch.context() as patch:
-            patch.setattr(time, "sleep", sleep)
-            assert state.State(places, MEMORY, may_wait=False).install_id(A) == MEMORY
-    assert state.State(places, MEMORY, may_wait=False).install_id(A) == A
-
-
 def test_where_there_are_no_locks_nobody_waits_for_one(
     place: Path, open_state: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 
-from getpatter.telemetry._waiters import Waiters
+from getpatter.telemetry.delivery.waiters import Waiters
 
 
 def test_nobody_waits_for_what_is_over() -> None:

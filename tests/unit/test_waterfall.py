@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from getpatter.calls import Event
-from getpatter.calls.drawing import render
-from getpatter.calls.redaction import REDACTED
-from getpatter.calls.timeline import Timeline
-from getpatter.calls.waterfall import Row, waterfall
+from getpatter.calls.events.redaction import REDACTED
+from getpatter.calls.view.drawing import render
+from getpatter.calls.view.timeline import Timeline
+from getpatter.calls.view.waterfall import Row, waterfall
 
 SECOND = 1_000_000
 

@@ -13,13 +13,13 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from getpatter.calls.events.sink import EventsLost
 from getpatter.calls.private_file import PrivateFile
-from getpatter.calls.sink import EventsLost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from getpatter.calls.event import Event
+    from getpatter.calls.events.event import Event
 
 __all__ = ["JsonLinesSink"]
 

@@ -14,16 +14,16 @@ from urllib.parse import urlsplit
 from getpatter.calls.clock import new_id, timestamp_us
 from getpatter.calls.endpoint import read
 from getpatter.calls.sinks.signature import HEADER, sign
-from getpatter.telemetry._loopback import is_loopback_host
 from getpatter.telemetry._plain import plain_number
 from getpatter.telemetry._quiet import quiet_import
+from getpatter.telemetry.network.loopback import is_loopback_host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from urllib.parse import SplitResult
 
-    from getpatter.calls.event import Event
-    from getpatter.telemetry._http import Http
+    from getpatter.calls.events.event import Event
+    from getpatter.telemetry.network.request import Http
 
 __all__ = ["WebhookSink"]
 
@@ -116,7 +116,7 @@ class WebhookSink:
         """Return None if they arrived, seconds if they may later, a text if they never will."""
         if self._http is None:
             self._http = _open(self._url)
-        from getpatter.telemetry._http import FAILURES
+        from getpatter.telemetry.network.request import FAILURES
 
         body = json.dumps({"events": [event.as_dict() for event in events]}).encode()
         headers = {
@@ -141,7 +141,7 @@ class WebhookSink:
 
 def _open(url: str) -> Http:
     with quiet_import():
-        from getpatter.telemetry._http import Http  # only who has a webhook loads it
+        from getpatter.telemetry.network.request import Http  # only who has a webhook loads it
     return Http(url)
 
 

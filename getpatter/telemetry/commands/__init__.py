@@ -10,7 +10,7 @@ import sys
 
 from getpatter.telemetry._tables import EVENT_NAMES
 from getpatter.telemetry._terminal import say
-from getpatter.telemetry.commands._failure import Failure
+from getpatter.telemetry.commands.failure import Failure
 
 __all__ = ["HELP", "describe", "run"]
 

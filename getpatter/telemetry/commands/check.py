@@ -12,13 +12,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from getpatter.telemetry._terminal import say
-from getpatter.telemetry.commands._failure import Failure
+from getpatter.telemetry.commands.failure import Failure
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator
 
-    from getpatter.telemetry._judge import Violation
+    from getpatter.telemetry.judge import Violation
 
 __all__ = ["LIMIT", "collect", "render", "run"]
 
@@ -30,7 +30,7 @@ _MOST = 1_000
 
 def collect(name: str) -> dict[str, object]:
     """Judge the events in the file `name` (`-`: standard input). Raises Failure."""
-    from getpatter.telemetry._judge import Judge
+    from getpatter.telemetry.judge import Judge
 
     judge = Judge()
     events = invalid = left_out = 0

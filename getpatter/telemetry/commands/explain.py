@@ -6,11 +6,11 @@ Changes nothing. What only a program or a call can say is said to depend on it.
 import json
 
 from getpatter.telemetry import install_id, status
-from getpatter.telemetry._fields import values_of
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry._tables import COMMON_FIELDS, DIMENSIONS, WITHOUT
 from getpatter.telemetry._terminal import say
-from getpatter.telemetry.commands._example import Example
+from getpatter.telemetry.commands.example import Example
+from getpatter.telemetry.fields import values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

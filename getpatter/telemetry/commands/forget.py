@@ -7,11 +7,12 @@ question. It comes first: once the id is erased here, nobody could ask any more.
 import json
 import sys
 
-from getpatter.telemetry import consent, env, install_id, opt_out, transport
+from getpatter.telemetry import consent, env, install_id, opt_out
 from getpatter.telemetry._terminal import say
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
-from getpatter.telemetry.commands._failure import Failure
+from getpatter.telemetry.commands.failure import Failure
 from getpatter.telemetry.commands.switch import INSTEAD
+from getpatter.telemetry.delivery import transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ import csv
 import io
 import json
 
-from getpatter.telemetry._fields import values_of
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry._tables import COMMON_FIELDS
 from getpatter.telemetry._terminal import say
+from getpatter.telemetry.fields import values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

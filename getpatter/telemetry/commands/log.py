@@ -2,9 +2,9 @@
 
 import json
 
-from getpatter.telemetry import ledger
 from getpatter.telemetry._terminal import say
-from getpatter.telemetry.commands._failure import Failure
+from getpatter.telemetry.commands.failure import Failure
+from getpatter.telemetry.delivery import ledger
 from getpatter.telemetry.install_id import open_state
 
 TYPE_CHECKING = False

@@ -9,7 +9,7 @@ import sys
 
 from getpatter.telemetry import status
 from getpatter.telemetry._terminal import say
-from getpatter.telemetry.commands._example import Example
+from getpatter.telemetry.commands.example import Example
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import json
 from getpatter.telemetry._schema_documents import TEXTS, documents
 from getpatter.telemetry._terminal import say
 from getpatter.telemetry.commands import schema_diff
-from getpatter.telemetry.commands._failure import Failure
+from getpatter.telemetry.commands.failure import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ import json
 import os
 
 from getpatter.telemetry import _schema_history
-from getpatter.telemetry._evolution import KINDS, Change, diff
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry._terminal import say
-from getpatter.telemetry.commands._failure import Failure
+from getpatter.telemetry.commands.evolution import KINDS, Change, diff
+from getpatter.telemetry.commands.failure import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

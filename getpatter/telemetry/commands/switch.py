@@ -4,7 +4,7 @@ import json
 
 from getpatter.telemetry import env, install_id, opt_out, state, status
 from getpatter.telemetry._terminal import say
-from getpatter.telemetry.commands._failure import Failure
+from getpatter.telemetry.commands.failure import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

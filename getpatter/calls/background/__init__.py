@@ -1,0 +1,1 @@
+"""Background threads, queues and process hooks for all of call diagnostics."""

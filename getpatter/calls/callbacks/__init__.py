@@ -1,0 +1,1 @@
+"""Callbacks: what a host may listen to."""

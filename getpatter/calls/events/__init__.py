@@ -1,0 +1,1 @@
+"""Events: from an emitter through the hub to the sinks."""

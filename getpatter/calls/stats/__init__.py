@@ -1,0 +1,1 @@
+"""Statistics: from samples of tracks to stats records."""

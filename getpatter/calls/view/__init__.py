@@ -1,0 +1,1 @@
+"""Views of a diagnostics file: list, waterfall, timeline, page."""

@@ -1,0 +1,73 @@
+"""Reading the lines of a diagnostics file as events, and showing them as they come."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from typing import TYPE_CHECKING
+
+from getpatter.calls.view.timeline import TYPE_ID, Timeline, parse
+from getpatter.telemetry._terminal import say, say_json
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from getpatter.calls.events.event import Event
+
+__all__ = ["Reader", "Tail"]
+
+
+class Reader:
+    """Reads lines as events. An event that cannot be is left out, which is said once."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._has_said = False
+
+    def read(self, line: str) -> Event | None:
+        """Return the event of a line; None for one that is none."""
+        event = parse(line)
+        if event is None and TYPE_ID in line and not self._has_said:
+            self._has_said = True
+            message = f"getpatter: {self._path} has events that cannot be; they are left out"
+            say(message, stream=sys.stderr)
+        return event
+
+
+class Tail:
+    """Prints the lines of a file, or those of one call."""
+
+    def __init__(self, options: argparse.Namespace, *, is_coloured: bool) -> None:
+        self._timeline = Timeline(is_coloured=is_coloured)
+        self._reader = Reader(options.file)
+        self._wanted = options.call or ""
+        self._is_json = options.json
+        self._is_coloured = is_coloured
+        self._is_there = not self._wanted
+        self._recent: deque[str] = deque(maxlen=max(0, options.lines))
+
+    def remember(self, line: str) -> None:
+        """Take a line of before: the last of them are shown. Those of other calls do not count."""
+        if not self._wanted or self._event(line) is not None:
+            self._is_there = True
+            self._recent.append(line)
+
+    def begin(self) -> str:
+        """Show the last lines of before; return what is to be said of a call that is not there."""
+        self.show(self._recent)
+        return "" if self._is_there else f"no call begins with {self._wanted}"
+
+    def show(self, lines: Iterable[str]) -> None:
+        """Print lines. Ids have as many characters as tell all calls of them apart."""
+        events = [(line, event) for line in lines if (event := self._event(line)) is not None]
+        self._timeline.know(event.session for _, event in events)
+        for line, event in events:
+            if self._is_json:
+                say_json(line)
+            else:
+                say(self._timeline.line(event), has_colours=self._is_coloured)
+
+    def _event(self, line: str) -> Event | None:
+        event = self._reader.read(line)
+        return event if event is not None and event.session.startswith(self._wanted) else None

@@ -1,0 +1,358 @@
+"""The outbox: takes what was recorded to the collector, one step at a time.
+
+`step` settles an answer, closes what is due, or takes a batch and sends it, and says when there
+will be another step. Where a batch is, is the backlog's to know; when the collector may be asked,
+the schedule's; the network is the uploader's. Has no lock and no thread: whoever calls holds the
+worker's.
+"""
+
+import os
+
+from getpatter.telemetry.delivery import limits
+from getpatter.telemetry.delivery.backlog import Backlog
+from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.schedule import Schedule, is_final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+    from typing import Protocol
+
+    from getpatter.telemetry.delivery.buffer import Buffer
+    from getpatter.telemetry.delivery.observer import Observed
+    from getpatter.telemetry.delivery.spool import Spool
+    from getpatter.telemetry.delivery.uploader import Uploader
+    from getpatter.telemetry.losses import Losses
+
+    class Destination(Protocol):
+        """Where batches go."""
+
+        problem: str | None
+        spool: Spool | None
+        is_local: bool
+        hold_until: float
+
+        @property
+        def needs_name(self) -> bool: ...
+        def has_consent(self) -> bool: ...
+        def note(self, batch: Batch | None = None, answer: Answer | None = None) -> None: ...
+
+    class Run(Protocol):
+        """What builds events; the detached sender has none, since it records nothing."""
+
+        rate: float
+        version: str
+        refusal: str
+        dotenv: str
+
+        @property
+        def standing(self) -> tuple[str, str]: ...
+        def lower_rate(self, rate: float) -> None: ...
+        def build(
+            self, name: object, dimensions: Mapping[str, object], at: float
+        ) -> list[dict[str, object]]: ...
+        def may_send(self) -> bool: ...
+
+
+__all__ = ["Outbox"]
+
+
+class Outbox:
+    """Owns the backlog, the schedule and the uploader of one destination."""
+
+    def __init__(
+        self,
+        destination: "Destination",
+        run: "Run | None",
+        buffer: "Buffer",
+        losses: "Losses",
+        *,
+        open_uploader: "Callable[[], Uploader]",
+        observed: "Observed",
+        on_error: "Callable[[BaseException], None]",
+    ) -> None:
+        self.backlog = Backlog(destination.spool, losses, on_error)
+        self._schedule = Schedule()
+        self._destination = destination
+        self.run = run
+        self._buffer = buffer
+        self._losses = losses
+        self._open_uploader = open_uploader
+        self._observed = observed
+        self._on_error = on_error
+        #: Why this run may send no more; None while it may.
+        self.stopped: str | None = None
+        self._uploader: Uploader | None = None
+        self._stuck: Uploader | None = None
+        self._batch: Batch | None = None
+        self._sent_at = float("-inf")
+        # When to look for orphans next. A run does once the collector has answered; the detached
+        # sender, which has nothing of its own, at once.
+        self._look_at = float("inf") if run is not None else float("-inf")
+
+    @property
+    def thread(self) -> "threading.Thread | None":
+        """The thread that sends, if there is one."""
+        return None if self._uploader is None else self._uploader.thread
+
+    def say_standing(self) -> None:
+        """Tell whoever observes how the set-up went."""
+        if self._observed.is_asked and self.run is not None:
+            self._observed.tell(*self.run.standing)
+
+    # a step
+
+    def step(
+        self,
+        now: float,
+        *,
+        urgent: bool = False,
+        flushing: bool = False,
+        here: float | None = None,
+    ) -> float | None:
+        """Do the next thing; return the seconds until there is another, None for no end.
+
+        `here`: make requests on this thread, each within so many seconds.
+        """
+        if self._has_settled(now):
+            if self.stopped is not None:
+                self.discard(self.stopped)  # it came back, and nobody will step again
+            return 0.0
+        if self.stopped is not None:
+            self.discard(self.stopped)
+            # What was sent before is still answered, or not: then the uploader is left to it.
+            return limits.NOTICE if self.backlog.is_in_flight else None
+        # What is closed already comes first: there is never more of it than has to be.
+        if self._has_sent(now, here):
+            return 0.0
+        keep = self.backlog.persist(now)
+        due = self._due(now, urgent=urgent, flushing=flushing)
+        if due is not None and due <= 0:
+            self._close_batch(now)
+            return 0.0
+        pauses = [due, keep, self._pause(now)]
+        return min((pause for pause in pauses if pause is not None), default=None)
+
+    def _has_settled(self, now: float) -> bool:
+        """Take the answer that has come, or that will not come; return whether there was one."""
+        uploader = self._uploader
+        if uploader is None:
+            return False
+        answer = uploader.take()
+        if answer is None and self._batch is not None and uploader.is_overdue(now):
+            # It is left to its request; no other is made until that has ended.
+            self._stuck, self._uploader = uploader, None
+            uploader.end()
+            answer = Answer(None)
+        if answer is None:
+            return False
+        self._answered(answer, now)
+        return True
+
+    def _pause(self, now: float) -> float | None:
+        """Return in how many seconds to look at what waits to be sent, or is being sent."""
+        if self._batch is not None:
+            return limits.NOTICE if self._uploader is not None else None
+        if not self.backlog.has_next and now < self._look_at:
+            return None
+        if not self._is_free():
+            return limits.NOTICE
+        pause = max(self.wait(now), self.backlog.pause(now))
+        # No thread waits for longer: the next record asks again.
+        return pause if pause <= limits.PAUSE_LONGEST else None
+
+    def wait(self, now: float) -> float:
+        """Return for how many seconds the collector must not be asked; 0 if it may be."""
+        return max(self._schedule.wait(now), self.held(now))
+
+    def held(self, now: float) -> float:
+        """Return how much is left of the grace after the notice; 0 if nothing is."""
+        return max(0.0, self._destination.hold_until - now)
+
+    def let_go(self, now: float) -> None:
+        """Hold nothing back any more: what is in memory only would be lost with this process."""
+        self._destination.hold_until = now
+
+    def _is_free(self) -> bool:
+        """Return whether no request is stuck, beside which none is made."""
+        if self._stuck is not None and not self._stuck.is_alive:
+            self._stuck = None
+        return self._stuck is None
+
+    def _may_ask(self, now: float) -> bool:
+        return self._is_free() and self._batch is None and self.wait(now) == 0
+
+    # closing a batch
+
+    def _due(self, now: float, *, urgent: bool, flushing: bool) -> float | None:
+        """Return in how many seconds a batch must be closed; None if nothing is due."""
+        oldest = self._buffer.oldest()
+        if oldest is None or self.run is None:
+            return None
+        if self._destination.problem is not None:
+            return 0.0
+        is_full = len(self._buffer) >= self._schedule.limit
+        if self._may_ask(now) and not self.backlog.has_own:
+            if is_full or flushing:
+                return 0.0
+            at = oldest + limits.LINGER_URGENT if urgent else oldest + limits.LINGER
+            return (at if urgent else max(at, self._sent_at + limits.GAP)) - now
+        return self._due_without_answer(oldest, now, is_full=is_full)
+
+    def _due_without_answer(self, oldest: float, now: float, *, is_full: bool) -> float:
+        """Return the same where the collector cannot be asked now."""
+        if not self.backlog.can_persist(now):
+            # It waits in memory, where the oldest gives way.
+            return max(limits.NOTICE, self.wait(now))
+        is_next = is_full and not self.backlog.has_own
+        if is_next or len(self._buffer) >= limits.MANY:
+            return 0.0
+        return oldest + limits.KEPT_WITHIN - now
+
+    def _close_batch(self, now: float) -> None:
+        """Take up to a batch of records and build their events."""
+        run = self.run
+        if run is None or self._destination.problem is not None:
+            self._buffer.lose(self._destination.problem or "internal_error")
+            return
+        if not run.may_send():
+            self.stop(run.refusal)
+            return
+        limit = self._schedule.limit
+        room = self.backlog.room(run.rate, limit)
+        oldest = self._buffer.oldest()
+        events = self._build(run, room or limit)
+        if not events:
+            return
+        report = self._losses.take_unreported()
+        if not (room and self.backlog.fill(events, report, now)):
+            batch = Batch(
+                events,
+                os.urandom(16).hex(),
+                now,
+                report,
+                rate=run.rate,
+                version=run.version,
+            )
+            # What is said once per install is on disk at once: a kill loses nothing of it.
+            is_once = any(event["event"] == "first_run" for event in events)
+            keep_at = now if is_once else (oldest or now) + limits.KEPT_WITHIN
+            self.backlog.add(batch, now, keep_at)
+        if self.backlog.spooled and not self._destination.has_consent():
+            self.stop("opted_out")  # it came while we were writing: what was written goes
+
+    def _build(self, run: "Run", limit: int) -> "list[dict[str, object]]":
+        events: list[dict[str, object]] = []
+        for name, dimensions, at in self._buffer.take(limit):
+            try:
+                events += run.build(name, dimensions, at)
+            except BaseException as error:  # of this record alone: the others are taken already
+                self._on_error(error)
+                self._losses.count(name, "internal_error")
+        return events
+
+    # sending
+
+    def _has_sent(self, now: float, here: float | None) -> bool:
+        """Have the next batch sent, if the collector may be asked; return whether one is."""
+        if not self._may_ask(now) or self._destination.problem is not None:
+            return False
+        batch = self.backlog.take(now, self._schedule.limit)
+        if batch is None and now >= self._look_at:
+            self._look_at = now + (0.0 if self.backlog.adopt() else limits.LOOK_FOR_ORPHANS)
+            batch = self.backlog.take(now, self._schedule.limit)
+        if batch is None:
+            return False
+        self._batch = batch
+        self._sent_at = now
+        if self._destination.is_local:
+            self._answered(self._opened().send_here(batch, 0.0), now)  # no time bounds printing
+        elif here is None:
+            self._opened().send(batch)
+        elif self._destination.needs_name and self.run is not None:
+            self._answered(Answer(None), now)  # nothing could put an end to a look-up here
+        else:
+            self._answered(self._opened().send_here(batch, here), now)
+        return True
+
+    def look_again(self) -> None:
+        """Look for orphans at the next step: there may be new ones."""
+        self._look_at = float("-inf")
+
+    def _opened(self) -> "Uploader":
+        """Return the uploader; make it if there is none: a run that only persists has none."""
+        if self._uploader is None:
+            self._uploader = self._open_uploader()
+        return self._uploader
+
+    def _answered(self, answer: Answer, now: float) -> None:
+        batch, self._batch = self._batch, None
+        if batch is None:
+            return
+        if answer.reason == "opted_out":
+            self.backlog.unsend()
+            self.stop(answer.reason)
+            return
+        chance = int.from_bytes(os.urandom(4), "big") / 2**32
+        verdict = self._schedule.answered(batch, answer, now, chance)
+        self.backlog.settle(verdict, now)
+        self._note(batch, answer)
+        self._observed.answered(
+            answer.status, is_final=is_final(answer.status), recommended=answer.recommended
+        )
+        if answer.status is not None and answer.status < 300:
+            self._look_at = now if self._look_at == float("inf") else self._look_at
+
+    def _note(self, batch: Batch | None = None, answer: Answer | None = None) -> None:
+        try:
+            self._destination.note(batch, answer)
+        except Exception as error:  # no event is lost with it
+            self._on_error(error)
+
+    # the end
+
+    def persist(self, now: float) -> bool:
+        """Put on disk what is not delivered; return whether all of it is there."""
+        while len(self._buffer) and self.stopped is None and self.run is not None:
+            self._close_batch(now)
+        if self.stopped is None:
+            self.backlog.persist(now, is_last=True)
+        return self.backlog.waiting == 0
+
+    def stop(self, reason: str) -> None:
+        """Send no more, and give up what there is of this run, on disk too."""
+        self.stopped = reason
+        self.discard(reason)
+
+    def discard(self, reason: str) -> None:
+        """Give up all that is left of this run but what is in flight."""
+        self._buffer.lose(reason)
+        self.backlog.discard(reason)
+
+    def lose_unkept(self, reason: str) -> None:
+        """Give up what is in memory only."""
+        self._buffer.lose(reason)
+        self.backlog.discard_unkept(reason)
+        if not self.backlog.is_in_flight:
+            self._batch = None
+
+    def disconnect(self, seconds: float = 0.0) -> None:
+        """Close the connection and give back what was adopted; all can go on."""
+        if self._uploader is not None:
+            self._uploader.end(seconds)
+            self._uploader = None
+        self.backlog.disconnect()
+        if self.run is not None:
+            self._look_at = float("inf")
+        if self.stopped != "opted_out":
+            self._note()  # what was lost without any request
+
+    def hand_over(self) -> str | None:
+        """Say to a sender that this process ends; return the state directory, None if nothing is
+        there to be sent, or nothing may be any more.
+        """
+        if self.stopped is None and not self._destination.has_consent():
+            self.stop("opted_out")
+        path = self.backlog.hand_over()
+        return None if path is None else os.path.dirname(path)

@@ -1,0 +1,312 @@
+"""The HTTP side of `testing.Receiver`: listens, reads what arrives, sends what it is told.
+
+It decides nothing about events. Whatever a client does, the server goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socketserver
+import threading
+import zlib
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import (
+    AF_INET,
+    SHUT_RDWR,
+    SHUT_WR,
+    SO_REUSEADDR,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    close,
+    socket,
+)
+from typing import TYPE_CHECKING, Any
+
+from getpatter.telemetry.network.wire import above_standard_streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from email.message import Message
+
+__all__ = ["Answer", "Request", "RequestError", "Server", "encode", "read_events"]
+
+MAX_BODY = 1024 * 1024  # compressed or not; 64 of the largest events are below 100 KiB
+MAX_AGE = 604_800  # a spooled batch lives for a week
+
+_LOSS = re.compile("([a-z_]{1,64}):([a-z_]{1,64})=([0-9]{1,9})")
+
+
+class RequestError(ValueError):
+    """A request that is not in order, and the status that says so."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer for `Receiver.answer`.
+
+    The status decides whether the batch is taken (2xx) or not. ``body`` replaces the usual one
+    (`b""` says nothing), ``headers`` add to the usual ones or replace them, ``delay`` seconds are
+    waited first. With ``close`` the connection is closed in place of the answer:
+    ``Answer(200, close=True)`` is a batch that was taken and whose answer got lost.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    delay: float = 0.0
+    close: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it arrived, and the status of its answer, sent or not (0: not yet known).
+
+    ``headers[name]`` ignores case and is None where there is no such header. ``body`` is as it was
+    on the wire, possibly compressed. `batch_age`, `sample_rate` and `client_report` raise
+    ValueError for a header that the receiver refused.
+    """
+
+    method: str
+    path: str
+    headers: Message
+    body: bytes
+    status: int
+
+    @property
+    def events(self) -> list[Any]:
+        """The batch, refused events included; empty if the body is none."""
+        try:
+            return read_events(self.headers, self.body)
+        except RequestError:
+            return []
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether it has neither an idempotency key nor a header of ours: of a released client."""
+        return self.idempotency_key is None and not any(
+            name.lower().startswith("patter-") for name in self.headers
+        )
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """`Idempotency-Key`."""
+        return self.headers["Idempotency-Key"]
+
+    @property
+    def batch_age(self) -> int | None:
+        """`Patter-Batch-Age`, in seconds."""
+        return _read_age(self.headers["Patter-Batch-Age"])
+
+    @property
+    def sample_rate(self) -> float | None:
+        """`Patter-Sample-Rate`."""
+        return _read_rate(self.headers["Patter-Sample-Rate"])
+
+    @property
+    def client_report(self) -> dict[tuple[str, str], int]:
+        """`Patter-Client-Report`: (event, reason) -> how many were lost."""
+        return _read_report(self.headers["Patter-Client-Report"])
+
+
+def encode(value: object) -> bytes:
+    """Return the body that says `value`."""
+    return json.dumps(value).encode("ascii")
+
+
+def read_events(headers: Message, body: bytes) -> list[Any]:
+    """Return the batch in `body`; RequestError if it is none."""
+    encoding = (headers["Content-Encoding"] or "identity").strip().lower()
+    if encoding not in {"gzip", "identity"}:
+        raise RequestError(415, "the body may be compressed with gzip only")
+    text = _gunzip(body) if encoding == "gzip" else body
+    try:
+        batch = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise RequestError(400, "not JSON") from None
+    if not isinstance(batch, list) or not batch:
+        raise RequestError(400, "not an array of events")
+    return batch
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)  # NaN and Infinity are Python's, not JSON's
+
+
+def _gunzip(body: bytes) -> bytes:
+    stream = zlib.decompressobj(wbits=31)  # 31: gzip only
+    try:
+        text = stream.decompress(body, MAX_BODY + 1)
+    except zlib.error:
+        raise RequestError(400, "not gzip") from None
+    if len(text) > MAX_BODY:
+        raise RequestError(413, f"more than {MAX_BODY} bytes once uncompressed")
+    if not stream.eof:
+        raise RequestError(400, "gzip ends early")
+    return text
+
+
+def _read_age(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]{1,6}", text) or int(text) > MAX_AGE:
+        raise RequestError(400, f"Patter-Batch-Age is no whole number up to {MAX_AGE}")
+    return int(text)
+
+
+def _read_rate(text: str | None) -> float | None:
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]+([.][0-9]+)?(e-?[0-9]+)?", text) or not 0 <= float(text) <= 1:
+        raise RequestError(400, "Patter-Sample-Rate is no number from 0 to 1")
+    return float(text)
+
+
+def _read_report(text: str | None) -> dict[tuple[str, str], int]:
+    losses: dict[tuple[str, str], int] = {}
+    for item in text.split(",") if text else []:
+        loss = _LOSS.fullmatch(item.strip())
+        if not loss:
+            raise RequestError(400, "Patter-Client-Report is not event:reason=count, …")
+        losses[loss[1], loss[2]] = losses.get((loss[1], loss[2]), 0) + int(loss[3])
+    return losses
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # connections stay open, as with a real collector
+    timeout = 60  # a connection that says nothing for so long is ended
+    disable_nagle_algorithm = True  # or a body waits 40 ms for the head's acknowledgement
+    server: Server
+
+    def _serve(self) -> None:
+        body, problem = b"", None
+        try:
+            body = self._read_body()
+        except RequestError as error:
+            problem = error
+            self.close_connection = True  # the body is unread: what follows is no request
+        request = Request(self.command, self.path, self.headers, body, status=0)
+        try:
+            answer = self.server.respond(request, problem)
+        except Exception as error:  # a scripted function's; a thread cannot raise
+            answer = Answer(500, body=encode({"error": type(error).__name__}))
+        if self.server.ending.wait(answer.delay) or answer.close:
+            self.close_connection = True
+            return
+        self._send(answer)
+        if problem:
+            self._linger()
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815
+
+    def _read_body(self) -> bytes:
+        length = self.headers["Content-Length"]
+        if "Transfer-Encoding" in self.headers or (length is None and self.command == "POST"):
+            raise RequestError(411, "no Content-Length")
+        if not re.fullmatch("[0-9]{1,18}", length or "0"):
+            raise RequestError(400, "Content-Length is no number")
+        size = int(length or 0)
+        if size > MAX_BODY:
+            raise RequestError(413, f"more than {MAX_BODY} bytes")
+        return self.rfile.read(size)
+
+    def _send(self, answer: Answer) -> None:
+        body = answer.body or b""
+        usual = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
+        if self.server.max_events is not None:
+            usual["Patter-Max-Events"] = str(self.server.max_events)
+        self.send_response(answer.status)
+        for name, value in (usual | dict(answer.headers)).items():
+            self.send_header(name, value)
+        if answer.status not in {204, 304}:  # these have no body
+            self.send_header("Content-Length", str(len(body)))
+        else:
+            body = b""
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _linger(self) -> None:
+        """Take what the client still sends: closing on unread data would take back the answer."""
+        self.connection.shutdown(SHUT_WR)
+        self.connection.settimeout(1)
+        left = 8 * MAX_BODY
+        while left > 0 and (data := self.connection.recv(65_536)):
+            left -= len(data)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+# The ports of the servers that ended last, each taken by a socket that does not listen; as
+# descriptors, because nobody closes them before the process ends.
+_taken: deque[int] = deque()
+_MOST_TAKEN = 64
+
+
+def _keep_taken(port: int) -> None:
+    """Let no later server have this port: a client of an earlier test may try it for a while."""
+    with suppress(OSError), socket(AF_INET, SOCK_STREAM) as taken:
+        taken.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        _taken.append(above_standard_streams(taken).detach())
+    while len(_taken) > _MOST_TAKEN:
+        close(_taken.popleft())
+
+
+class Server(ThreadingHTTPServer):
+    """Hands each request to `respond` and sends what that answers."""
+
+    request_queue_size = 64  # many processes may send at once
+
+    def __init__(
+        self, respond: Callable[[Request, RequestError | None], Answer], max_events: int | None
+    ) -> None:
+        self.respond = respond
+        self.max_events = max_events  # what the answers say; None: nothing
+        self.ending = threading.Event()
+        self._connections: set[socket] = set()  # each operation on it is atomic
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without the base class's question to the name service who 127.0.0.1 is."""
+        self.socket = above_standard_streams(self.socket)
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def get_request(self) -> tuple[socket, Any]:
+        """Accept a connection, which is none of the standard streams either."""
+        connection, address = super().get_request()
+        return above_standard_streams(connection), address
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - base
+        """Remember the connection, to end it when the server ends."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as the base class
+        """Forget the connection, which has ended."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a client that went away is no error of the test."""
+
+    def end(self) -> None:
+        """Stop accepting, and wake every thread that waits for its client."""
+        self.ending.set()
+        self.shutdown()
+        self.server_close()
+        _keep_taken(self.server_port)
+        for connection in self._connections.copy():
+            with suppress(OSError):  # it may have ended by itself
+                connection.shutdown(SHUT_RDWR)
