@@ -37,8 +37,9 @@ _AT_ONCE = 2  # questions that are answered at a time: the store has two threads
 class Answering:
     """Answers of one store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, long: float = _LONG_SECONDS, again: float = _AGAIN) -> None:
         self._store = store
+        self._long, self._again = long, again
         self._kept: dict[Any, tuple[float, dict[str, Any]]] = {}  # until when
 
     def ask(self, name: str, given: Mapping[str, str]) -> dict[str, Any]:
@@ -51,10 +52,10 @@ class Answering:
             return found
         found = ask(self._store, name, given)
         ended = clock.monotonic()
-        if ended - begun >= _LONG_SECONDS:
+        if ended - begun >= self._long:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
-            self._kept[key] = ended + _AGAIN * (ended - begun), found
+            self._kept[key] = ended + self._again * (ended - begun), found
         return found
 
 

@@ -118,10 +118,11 @@ _FIRST = (
         "How long does the caller wait, and for which stage?",
         "Each call states the p95 over its turns. Of the ended calls that do: the share with more "
         "than so many milliseconds, the median and the p95. The p95 of calls is not the p95 of "
-        "turns. The stages overlap. A quantile is shown from 50 installs on.",
+        "turns. The stages overlap. A quantile is shown from 50 installs on. By model: the share "
+        "only, of runs that configured one model for the stage.",
         calls.latency,
-        ("rates", "numbers", "latency_below"),
-        by=_BY_CALLS,
+        ("rates", "numbers", "latency_below", "latency_models"),
+        by=(*_BY_CALLS, "model"),
         serves=("Does the agent answer quickly enough for a conversation?",),
     ),
     Answer(
