@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Answering", "ask", "check", "routes"]
 
 _EXIT_CODES = {"not worse": 0, "better": 0, "worse": 1, "cannot tell yet": 2}
-#: An answer that took so many seconds is given again for so many times as long: at most a twentieth
+#: An answer that took so many seconds is given again for so many times as long: at most a fiftieth
 #: of the time goes into each question.
-_LONG_SECONDS, _AGAIN = 0.25, 20
+_LONG_SECONDS, _AGAIN = 0.25, 50
 _MOST_KEPT = 256  # answers
 _AT_ONCE = 2  # questions that are answered at a time: the store has two threads
 
