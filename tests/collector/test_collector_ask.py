@@ -149,6 +149,13 @@ def test_a_check_without_a_store_cannot_tell(run: Run) -> None:
     assert said == "getpatter collector: there is no store in /no/such/place\n"
 
 
+def test_a_check_of_a_store_that_cannot_be_read_cannot_tell(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "hot.duckdb").write_bytes(b"nothing of ours" * 1000)
+    code, _, said = run("check", "--release", "1", "--against", "2", "--data", str(tmp_path))
+    assert code == 2
+    assert len(said.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("release", "against", "word"),
     [

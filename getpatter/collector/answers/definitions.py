@@ -149,6 +149,18 @@ _FIRST = (
         ),
     ),
     Answer(
+        "first_call",
+        "How long after installing does the first call come?",
+        "Of the installs whose first run arrived: the share whose first call came within an "
+        "hour, a day or a week of installing, or not yet. Of installs that are sampled nobody "
+        "knows their first call, so only those whose runs all had rate 1. Recent ones have not "
+        "had the time.",
+        runs.first_call,
+        ("first_call",),
+        ("os", "carrier", *_TIME),
+        serves=("How long does it take from installing to the first call?",),
+    ),
+    Answer(
         "retention",
         "How many installs come back?",
         "Of the installs whose first run was in a week, the share with a run at least 7 and at "
@@ -182,7 +194,7 @@ _SETUP_FIELDS = (
 )  # fmt: skip
 _CALL_FIELDS = (
     "outcome", "error_code", "error_layer", "disconnect_reason", "turn_count_bucket",
-    "time_to_first_call_bucket", "engine", "direction",
+    "engine", "direction",
 )  # fmt: skip
 _NUMBER_FIELDS = (
     "latency_ms", "duration_seconds", "cost_usd", "stt_latency_ms",
