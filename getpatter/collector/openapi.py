@@ -57,6 +57,10 @@ def document() -> bytes:
     )
 
 
+# A loss in a report. Looser where it costs nothing: names that are not known are counted as other.
+_LOSS = "[a-z_]{1,64}:[a-z_]{1,64}=[0-9]{1,9}"
+
+
 def _component(schema: dict[str, Any], language: str) -> dict[str, Any]:
     made = overlay(schema, language, is_legacy=False)
     return {key: value for key, value in made.items() if key not in {"$id", "$schema"}}
@@ -134,7 +138,7 @@ def _ingest() -> dict[str, Any]:
             _header(
                 "Patter-Client-Report",
                 "Losses: `event:reason=count, ...`.",
-                {"type": "string"},
+                {"type": "string", "pattern": f"^({_LOSS}(, {_LOSS}){{0,255}})?$"},
             ),
         ],
         "requestBody": {
