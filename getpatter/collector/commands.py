@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from getpatter.collector import serve_command
+from getpatter.collector import ask_command, serve_command
 from getpatter.collector.command_error import CommandError
 from getpatter.collector.simulate import command as simulate
 
@@ -49,6 +49,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     token = action("token", "make a token for the pages and print it")
     token.add_argument("--remove", metavar="NAME", help="remove the token of that name instead")
     token.add_argument("--list", action="store_true", help="print the names of the tokens instead")
+    ask_command.describe(action)
     action("compact", "rewrite the store: what was deleted leaves the disk")
     backup = action("backup", "copy the store into a new directory, also while it runs")
     backup.add_argument("target", metavar="DIR")
@@ -233,7 +234,9 @@ def _restore(options: argparse.Namespace, directory: str) -> int:
     return 0
 
 
-_ACTIONS = {
+_ACTIONS: dict[str, Callable[[argparse.Namespace, str], int]] = {
+    "ask": lambda options, directory: ask_command.ask(options, directory, _work),
+    "check": lambda options, directory: ask_command.check(options, directory, _work),
     "status": _status,
     "erase": _erase,
     "token": _token,

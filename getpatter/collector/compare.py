@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from getpatter.collector.estimate import Share
 
-__all__ = ["Verdict", "difference", "paired", "verdict"]
+__all__ = [
+    "BETTER", "CANNOT_TELL", "NOT_WORSE", "WORSE", "Verdict", "difference", "paired", "verdict",
+]  # fmt: skip
 
 BETTER, WORSE, NOT_WORSE, CANNOT_TELL = "better", "worse", "not worse", "cannot tell yet"
 

@@ -10,22 +10,24 @@ said and the row is left out of both.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Iterable
+from itertools import accumulate
 from math import exp, fsum, log, sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from getpatter.collector.distributions import beta_quantile, t_quantile
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = [
     "FEW_GROUPS",
     "FEW_INSTALLS",
     "Estimate",
     "Framed",
+    "Histogram",
     "Share",
     "Unframed",
+    "if_all_failed",
     "is_few",
     "none_seen",
     "quantile",
@@ -124,7 +126,7 @@ def _at_an_end(found: _Jackknife, installs: int, level: float) -> Estimate:
     bound = none_seen(installs, level)
     bounds = (0.0, bound) if found.share < 0.5 else (1.0 - bound, 1.0)
     method = "none seen" if found.share < 0.5 else "all seen"
-    return Estimate(round(found.share), *bounds, method, found.groups, found.drawn)
+    return Estimate(float(round(found.share)), *bounds, method, found.groups, found.drawn)
 
 
 def ratio(rows: Iterable[Share], installs: int, level: float = 0.95) -> Estimate:
@@ -162,6 +164,14 @@ def _korn_graubard(
     )
 
 
+def if_all_failed(rows: Iterable[Share], lost: int) -> Estimate:
+    """Return the share if each of `lost` events had counted: a bound, not a correction."""
+    weighed, drawn = weigh(rows)
+    hits = fsum(y for y, _ in weighed.values()) + lost
+    of = fsum(x for _, x in weighed.values()) + lost
+    return Estimate(hits / of, None, None, "bound", 64.0, drawn) if of else _NOTHING
+
+
 def step(rows: Iterable[Share], installs: int, level: float = 0.95) -> Estimate:
     """Return a share of drawn runs or of installs, with the interval of Korn and Graubard.
 
@@ -180,61 +190,61 @@ def step(rows: Iterable[Share], installs: int, level: float = 0.95) -> Estimate:
     return Estimate(share, *bounds, "korn-graubard", groups, drawn)
 
 
-def quantile_at(p: float, histogram: Iterable[tuple[float, int, int]]) -> int | None:
-    """Return the least value with at least the share `p` at or below it; None of nothing.
+class Histogram:
+    """Rows (kept, value, count): which share is at or below each value."""
 
-    A row of the histogram is (kept, value, count).
-    """
-    steps = _cumulate(histogram)
-    return _value_at(p, steps) if steps else None
+    def __init__(self, rows: Iterable[tuple[float, int, int]]) -> None:
+        counts: defaultdict[int, defaultdict[float, int]] = defaultdict(lambda: defaultdict(int))
+        for kept, value, count in rows:
+            if kept > 0:
+                counts[value][kept] += count
+        weights = [
+            (value, fsum(n / kept for kept, n in sorted(rates.items())))
+            for value, rates in sorted(counts.items())
+        ]
+        weights = [(value, weight) for value, weight in weights if weight]
+        whole = fsum(weight for _, weight in weights)
+        self.values = [value for value, _ in weights]
+        self.shares = [below / whole for below in accumulate(weight for _, weight in weights)]
 
-
-def _cumulate(histogram: Iterable[tuple[float, int, int]]) -> list[tuple[int, float]]:
-    """Return value → share at or below it, in ascending order."""
-    counts: defaultdict[int, defaultdict[float, int]] = defaultdict(lambda: defaultdict(int))
-    for kept, value, count in histogram:
-        if kept > 0:
-            counts[value][kept] += count
-    weights = [
-        (value, fsum(n / kept for kept, n in sorted(rates.items())))
-        for value, rates in sorted(counts.items())
-        if any(rates.values())
-    ]
-    whole = fsum(weight for _, weight in weights)
-    below, steps = 0.0, []
-    for value, weight in weights:
-        below += weight
-        steps.append((value, below / whole))
-    return steps
+    def at(self, p: float) -> int:
+        """Return the least value with at least the share `p` at or below it."""
+        index = bisect_left(self.shares, p - 1e-12)
+        return self.values[min(index, len(self.values) - 1)]
 
 
-def _value_at(p: float, steps: list[tuple[int, float]]) -> int:
-    return next((value for value, share in steps if share >= p - 1e-12), steps[-1][0])
+_Rows = Iterable[tuple[float, int, int]]
+
+
+def _histogram(rows: Histogram | _Rows) -> Histogram:
+    return rows if isinstance(rows, Histogram) else Histogram(rows)
+
+
+def quantile_at(p: float, histogram: Histogram | _Rows) -> int | None:
+    """Return the least value with at least the share `p` at or below it; None of nothing."""
+    found = _histogram(histogram)
+    return found.at(p) if found.values else None
 
 
 def quantile(
-    p: float,
-    histogram: Iterable[tuple[float, int, int]],
-    below: Iterable[Share],
-    level: float = 0.95,
+    p: float, histogram: Histogram | _Rows, below: Iterable[Share], level: float = 0.95
 ) -> Estimate:
     """Return the `p` quantile with Woodruff's interval: that of the share below, mapped back.
 
     `below` are the share rows of the events at or below `quantile_at(p, histogram)`.
     """
-    steps = _cumulate(histogram)
+    shape = _histogram(histogram)
     found = _jackknife(below)
-    if not steps or found is None:
+    if not shape.values or found is None:
         return _NOTHING
     share, variance, groups, drawn = found
-    value = _value_at(p, steps)
+    value = shape.at(p)
     if groups - 1 < _LEAST_DF:
         return Estimate(value, None, None, "one group", groups, drawn)
     # Where the quantile is the largest value, the groups say nothing of how far the share varies.
     effective = share * (1 - share) / variance if variance else groups
     lower, upper = _korn_graubard(p, effective, drawn, groups - 1, level)
-    bounds = _value_at(lower, steps), _value_at(upper, steps)
-    return Estimate(value, *bounds, "woodruff", groups, drawn)
+    return Estimate(value, shape.at(lower), shape.at(upper), "woodruff", groups, drawn)
 
 
 def total(

@@ -23,6 +23,7 @@ _ERRORS = {
 }
 _LATER = {"429": "Too many events.", "503": "Not now: behind, or the disk is full."}
 _ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+_LOSS = "[a-z_]{1,64}:[a-z_]{1,64}=[0-9]{1,9}"
 
 
 @cache
@@ -55,10 +56,6 @@ def document() -> bytes:
             "components": {"schemas": components},
         }
     )
-
-
-# A loss in a report. Looser where it costs nothing: names that are not known are counted as other.
-_LOSS = "[a-z_]{1,64}:[a-z_]{1,64}=[0-9]{1,9}"
 
 
 def _component(schema: dict[str, Any], language: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from getpatter.collector import control, operate, recommend
+from getpatter.collector import answering, control, operate, recommend
 from getpatter.collector.access import Guard, is_loopback
 from getpatter.collector.commit import Committer
 from getpatter.collector.ingest import Ingest
@@ -193,6 +193,8 @@ class _Collector:
             "erase": self._erase,
             "compact": self._compact,
             "backup": self._backup,
+            "ask": self._ask,
+            "check": self._check,
         }
 
     async def _status(self, _: dict[str, Any], __: control.Say) -> Any:  # noqa: ANN401 - JSON
@@ -212,6 +214,13 @@ class _Collector:
 
     async def _erase(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
         return await asyncio.to_thread(operate.erase, self._store, str(request["install"]))
+
+    async def _ask(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
+        question, given = str(request["question"]), dict(request["filters"])
+        return await asyncio.to_thread(answering.ask, self._store, question, given)
+
+    async def _check(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
+        return await asyncio.to_thread(answering.check, self._store, dict(request["filters"]))
 
     async def _compact(self, _: dict[str, Any], say: control.Say) -> Any:  # noqa: ANN401 - JSON
         say("rewriting the store; clients are answered 503 meanwhile")

@@ -1,5 +1,6 @@
 -- Begun and ended calls by run: how many failed, and how many stages were slower than a bound.
--- The bounds of the stages add up to more than that of the answer: they overlap.
+-- Not of runs at rate 0, as in calls.sql. The bounds of the stages add up to more than that of the
+-- answer: stages overlap.
 SELECT
   day, run_id, install_id, grp, sdk_version, os, carrier, engine, provider, direction, kept,
   count(*) AS n,
@@ -21,5 +22,5 @@ SELECT
   count(duration_seconds) AS duration_seconds,
   count(cost_usd) AS cost_usd
 FROM fresh
-WHERE event IN ('call_started', 'call_completed')
+WHERE event IN ('call_started', 'call_completed') AND (rate IS NULL OR rate > 0)
 GROUP BY ALL

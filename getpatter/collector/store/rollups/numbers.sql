@@ -1,5 +1,5 @@
 -- Numbers of events, by field: a weighted histogram of whole milliseconds, seconds, tools and
--- hundredths of a cent.
+-- hundredths of a cent. Not of calls of runs at rate 0, as in calls.sql.
 SELECT
   day, sdk_version, os, carrier, engine, provider, direction, field, kept, grp, value,
   count(*) AS n
@@ -28,4 +28,5 @@ FROM (
   SELECT *, 'cost_usd' AS field, CAST(round(cost_usd * 10000) AS INTEGER) AS value FROM fresh
   WHERE cost_usd IS NOT NULL
 ) AS stated
+WHERE event <> 'call_completed' OR rate IS NULL OR rate > 0
 GROUP BY ALL
