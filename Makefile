@@ -137,8 +137,9 @@ bench-calls: $(VENV)/.ready ## measure call diagnostics; BENCH_FLAGS=--long for 
 bench-collector: $(VENV)/.ready ## measure what a collector takes; nothing else should run meanwhile
 	$(BIN)/python benchmarks/collector_ingest.py $(BENCH_FLAGS)
 
-coverage: $(VENV)/.ready ## how often the collector's intervals hold the truth (COVERAGE_FLAGS=--short: half a minute)
+coverage: $(VENV)/.ready ## how often the collector's intervals hold the truth (COVERAGE_FLAGS=--short: a minute)
 	$(BIN)/python benchmarks/coverage_study.py $(COVERAGE_FLAGS)
+	$(BIN)/python benchmarks/coverage_whole.py $(COVERAGE_FLAGS)
 
 bench-short: $(VENV)/.ready ## the benchmark at its shortest: only shows that it works
 	$(BIN)/python benchmarks --short
