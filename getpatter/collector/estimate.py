@@ -10,21 +10,21 @@ said and the row is left out of both.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
-from itertools import accumulate
 from math import exp, fsum, log, sqrt
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from getpatter.collector.distributions import beta_quantile, t_quantile
+from getpatter.collector.histogram import Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "FEW_GROUPS",
     "FEW_INSTALLS",
     "Estimate",
     "Framed",
-    "Histogram",
     "Share",
     "Unframed",
     "if_all_failed",
@@ -190,44 +190,21 @@ def step(rows: Iterable[Share], installs: int, level: float = 0.95) -> Estimate:
     return Estimate(share, *bounds, "korn-graubard", groups, drawn)
 
 
-class Histogram:
-    """Rows (kept, value, count): which share is at or below each value."""
-
-    def __init__(self, rows: Iterable[tuple[float, int, int]]) -> None:
-        counts: defaultdict[int, defaultdict[float, int]] = defaultdict(lambda: defaultdict(int))
-        for kept, value, count in rows:
-            if kept > 0:
-                counts[value][kept] += count
-        weights = [
-            (value, fsum(n / kept for kept, n in sorted(rates.items())))
-            for value, rates in sorted(counts.items())
-        ]
-        weights = [(value, weight) for value, weight in weights if weight]
-        whole = fsum(weight for _, weight in weights)
-        self.values = [value for value, _ in weights]
-        self.shares = [below / whole for below in accumulate(weight for _, weight in weights)]
-
-    def at(self, p: float) -> int:
-        """Return the least value with at least the share `p` at or below it."""
-        index = bisect_left(self.shares, p - 1e-12)
-        return self.values[min(index, len(self.values) - 1)]
-
-
-_Rows = Iterable[tuple[float, int, int]]
-
-
-def _histogram(rows: Histogram | _Rows) -> Histogram:
+def _histogram(rows: Histogram | Iterable[tuple[float, int, int]]) -> Histogram:
     return rows if isinstance(rows, Histogram) else Histogram(rows)
 
 
-def quantile_at(p: float, histogram: Histogram | _Rows) -> int | None:
+def quantile_at(p: float, histogram: Histogram | Iterable[tuple[float, int, int]]) -> int | None:
     """Return the least value with at least the share `p` at or below it; None of nothing."""
     found = _histogram(histogram)
     return found.at(p) if found.values else None
 
 
 def quantile(
-    p: float, histogram: Histogram | _Rows, below: Iterable[Share], level: float = 0.95
+    p: float,
+    histogram: Histogram | Iterable[tuple[float, int, int]],
+    below: Iterable[Share],
+    level: float = 0.95,
 ) -> Estimate:
     """Return the `p` quantile with Woodruff's interval: that of the share below, mapped back.
 

@@ -42,6 +42,7 @@ class Pages:
         committer: Committer,
         reserve: Reserve,
         metrics: Metrics,
+        answers: answering.Answering,
     ) -> None:
         self._store = store
         self._committer = committer
@@ -53,7 +54,7 @@ class Pages:
                 Route("/readyz", self._ready),
                 Route("/metrics", self._figures),
                 Route("/openapi.json", self._description),
-                *answering.routes(store),
+                *answering.routes(answers),
             ],
             exception_handlers={
                 404: _not_found,

@@ -127,7 +127,8 @@ class _Collector:
         self._committer = Committer(store, self._reserve, self._metrics)
         self._upkeep = Upkeep(store, self._reserve, self._metrics, self._committer.fail)
         self._ingest = Ingest(store, self._committer, self._judge, self._metrics)
-        pages = Pages(store, self._committer, self._reserve, self._metrics)
+        self._answers = answering.Answering(store)
+        pages = Pages(store, self._committer, self._reserve, self._metrics, self._answers)
         guard = Guard(
             pages.application,
             store.directory,
@@ -217,7 +218,7 @@ class _Collector:
 
     async def _ask(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
         question, given = str(request["question"]), dict(request["filters"])
-        return await asyncio.to_thread(answering.ask, self._store, question, given)
+        return await asyncio.to_thread(self._answers.ask, question, given)
 
     async def _check(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
         return await asyncio.to_thread(answering.check, self._store, dict(request["filters"]))

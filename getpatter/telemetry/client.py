@@ -4,6 +4,7 @@ On, off and debug are different objects behind one interface; the client asks no
 """
 
 from getpatter.telemetry import consent, env
+from getpatter.telemetry._clock import seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,16 +130,16 @@ class TelemetryClient:
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait at most `timeout` seconds until nothing is left to send; return whether so."""
-        return self._pipeline.flush(timeout)
+        return self._pipeline.flush(seconds(timeout))
 
     def close(self, timeout: float = 2.0) -> bool:
         """`flush`, then record no more. What is left is put on disk for a later start."""
-        return self._pipeline.close(timeout)
+        return self._pipeline.close(seconds(timeout))
 
     async def drain(self, timeout: float = 2.0) -> None:
         """Deliver what is buffered, waiting at most `timeout` seconds; stays usable."""
         if not self._pipeline.flush(0.0):
-            await self._drained(timeout)
+            await self._drained(seconds(timeout))
 
     async def aclose(self) -> None:
         """`close` for a coroutine: waits at most two seconds, never blocks the event loop."""

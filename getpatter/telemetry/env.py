@@ -252,7 +252,8 @@ def _read(
 ) -> "Dotenv | None":
     """Read the file at `path`; None if it is not there, for which nothing is loaded."""
     try:
-        os.lstat(path)
+        if last is None:
+            os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     except OSError:

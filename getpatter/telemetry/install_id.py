@@ -57,45 +57,22 @@ def is_of_this_run(directory: "str | None", install: str) -> bool:
     return directory is None or _INSTALLS.setdefault(directory, install) == install
 
 
-# By state directory, one entry for each `first_run` that is recorded and not claimed yet. Appending
-# and taking away are each one step of the interpreter.
-_FIRST_RUNS: "dict[str | None, list[None]]" = {}
-
-
-def expect_first_run(directory: "str | None") -> None:
-    """Remember that a `first_run` is recorded now, which leaves if it can be claimed then."""
-    _FIRST_RUNS.setdefault(directory, []).append(None)
-
-
-def may_leave_as_first(known: state.State) -> bool:
-    """Return whether a `first_run` may leave: what a start has recorded, only as the first one.
-
-    So a start that was killed before, or that could show no notice, has not used it up.
-    """
-    expected = _FIRST_RUNS.get(known.directory)
-    if not expected:
-        return True  # the program has recorded it by itself
-    expected.pop()
-    return known.claim_first_run()
-
-
 def open_state(
     environ: "Mapping[str, str] | None" = None,
     *,
     writable: bool | None = None,
     places: "state.Places | None" = None,
-    may_wait: bool = True,
 ) -> state.State:
     """Open the state of `environ`, in `places` where they are known already.
 
-    Unless told, writable only with consent and without debug. `may_wait`: see `State`.
+    Unless told, writable only with consent and without debug.
     """
     chosen = env.process_environment() if environ is None else environ
     if writable is None:
         settings = consent.resolve(chosen, None)
         writable = settings is not None and not settings.debug
     found = state.Places.of(chosen) if places is None else places
-    return state.State(found, _MEMORY_ID, writable=writable, may_wait=may_wait)
+    return state.State(found, _MEMORY_ID, writable=writable)
 
 
 def install_id() -> str:

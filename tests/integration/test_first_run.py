@@ -36,17 +36,34 @@ def names(receiver: Receiver) -> list[str]:
 
 @pytest.mark.parametrize("how", ENDS)
 def test_a_start_that_ends_before_its_notice_was_shown_leaves_it_to_the_next(
-    run: Run, receiver: Receiver, how: str
+    run: Run, receiver: Receiver, home: Path, how: str
 ) -> None:
     for _ in range(2):
         done = run(START + ENDS[how], PATTER_TELEMETRY_EXIT="none")
         assert done.stderr == ""
     assert receiver.requests == []
+    if ENDS[how]:
+        assert not list(home.rglob("*"))  # the host's thread makes no file
     assert run(START).stderr == notice.TEXT
     assert names(receiver) == ["first_run", "sdk_initialized"]
     assert run(START).stderr == ""
     assert names(receiver)[2:] == ["sdk_initialized"]
     assert len({event["install_id"] for event in receiver.events}) == 1
+
+
+def test_an_upgrade_is_said_by_a_start_that_can_say_it(
+    run: Run, receiver: Receiver, home: Path
+) -> None:
+    place = home / ".getpatter"
+    place.mkdir(mode=0o700)
+    for name, content in (("install-id", "a" * 32), ("first-run", ""), ("version", "0.7.1")):
+        (place / name).write_text(content)
+    run(START + ENDS["killed"])
+    run(START)
+    run(START)
+    assert names(receiver) == ["sdk_initialized"] * 2
+    said = [event.get("previous_sdk_version") for event in receiver.events]
+    assert said == ["0.7.1", None]
 
 
 def test_a_start_that_is_killed_while_it_waits_to_send_has_said_it(

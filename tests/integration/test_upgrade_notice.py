@@ -217,7 +217,7 @@ def test_preview_and_explain_say_what_waits(run: Run, state: Path) -> None:
     assert why["error_layer"].startswith("it is withheld until the notice that names it")
     assert why["outcome"] == "telemetry is on"
     words = run(code.replace("NAME", "preview").replace(", '--json'", ""), **variables).stderr
-    assert "once the notice was shown that names it" in words
+    assert "goes there once its notice was shown" in words
 
 
 def test_status_says_what_waits_in_words(run: Run, state: Path) -> None:
@@ -274,4 +274,4 @@ def test_explain_withholds_nothing_once_the_notice_was_shown(run: Run, state: Pa
 def test_explain_of_a_new_install_says_that_the_notice_comes_first(run: Run) -> None:
     found, text = explained(run)
     assert found["notice_shown"] is False
-    assert "The notice has not been shown yet; until it has, nothing is sent." in text
+    assert "Nothing is sent until the notice has been shown." in text

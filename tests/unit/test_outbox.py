@@ -77,13 +77,15 @@ class Run:
         self.spool = spool
         self.consent = True
 
-    def build(self, name: str, dimensions: Mapping[str, object], _at: float) -> dict[str, object]:
+    def build(
+        self, name: str, dimensions: Mapping[str, object], _at: float
+    ) -> list[dict[str, object]]:
         if "raises" in dimensions:
             raise dimensions["raises"]  # type: ignore[misc]
         if "fails" in dimensions:
             message = "a bug"
             raise TypeError(message)
-        return {"event": name, **dimensions}
+        return [{"event": name, **dimensions}]
 
     def has_consent(self) -> bool:
         return self.consent

@@ -25,7 +25,7 @@ __all__ = ["Asked", "Record", "Row", "counted", "group", "row", "text_of"]
 Record = dict[str, Any]
 Row = dict[str, Any]
 
-_PARAMETER = re.compile(r"\$([a-z_]+)")
+_PARAMETER = re.compile(r"\$([a-z][a-z0-9_]*)")
 _PARAMETERS = (
     "release", "against", "os", "carrier", "engine", "provider", "direction", "since", "until",
     "by", "field",

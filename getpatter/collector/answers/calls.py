@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from getpatter.collector.answers.asked import Asked, counted, group, row
-from getpatter.collector.estimate import Estimate, Histogram, is_few, quantile, ratio
+from getpatter.collector.estimate import Estimate, is_few, quantile, ratio
+from getpatter.collector.histogram import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +26,7 @@ BOUNDS = {
     "tts": ("tts_first_byte_ms", 300),
     "eou": ("eou_latency_ms", 500),
 }
-_UNITS = {"duration_seconds": "seconds", "cost_usd": "US dollars", "builtin_tool_count": "tools"}
+_UNITS = {"duration_seconds": "seconds", "cost_usd": "US dollars"}
 _CENTS = 10_000  # a cost is kept in hundredths of a cent
 
 
@@ -74,9 +75,7 @@ def rate_of(
 ) -> tuple[Estimate, int, int]:
     """Return the share `hits` of `of` of the query `rates`, and the runs and installs."""
     by_unit = group(records, "unit")
-    rows: list[Share] = [
-        (r["kept"], r["grp"], int(r[hits]), int(r[of])) for r in by_unit.get("calls", [])
-    ]
+    rows = _shares(by_unit.get("calls", []), hits, of)
     runs, installs = (
         sum(int(r[of]) for r in by_unit.get(unit, [])) for unit in ("runs", "installs")
     )
@@ -85,21 +84,46 @@ def rate_of(
 
 def latency(asked: Asked) -> list[Row]:
     """Return how long each stage takes."""
-    stages = {name: stage for stage, (name, _) in BOUNDS.items()}
     rates = group(asked.rows("rates"), "part")
-    histograms = group(asked.rows("numbers"), "field", "part")
-    found = _quantiles(asked, histograms, (0.5, 0.95))
+    points = {"median": 0.5, "p95": 0.95}
+    shapes = {name: _shapes(asked, name) for name, _ in BOUNDS.values()}
+    wanted = {
+        f"{point}_{name}": [_at(shapes[name].get(part), p) for part in rates]
+        for name, _ in BOUNDS.values()
+        for point, p in points.items()
+    }
+    below = group(asked.rows("latency_below", parts=[p or "" for p in rates], **wanted), "part")
     made = []
-    order = list(stages)
-    for name, part in sorted(histograms, key=lambda key: (key[1] or "", order.index(key[0]))):
-        stage, bound = stages[name], BOUNDS[stages[name]][1]
-        share, runs, installs = rate_of(rates[part], f"slow_{name}", name)
-        cell = asked.cell(part, stage=stage, measure=f"share above {bound} ms")
-        made.append(row(cell, share, runs=runs, installs=installs))
-        for p, text in ((0.5, "median"), (0.95, "p95 within a call")):
-            cell = asked.cell(part, stage=stage, measure=text)
-            made.append(_number(cell, found[name, part, p], runs, installs, "ms"))
+    for part, records in rates.items():
+        for stage, (name, bound) in BOUNDS.items():
+            share, runs, installs = rate_of(records, f"slow_{name}", name)
+            if share.estimate is None:
+                continue
+            cell = asked.cell(part, stage=stage, measure=f"share above {bound} ms")
+            made.append(row(cell, share, runs=runs, installs=installs))
+            for point, text in (("median", "median"), ("p95", "p95 within a call")):
+                some = _shares(below[part or ""], f"{point}_{name}", name)
+                found = quantile(points[point], shapes[name][part], some)
+                cell = asked.cell(part, stage=stage, measure=text)
+                made.append(_number(cell, found, runs, installs, "ms"))
     return made
+
+
+def _at(shape: Histogram | None, p: float) -> int:
+    """Return where a quantile is. Of a stage that no call of a part has, any value will do."""
+    return 0 if shape is None else shape.at(p)
+
+
+def _shares(records: list[Record], hits: str, of: str) -> list[Share]:
+    return [(r["kept"], r["grp"], int(r[hits]), int(r[of])) for r in records]
+
+
+def _shapes(asked: Asked, name: str) -> dict[str | None, Histogram]:
+    """Return the histogram of a field by part."""
+    return {
+        part: Histogram((r["kept"], int(r["value"]), int(r["n"])) for r in records)
+        for part, records in group(asked.rows("numbers", field=name), "part").items()
+    }
 
 
 def _number(cell: dict[str, str], found: Estimate, runs: int, installs: int, unit: str) -> Row:
@@ -111,45 +135,28 @@ def _number(cell: dict[str, str], found: Estimate, runs: int, installs: int, uni
 
 def numbers(asked: Asked) -> list[Row]:
     """Return the distribution of a number."""
+    name = str(asked.field)
     base = {record["part"]: record for record in asked.rows("number_installs")}
-    histograms = group(asked.rows("numbers"), "field", "part")
-    scale = _CENTS if asked.field == "cost_usd" else 1
+    shapes = _shapes(asked, name)
+    # A part is known by its name: '' is that of calls that do not say.
+    wanted = {
+        bound: [shape.at(p) for shape in shapes.values()]
+        for bound, p in (("first", 0.1), ("second", 0.5), ("third", 0.9), ("fourth", 0.95))
+    }
+    records = asked.rows("numbers_below", parts=[part or "" for part in shapes], **wanted)
+    below = group(records, "part")
     made = []
-    points = (0.1, 0.5, 0.9, 0.95)
-    for (_, part, p), at in _quantiles(asked, histograms, points).items():
-        value, lower, upper = (None if v is None else v / scale for v in at[:3])
-        found = at._replace(estimate=value, lower=lower, upper=upper)
-        cell = asked.cell(part, **{str(asked.field): f"p{p * 100:g}"})
+    for part, shape in shapes.items():
         runs, installs = base[part]["runs"], base[part]["installs"]
-        unit = _UNITS.get(str(asked.field), "ms")
-        made.append(_number(cell, found, runs, installs, unit))
+        for key, p in (("below_1", 0.1), ("below_2", 0.5), ("below_3", 0.9), ("below_4", 0.95)):
+            found = quantile(p, shape, _shares(below[part or ""], key, "n"))
+            if name == "cost_usd":
+                found = _in_dollars(found)
+            cell = asked.cell(part, **{name: f"p{p * 100:g}"})
+            made.append(_number(cell, found, runs, installs, _UNITS.get(name, "ms")))
     return made
 
 
-def _quantiles(
-    asked: Asked, histograms: dict[Any, list[Record]], points: tuple[float, ...]
-) -> dict[tuple[str, str | None, float], Estimate]:
-    """Return the quantiles of each field and part: first where they are, then how sure that is."""
-    shapes = {
-        key: Histogram((r["kept"], int(r["value"]), int(r["n"])) for r in records)
-        for key, records in histograms.items()
-    }
-    at = {(*key, p): shape.at(p) for key, shape in shapes.items() for p in points}
-    # A part is known by its name: '' is that of calls that do not say.
-    wanted = [(name, part or "", bound) for (name, part, _), bound in at.items()]
-    fields, parts, bounds = ([one[i] for one in sorted(set(wanted))] for i in range(3))
-    below = group(
-        asked.rows("numbers_below", fields=fields, parts=parts, bounds=bounds),
-        "field", "part", "bound",
-    )  # fmt: skip
-    return {
-        (name, part, p): quantile(
-            p,
-            shapes[name, part],
-            [
-                (r["kept"], r["grp"], int(r["below"]), int(r["n"]))
-                for r in below[name, part or "", bound]
-            ],
-        )
-        for (name, part, p), bound in at.items()
-    }
+def _in_dollars(found: Estimate) -> Estimate:
+    value, lower, upper = (None if v is None else v / _CENTS for v in found[:3])
+    return found._replace(estimate=value, lower=lower, upper=upper)

@@ -120,7 +120,7 @@ _FIRST = (
         "than so many milliseconds, the median and the p95. The p95 of calls is not the p95 of "
         "turns. The stages overlap. A quantile is shown from 50 installs on.",
         calls.latency,
-        ("rates", "numbers", "numbers_below"),
+        ("rates", "numbers", "latency_below"),
         by=_BY_CALLS,
         serves=("Does the agent answer quickly enough for a conversation?",),
     ),
@@ -173,17 +173,18 @@ _RUN_FIELDS = (
     "days_since_install_bucket", "previous_sdk_version",
 )  # fmt: skip
 _SETUP_FIELDS = (
-    "custom_tool_count_bucket", "integration", "integration_kind", "mcp_server_count_bucket",
-    "noise_reduction", "turn_detection", "preambles_used", "per_tool_timeouts_set",
-    "llm_fallback_configured", "provider", "stt_provider", "tts_provider", "llm_provider",
-    "stt_model", "tts_model", "llm_model", "cli_command", "stack",
+    "builtin_tool_count", "custom_tool_count_bucket", "integration", "integration_kind",
+    "mcp_server_count_bucket", "noise_reduction", "turn_detection", "preambles_used",
+    "per_tool_timeouts_set", "llm_fallback_configured", "provider", "stt_provider",
+    "tts_provider", "llm_provider", "stt_model", "tts_model", "llm_model", "cli_command",
+    "stack",
 )  # fmt: skip
 _CALL_FIELDS = (
     "outcome", "error_code", "error_layer", "disconnect_reason", "turn_count_bucket",
     "time_to_first_call_bucket", "engine", "direction",
 )  # fmt: skip
 _NUMBER_FIELDS = (
-    "builtin_tool_count", "latency_ms", "duration_seconds", "cost_usd", "stt_latency_ms",
+    "latency_ms", "duration_seconds", "cost_usd", "stt_latency_ms",
     "llm_ttft_ms", "tts_first_byte_ms", "eou_latency_ms",
 )  # fmt: skip
 #: An event's question that its fields answer, by the field that comes first to mind.

@@ -102,6 +102,8 @@ CREATE TABLE runs_parts (
   layer_stt BIGINT, layer_llm BIGINT, layer_tts BIGINT, layer_carrier BIGINT, layer_config BIGINT,
   layer_internal BIGINT, layer_other BIGINT
 );
+-- Runs as the last merge left them, one row each: only newer parts have to be summed up.
+CREATE TABLE runs_whole AS SELECT * FROM runs_parts;
 CREATE TABLE calls_parts (
   day DATE, sdk_version VARCHAR, os VARCHAR, carrier VARCHAR, engine VARCHAR, provider VARCHAR,
   direction VARCHAR, outcome VARCHAR, error_code VARCHAR, error_layer VARCHAR,
@@ -118,7 +120,9 @@ CREATE TABLE callers_parts (
 );
 CREATE TABLE numbers_parts (
   day DATE, sdk_version VARCHAR, os VARCHAR, carrier VARCHAR, engine VARCHAR, provider VARCHAR,
-  direction VARCHAR, field VARCHAR, kept DOUBLE, grp UTINYINT, value INTEGER, n BIGINT
+  direction VARCHAR, kept DOUBLE, grp UTINYINT, latency_ms INTEGER, stt_latency_ms INTEGER,
+  llm_ttft_ms INTEGER, tts_first_byte_ms INTEGER, eou_latency_ms INTEGER,
+  duration_seconds INTEGER, cost INTEGER, n BIGINT
 );
 CREATE TABLE setups_parts (
   day DATE, run_id UUID, install_id UUID, grp UTINYINT, sdk_version VARCHAR, os VARCHAR,

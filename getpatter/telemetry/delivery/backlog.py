@@ -13,7 +13,8 @@ from collections import Counter, deque
 from getpatter.telemetry.delivery import schedule, spool_format
 from getpatter.telemetry.delivery.batch import Batch
 from getpatter.telemetry.delivery.limits import DISK_AGAIN, DISK_LONGEST, SPOOL_SECONDS, TRIES
-from getpatter.telemetry.delivery.spool import DAMAGED, GONE, LATER, LOST
+from getpatter.telemetry.delivery.owners import LOST
+from getpatter.telemetry.delivery.spool_files import DAMAGED, GONE, LATER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         def lower_rate(self, rate: float) -> None: ...
         def build(
             self, name: object, dimensions: Mapping[str, object], at: float
-        ) -> dict[str, object] | None: ...
+        ) -> list[dict[str, object]]: ...
         def may_send(self) -> bool: ...
 
 
@@ -243,16 +243,13 @@ class Outbox:
             self.stop("opted_out")  # it came while we were writing: what was written goes
 
     def _build(self, run: "Run", limit: int) -> "list[dict[str, object]]":
-        events = []
+        events: list[dict[str, object]] = []
         for name, dimensions, at in self._buffer.take(limit):
             try:
-                event = run.build(name, dimensions, at)
+                events += run.build(name, dimensions, at)
             except BaseException as error:  # of this record alone: the others are taken already
                 self._on_error(error)
                 self._losses.count(name, "internal_error")
-                continue
-            if event is not None:
-                events.append(event)
         return events
 
     # sending

@@ -1,4 +1,4 @@
--- The runs and installs that stated a number.
+-- The runs and installs of which an ended call states a number.
 WITH stated AS (
   SELECT
     run_id, install_id, day, sdk_version, os, carrier, engine, provider, direction,
@@ -9,12 +9,6 @@ WITH stated AS (
       WHEN 'eou_latency_ms' THEN eou_latency_ms
     END AS n
   FROM callers_parts
-  UNION ALL
-  SELECT
-    run_id, install_id, day, sdk_version, os, carrier, engine, provider,
-    CAST(NULL AS VARCHAR) AS direction,
-    CASE WHEN $field = 'builtin_tool_count' AND builtin_tool_count IS NOT NULL THEN 1 END AS n
-  FROM setups_parts
 ), chosen AS (
   SELECT
     run_id, install_id,

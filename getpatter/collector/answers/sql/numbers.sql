@@ -1,7 +1,13 @@
--- A histogram of a number; without $field, of the latencies of all stages.
+-- A histogram of a number of ended calls.
 WITH chosen AS (
   SELECT
-    field, kept, value, n,
+    kept, n,
+    CASE $field
+      WHEN 'latency_ms' THEN latency_ms WHEN 'stt_latency_ms' THEN stt_latency_ms
+      WHEN 'llm_ttft_ms' THEN llm_ttft_ms WHEN 'tts_first_byte_ms' THEN tts_first_byte_ms
+      WHEN 'eou_latency_ms' THEN eou_latency_ms WHEN 'duration_seconds' THEN duration_seconds
+      WHEN 'cost_usd' THEN cost
+    END AS value,
     CASE $by
       WHEN 'release' THEN sdk_version WHEN 'os' THEN os WHEN 'carrier' THEN carrier
       WHEN 'engine' THEN engine WHEN 'provider' THEN provider WHEN 'direction' THEN direction
@@ -15,9 +21,8 @@ WITH chosen AS (
     AND ($engine IS NULL OR engine = $engine)
     AND ($provider IS NULL OR provider = $provider)
     AND ($direction IS NULL OR direction = $direction)
-    AND (field = $field OR ($field IS NULL AND field IN (
-      'latency_ms', 'stt_latency_ms', 'llm_ttft_ms', 'tts_first_byte_ms', 'eou_latency_ms')))
 )
-SELECT field, part, kept, value, sum(n) AS n
+SELECT part, kept, value, sum(n) AS n
 FROM chosen
-GROUP BY field, part, kept, value
+WHERE value IS NOT NULL
+GROUP BY part, kept, value

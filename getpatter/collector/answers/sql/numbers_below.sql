@@ -1,10 +1,18 @@
--- How many are at or below a value, by probability of being kept and group. $fields, $parts and
--- $bounds are lists of the same length; part '' is no part.
+-- How many are at or below each of four values, by probability of being kept and group. $parts and
+-- $first to $fourth are lists of the same length; part '' is no part.
 WITH wanted AS (
-  SELECT unnest($fields) AS field, unnest($parts) AS part, unnest($bounds) AS bound
+  SELECT
+    unnest($parts) AS part, unnest($first) AS first, unnest($second) AS second,
+    unnest($third) AS third, unnest($fourth) AS fourth
 ), chosen AS (
   SELECT
-    field, kept, grp, value, n,
+    kept, grp, n,
+    CASE $field
+      WHEN 'latency_ms' THEN latency_ms WHEN 'stt_latency_ms' THEN stt_latency_ms
+      WHEN 'llm_ttft_ms' THEN llm_ttft_ms WHEN 'tts_first_byte_ms' THEN tts_first_byte_ms
+      WHEN 'eou_latency_ms' THEN eou_latency_ms WHEN 'duration_seconds' THEN duration_seconds
+      WHEN 'cost_usd' THEN cost
+    END AS value,
     CASE $by
       WHEN 'release' THEN sdk_version WHEN 'os' THEN os WHEN 'carrier' THEN carrier
       WHEN 'engine' THEN engine WHEN 'provider' THEN provider WHEN 'direction' THEN direction
@@ -20,8 +28,12 @@ WITH wanted AS (
     AND ($direction IS NULL OR direction = $direction)
 )
 SELECT
-  chosen.field, wanted.part, wanted.bound, kept, grp,
-  sum(CASE WHEN value <= bound THEN n ELSE 0 END) AS below, sum(n) AS n
+  wanted.part, kept, grp, sum(n) AS n,
+  sum(CASE WHEN value <= first THEN n ELSE 0 END) AS below_1,
+  sum(CASE WHEN value <= second THEN n ELSE 0 END) AS below_2,
+  sum(CASE WHEN value <= third THEN n ELSE 0 END) AS below_3,
+  sum(CASE WHEN value <= fourth THEN n ELSE 0 END) AS below_4
 FROM chosen
-JOIN wanted ON wanted.field = chosen.field AND wanted.part = coalesce(chosen.part, '')
-GROUP BY chosen.field, wanted.part, wanted.bound, kept, grp
+JOIN wanted ON wanted.part = coalesce(chosen.part, '')
+WHERE value IS NOT NULL
+GROUP BY wanted.part, kept, grp

@@ -3,6 +3,7 @@ WITH chosen AS (
   SELECT
     run_id, install_id, grp, n,
     CASE $field
+      WHEN 'builtin_tool_count' THEN CAST(builtin_tool_count AS VARCHAR)
       WHEN 'custom_tool_count_bucket' THEN custom_tool_count_bucket
       WHEN 'integration' THEN integration WHEN 'integration_kind' THEN integration_kind
       WHEN 'mcp_server_count_bucket' THEN mcp_server_count_bucket
