@@ -137,7 +137,7 @@ bench-calls: $(VENV)/.ready ## measure call diagnostics; BENCH_FLAGS=--long for 
 bench-collector: $(VENV)/.ready ## measure what a collector takes; nothing else should run meanwhile
 	$(BIN)/python benchmarks/collector_ingest.py $(BENCH_FLAGS)
 
-coverage: $(VENV)/.ready ## how often the collector's intervals hold the truth (COVERAGE_FLAGS=--short: a minute)
+coverage: $(VENV)/.ready ## how often the collector's intervals hold the truth (half an hour; COVERAGE_FLAGS=--short: a minute)
 	$(BIN)/python benchmarks/coverage_study.py $(COVERAGE_FLAGS)
 	$(BIN)/python benchmarks/coverage_whole.py $(COVERAGE_FLAGS)
 

@@ -208,7 +208,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    simulations = options.simulations or (160 if options.short else 2_000)
+    simulations = options.simulations or (96 if options.short else 2_000)
     cells = SHORT if options.short else LONG
     return run(cells, simulations, options.processes, options.seed)
 

@@ -5,7 +5,8 @@
 
 An interval of a rate says what would happen again, and the truth here is what happened: it is held
 more often than 95 %. What this finds is an answer that is biased. For each figure: how often its
-interval held the truth, and by how many standard errors it is off on average.
+interval held the truth, and by how many standard errors it is off on average. Then: how often each
+measure of `releases` finds a difference between two releases that have none.
 """
 
 from __future__ import annotations
@@ -31,14 +32,15 @@ DAY = 86_400
 END = 20_700 * DAY
 LEAST, FAR = 0.9, 4.0  # held at least that often; off by at most so many standard errors
 
+SAME = ("0.7.2", "0.7.0")  # releases whose behaviour is the same, though not who has them
 FIELDS = ("outcome", "engine", "turn_count_bucket")
 MEASURES = {"median": "p50", "p95 within a call": "p95", "share above 800 ms": "above_800"}
 
 Found = tuple[str, dict[str, Any], float]
 
 
-def population(seed: int, installs: int, days: int) -> list[Found]:
-    """Return figure, row of an answer and truth, for one population."""
+def population(seed: int, installs: int, days: int) -> tuple[list[Found], list[tuple[str, bool]]]:
+    """Return figure, row of an answer and truth, for one population; then the false verdicts."""
     with tempfile.TemporaryDirectory() as directory:
         store = Store(directory)
         target = IntoStore(store)
@@ -48,8 +50,9 @@ def population(seed: int, installs: int, days: int) -> list[Found]:
         simulation.run(lambda *_: None)
         target.end()
         found = list(_figures(store, simulation.document()["truth"]))
+        verdicts = list(_verdicts(store))
         store.close()
-    return found
+    return found, verdicts
 
 
 def _figures(store: Store, truth: dict[str, Any]) -> Iterator[Found]:
@@ -71,9 +74,17 @@ def _figures(store: Store, truth: dict[str, Any]) -> Iterator[Found]:
         if measure is not None:
             yield f"{row['cell']['stage']} {measure}", row, true[measure]
     failing = {name: row["error_rate"] for name, row in truth["releases"].items()}
-    for release, against in (("0.7.1", "0.7.0"), ("0.7.2", "0.7.0")):
+    for release, against in (("0.7.1", "0.7.0"), SAME):
         row = _row(rows("releases", release=release, against=against), "calls that failed")
         yield f"failed {release}", row, failing[release] - failing[against]
+
+
+def _verdicts(store: Store) -> Iterator[tuple[str, bool]]:
+    """Yield each measure of two releases that behave alike, and whether a verdict was given."""
+    found = ask(store, "releases", {"release": SAME[0], "against": SAME[1]})
+    for row in found["rows"]:
+        cell = row["cell"]
+        yield cell["measure"], cell["verdict"] in {"better", "worse"}
 
 
 def _row(rows: list[dict[str, Any]], said: str) -> dict[str, Any]:
@@ -91,8 +102,12 @@ def main() -> int:
     count = 3 if options.short else options.populations
     held: defaultdict[str, list[bool]] = defaultdict(list)
     off: defaultdict[str, list[float]] = defaultdict(list)
+    false: defaultdict[str, list[bool]] = defaultdict(list)
     for seed in range(1, count + 1):
-        for name, row, true in population(seed, options.installs, options.days):
+        figures, verdicts = population(seed, options.installs, options.days)
+        for measure, is_false in verdicts:
+            false[measure].append(is_false)
+        for name, row, true in figures:
             if row["lower"] is not None and row["upper"] is not None:
                 held[name].append(row["lower"] <= true <= row["upper"])
                 off[name].append(row["estimate"] - true)
@@ -108,6 +123,9 @@ def main() -> int:
             f"{name:24} held {fmean(said):6.1%} of {len(said):3}, off by {fmean(off[name]):+.4g} "
             f"({far:+.1f} standard errors){' ✗' if is_wrong else ''}"
         )
+    print(f"\nVerdicts between {SAME[1]} and {SAME[0]}, which behave alike:")
+    for measure, given in sorted(false.items()):
+        print(f"{measure:60} {fmean(given):6.1%} of {len(given)}")
     return 1 if wrong else 0
 
 
