@@ -136,6 +136,7 @@ bench-calls: $(VENV)/.ready ## measure call diagnostics; BENCH_FLAGS=--long for 
 
 bench-collector: $(VENV)/.ready ## measure what a collector takes; nothing else should run meanwhile
 	$(BIN)/python benchmarks/collector_ingest.py $(BENCH_FLAGS)
+	$(BIN)/python benchmarks/collector_answers.py $(BENCH_FLAGS)
 
 coverage: $(VENV)/.ready ## how often the collector's intervals hold the truth (half an hour; COVERAGE_FLAGS=--short: a minute)
 	$(BIN)/python benchmarks/coverage_study.py $(COVERAGE_FLAGS)

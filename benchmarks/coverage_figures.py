@@ -8,6 +8,7 @@ quantiles from scipy.
 from __future__ import annotations
 
 from collections import Counter
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,6 +144,8 @@ def _logit(spread: Spread) -> tuple[float, float]:
 
 def _korn_graubard(share: float, spread: Spread, runs: int) -> tuple[float, float]:
     at, variance, df = spread
+    if not variance:
+        return nan, nan  # all installs agree: this reference has no interval
     size = at * (1 - at) / variance * (t.ppf(0.975, runs - 1) / t.ppf(0.975, df)) ** 2
     size = min(size, runs)
     return (

@@ -118,10 +118,11 @@ _FIRST = (
         "How long does the caller wait, and for which stage?",
         "Each call states the p95 over its turns. Of the ended calls that do: the share with more "
         "than so many milliseconds, the median and the p95. The p95 of calls is not the p95 of "
-        "turns. The stages overlap. A quantile is shown from 50 installs on.",
+        "turns. The stages overlap. A quantile is shown from 50 installs on. By model: the share "
+        "only, of runs that configured one model for the stage.",
         calls.latency,
-        ("rates", "numbers", "latency_below"),
-        by=_BY_CALLS,
+        ("rates", "numbers", "latency_below", "latency_models"),
+        by=(*_BY_CALLS, "model"),
         serves=("Does the agent answer quickly enough for a conversation?",),
     ),
     Answer(
@@ -146,6 +147,18 @@ _FIRST = (
             "How many installations are in use, and on what kind of system?",
             "How many calls are made, and with which kinds of engine?",
         ),
+    ),
+    Answer(
+        "first_call",
+        "How long after installing does the first call come?",
+        "Of the installs whose first run arrived: the share whose first call came within an "
+        "hour, a day or a week of installing, or not yet. Of installs that are sampled nobody "
+        "knows their first call, so only those whose runs all had rate 1. Recent ones have not "
+        "had the time.",
+        runs.first_call,
+        ("first_call",),
+        ("os", "carrier", *_TIME),
+        serves=("How long does it take from installing to the first call?",),
     ),
     Answer(
         "retention",
@@ -181,7 +194,7 @@ _SETUP_FIELDS = (
 )  # fmt: skip
 _CALL_FIELDS = (
     "outcome", "error_code", "error_layer", "disconnect_reason", "turn_count_bucket",
-    "time_to_first_call_bucket", "engine", "direction",
+    "engine", "direction",
 )  # fmt: skip
 _NUMBER_FIELDS = (
     "latency_ms", "duration_seconds", "cost_usd", "stt_latency_ms",

@@ -41,7 +41,7 @@ def quality(asked: Asked) -> list[Row]:
         some = sorted(facts.get(fact, []), key=lambda record: -int(record["n"]))
         for record in some:
             cell = {"fact": fact, "what": str(record["detail"]), "why": str(record["rule"])}
-            made.append(counted(cell, record["n"], events=record["n"]))
+            made.append(counted(cell, record["n"], events=record["n"], installs=None))
     return made
 
 

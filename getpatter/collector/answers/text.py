@@ -134,8 +134,9 @@ def _rows(rows: Sequence[Row], columns: list[str], width: int) -> list[str]:
     lines = []
     for row, line in zip(rows, body, strict=True):
         lines += _wrapped(", ".join(filter(None, line[: len(columns)])) or "all", width)
-        few = ", few" if row["few"] else ""
-        lines += _wrapped(f"{figure(row)}, {row['installs']:,} installs{few}", width, "  ")
+        of = [f"{row['installs']:,} installs"] if row["installs"] else []
+        few = ["few"] if row["few"] else []
+        lines += _wrapped(", ".join([figure(row), *of, *few]), width, "  ")
     return lines
 
 
