@@ -61,7 +61,7 @@ class Run:
         self._losses = client.losses
         self._builder = client.builder
         self._truth = client.truth
-        self._seen = client.truth.begin(install)
+        self._seen = client.truth.begin(install, rate)
         self._delivery = client.delivery
         self._batch: list[dict[str, Any]] = []
         self._opened = self._last = now

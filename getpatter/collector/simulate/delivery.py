@@ -28,11 +28,20 @@ class Delivery:
     as many key tables as it takes hours to write.
     """
 
-    def __init__(self, chance: Chance, end: int, now: int, take: Callable[[Batch], object]) -> None:
+    def __init__(
+        self,
+        chance: Chance,
+        end: int,
+        now: int,
+        take: Callable[[Batch], object],
+        *,
+        loses: bool,
+    ) -> None:
         self._chance = chance
         self._end = end
         self._hour = now // HOUR
         self._take = take
+        self._loses = loses
         #: What became of events: by name, and by (event, reason) what was reported.
         self.delivered: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
@@ -44,7 +53,7 @@ class Delivery:
         chance = self._chance
         is_legacy = run.install.legacy is not None
         names = [event["event"] for event in events]
-        if chance.random() < LOSSES["lost"]:
+        if chance.random() < LOSSES["lost"] and self._loses:
             self.lost_batches += 1
             self.lost.update(names)
             for name in names:

@@ -36,12 +36,13 @@ class Simulation:
         end: int,
         now: int,
         take: Callable[[Batch], object],
+        loses: bool = True,
     ) -> None:
         self._chance = Chance(seed)
         self._begin, self._end, self._days = end - days * DAY, end, days
         self._seed = seed
         self.truth = Truth()
-        self.delivery = Delivery(self._chance, end, now, take)
+        self.delivery = Delivery(self._chance, end, now, take, loses=loses)
         self._clients: dict[int, Client] = {}
         self._due: list[tuple[float, int, Install]] = []
         for index in range(installs):
