@@ -12,8 +12,8 @@ patter = Patter(carrier="none")
 patter.telemetry.record("cli_command", cli_command="demo")
 """
 # Counted were 97, 97, 93 and 57; the rest is for a busy machine, on which the start before this one
-# may have left a batch. Before consent was asked once a step, and startup left to the worker, it was
-# 211, 162, 216 and 156.
+# may have left a batch. Before consent was asked once a step, and startup left to the worker, they
+# were 211, 162, 216 and 156.
 MOST = {"wait": 160, "detach": 130, "spool": 140, "none": 90}
 
 
