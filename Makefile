@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector wheel bench bench-calls bench-collector bench-short generate refresh-models clean
+.PHONY: help setup test lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -116,6 +116,9 @@ bench-calls: $(VENV)/.ready ## measure call diagnostics; BENCH_FLAGS=--long for 
 
 bench-collector: $(VENV)/.ready ## measure what a collector takes; nothing else should run meanwhile
 	$(BIN)/python benchmarks/collector_ingest.py $(BENCH_FLAGS)
+
+coverage: $(VENV)/.ready ## how often the collector's intervals hold the truth (COVERAGE_FLAGS=--short: half a minute)
+	$(BIN)/python benchmarks/coverage_study.py $(COVERAGE_FLAGS)
 
 bench-short: $(VENV)/.ready ## the benchmark at its shortest: only shows that it works
 	$(BIN)/python benchmarks --short

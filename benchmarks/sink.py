@@ -6,14 +6,17 @@ Reads commands as JSON lines on standard input, answers each with one on standar
 - `{"do": "mode", "port": P, "mode": M}` → `{}`: what happens to requests from now on.
 - `{"do": "report", "port": P}` → what came; `{"do": "drop", "port": P}` → `{}`: forget it.
 
-Modes: `fine`; `slow` (answers after two seconds); `never` (reads and never answers); `closed`
+Modes: `fine`; `roomy` (fine, and every answer offers 512 events a request, as our own collector's
+do); `slow` (answers after two seconds); `never` (reads and never answers); `closed`
 (nothing listens); `alternate` (every second request is refused with 500, the second first);
+`coin` (a request is refused with 500 with probability 1/2, by the same flips in every run);
 `unavailable` (503 for the three seconds from the first request on). Speaks as much HTTP as the
 clients need and says that it takes gzip. Bodies are kept as they come and read at `report`.
 """
 
 import asyncio
 import json
+import random  # noqa: TID251 - a coin, no id
 import sys
 import threading
 from collections import Counter
@@ -22,6 +25,7 @@ from bodies import read
 
 _SLOW_SECONDS = 2.0
 _UNAVAILABLE_SECONDS = 3.0
+_SEED = 8
 # What amplitude and mixpanel read; the others look at the status alone.
 _BODIES = {
     200: b'{"code":200,"status":1}',
@@ -52,6 +56,7 @@ class Door:
         self.requests: list[Request] = []
         self.datagrams = 0
         self._first: float | None = None
+        self._coin = random.Random(_SEED)  # noqa: S311 - no secret
         self._server: asyncio.Server | None = None
         self._udp: asyncio.DatagramTransport | None = None
         self.open: set[asyncio.Transport] = set()
@@ -91,6 +96,8 @@ class Door:
         self._first = now if self._first is None else self._first
         if self.mode == "alternate":
             return 200 if len(self.requests) % 2 else 500
+        if self.mode == "coin":
+            return 200 if self._coin.random() < 0.5 else 500
         if self.mode == "unavailable" and now < self._first + _UNAVAILABLE_SECONDS:
             return 503
         return 200
@@ -195,9 +202,10 @@ class Connection(asyncio.Protocol):
         # In slow mode the client may be gone: it has not been told, but the events are taken.
         request.status = status
         body = _BODIES[status]
+        offer = b"Patter-Max-Events: 512\r\n" if self._door.mode == "roomy" else b""
         self._write(
             b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (status, _REASONS[status], len(body), body)
+            b"%bContent-Length: %d\r\n\r\n%b" % (status, _REASONS[status], offer, len(body), body)
         )
         if is_last and self._transport is not None:
             self._transport.close()

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
-from weakref import WeakMethod
 
 from getpatter import config
 from getpatter._version import __version__
 from getpatter.call import Call
-from getpatter.calls.callbacks.host_events import Notices
+from getpatter.calls.callbacks.host_events import HostEvents
 from getpatter.calls.enums import Word
 from getpatter.calls.events.hub import NULL_HUB, Hub, NullHub
 from getpatter.calls.switchboard import Switchboard
@@ -57,7 +56,7 @@ class Patter:
     taken from the environment, then from `.env`. Raises ConfigurationError if something required
     is missing. `telemetry=False` turns the anonymous telemetry off; True overrides no opt-out.
 
-    `diagnostics` is the hub that calls tell their events to, for you alone; by default one with no
+    `diagnostics` is the hub that calls emit their events to, for you alone; by default one with no
     sink, False for none at all. It has nothing to do with telemetry. `stats_interval` is the time
     between two stats records, in seconds (10 unless given; 0 is never). With `apply_recommended`
     the host says that what the collector recommends is applied: it can only reduce what telemetry
@@ -89,12 +88,12 @@ class Patter:
             "apply_recommended": apply_recommended,
         }
         dotenv = env.read_dotenv(".env")
-        self._notices = Notices(apply_recommended=apply_recommended)
+        self._host_events = HostEvents(apply_recommended=apply_recommended)
         self._telemetry = TelemetryClient(
-            sdk_version=__version__, flag=telemetry, observer=_weakly(self._notices)
+            sdk_version=__version__, flag=telemetry, observer=self._host_events.observer()
         )
-        self._notices.about(self._telemetry)
-        self._board = Switchboard(self._diagnostics, self._notices)
+        self._host_events.about(self._telemetry)
+        self._board = Switchboard(self._diagnostics, self._host_events)
         if stats_interval is not None and not self._board.set_stats_interval(stats_interval):
             message = "stats_interval is 0, or 1 to 86,400 seconds"
             raise ValueError(message)
@@ -113,13 +112,12 @@ class Patter:
             self._say_incomplete(error)
             raise
         chosen = {"carrier": self.config.carrier, "engine": self.config.engine}
-        self._notices.settings = partial(
+        self._host_events.settings = partial(
             _settings, environ, dotenv, given, chosen, self._diagnostics
         )
         record_startup(
             self._telemetry,
             environ,
-            sdk_version=__version__,
             carrier=self.config.carrier,
             tunnel=_tunnel_kind(tunnel),
         )
@@ -161,7 +159,7 @@ class Patter:
     def event(
         self, kind: str, fields: "Mapping[str, object] | None" = None, *, notify: bool = True
     ) -> "Result":
-        """Tell an event of the vocabulary that belongs to no call, as of egress or a webhook."""
+        """Emit an event of the vocabulary that belongs to no call, as of egress or a webhook."""
         return self._board.event(kind, {} if fields is None else fields, notify=notify)
 
     def precall_test(
@@ -171,7 +169,7 @@ class Patter:
         probes: int = 5,
         timeout: float = 10.0,
     ) -> "Result":
-        """Begin to probe endpoints and return at once; callbacks of `precall_test` are told.
+        """Begin to probe endpoints and return at once; callbacks of `precall_test` get the outcome.
 
         Takes at most `timeout` seconds. Answers `refused_endpoint` for what is no endpoint.
         """
@@ -241,7 +239,7 @@ class Patter:
 
         `direction` is `inbound` or `outbound`. For diagnostics alone: `session` is an id of yours
         (otherwise the call's own random one), `ring_events` how many of its last events a late
-        subscriber gets (0: none), `delivery` whether events are handed on at once or in batches.
+        subscriber gets (0: none), `delivery` whether events are emitted at once or in batches.
         `ends_with` names a participant: when every owner has said that it left, the call ends.
         """
         engine = self.config.engine if agent is None else agent.engine
@@ -256,12 +254,11 @@ class Patter:
         call = Call(
             self._telemetry,
             facts,
-            hub=self._diagnostics,
+            self._board,
             session=session if isinstance(session, str) and session else call_uid,
             ring_events=ring_events,
             delivery=delivery,
             details=_words({**facts, **stack}),
-            board=self._board,
             ends_with=ends_with,
         )
         if said not in _DIRECTIONS:
@@ -298,18 +295,6 @@ def _settings(
     from getpatter.settings import effective  # only who asks needs it
 
     return effective(environ, dotenv, given=given, chosen=chosen, hub=hub)
-
-
-def _weakly(notices: Notices) -> "Callable[[str, object], None]":
-    """Return an observer for telemetry: a client outlives its host object and must not keep it."""
-    method = WeakMethod(notices.observe)
-
-    def observe(status: str, said: object) -> None:
-        alive = method()
-        if alive is not None:
-            alive(status, said)
-
-    return observe
 
 
 def _words(facts: "Mapping[str, object]") -> "dict[str, object]":

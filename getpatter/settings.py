@@ -47,11 +47,9 @@ def effective(
     for name, variable in _CONFIGURED.items():
         is_code = bool(given.get(name))
         found[name] = (chosen[name], _CODE if is_code else _source(variable, environ, dotenv))
-    is_null = isinstance(hub, NullHub)
     passed = given.get("diagnostics") is not None
-    found["diagnostics"] = (not is_null, _CODE if passed else _DEFAULT)
-    if not isinstance(hub, NullHub):
-        found |= {name: (value, source) for name, (value, source) in hub.settings().items()}
+    found["diagnostics"] = (not isinstance(hub, NullHub), _CODE if passed else _DEFAULT)
+    found |= hub.settings()
     interval = given.get("stats_interval")
     found["stats_interval"] = (RECORD_SECONDS, _DEFAULT) if interval is None else (interval, _CODE)
     found["stats_flush"] = (FLUSH_SECONDS, _DEFAULT)

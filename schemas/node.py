@@ -75,14 +75,15 @@ def verdicts(texts: list[str], folder: Path) -> list[bool]:
 
 
 def conform(root: Path) -> list[str]:
-    """Return where the client that was written from the page does not agree with the vectors.
+    """Return where the client that was written from the pages does not agree with the vectors.
 
-    It runs on a copy of the page and of the schemas, so that there is nothing else to look at.
+    It runs on a copy of the pages and of the schemas, so that there is nothing else to look at.
     """
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         (place / "docs").mkdir()
-        shutil.copy(root / "docs" / "telemetry.mdx", place / "docs")
+        for page in ("rules.mdx", "telemetry.mdx"):
+            shutil.copy(root / "docs" / page, place / "docs")
         ignored = shutil.ignore_patterns("node_modules", "*.py", "__pycache__", "changes.json")
         shutil.copytree(root / "schemas", place / "schemas", ignore=ignored)
         code, said = run("node", "conform.mjs", str(place))

@@ -111,7 +111,7 @@ def judged_version(number: int, folder: Path) -> list[str]:
 
 
 def recomputed() -> list[str]:
-    """A client in JavaScript, written from the page and the schemas, agrees with every vector."""
+    """A client in JavaScript, written from the pages and the schemas, agrees with every vector."""
     node.set_up()
     return node.conform(ROOT)
 
@@ -123,7 +123,7 @@ def typed() -> list[str]:
 
 
 def agreeing() -> list[str]:
-    """Our own client agrees with every vector, and with the tables of the page."""
+    """Our own client agrees with every vector, and with the tables of the pages."""
     return ended(start(*OF_OUR_CLIENT))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import internal_errors
 import pytest
 from hypothesis import HealthCheck, settings
+from senders import CATCH_UP
 
 from getpatter.telemetry.testing import Receiver
 
@@ -78,17 +79,6 @@ def child_environment(home: Path, receiver: Receiver) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "PATTER_TELEMETRY_ENDPOINT": receiver.endpoint,
     }
-
-
-# What a next start would do with what a program that ended left on disk.
-CATCH_UP = """
-import os
-from getpatter.telemetry import install_id
-from getpatter.telemetry.delivery import sender
-directory = install_id.open_state().directory
-if directory is not None:
-    sender.send_all(directory, os.environ)
-"""
 
 
 @pytest.fixture

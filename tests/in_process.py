@@ -1,5 +1,7 @@
 """Clients in the test's own process: with an environment of their own, since a test run is off."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from getpatter.telemetry import TelemetryClient
@@ -38,3 +40,11 @@ def count(stats: dict[str, object]) -> int:
     )
     kept = [stats[name] for name in ("delivered", "waiting", "spooled")]
     return gone + sum(number for number in kept if isinstance(number, int))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Look again and again until it holds; fail if it does not in so many seconds."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-import getpatter.calls.events.losses
-import getpatter.telemetry.losses
+from getpatter.calls.events.losses import EventLosses
+from getpatter.telemetry.losses import Losses
 from getpatter.telemetry.testing import Receiver
 
 REASON = "internal_error"
@@ -51,8 +51,8 @@ class Noticed:
 def watching(monkeypatch: pytest.MonkeyPatch) -> Noticed:
     """Return what is noticed in this process from now on."""
     noticed = Noticed()
-    for module in (getpatter.telemetry.losses, getpatter.calls.events.losses):
-        noticed.watch(module.Losses, monkeypatch)
+    for losses in (Losses, EventLosses):
+        noticed.watch(losses, monkeypatch)
     return noticed
 
 

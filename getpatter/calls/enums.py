@@ -10,7 +10,6 @@ from enum import Enum
 from typing import TypeVar
 
 __all__ = [
-    "ENDINGS",
     "FIELDS",
     "Delivery",
     "FailureCode",
@@ -118,9 +117,6 @@ FIELDS = {
         *(f"{layer}_{what}" for layer in ("stt", "tts", "llm") for what in ("provider", "model")),
     )
 }
-
-#: The kinds of events that end something. They free what it holds, so they are refused last.
-ENDINGS = frozenset({"room_ended", "participant_left", "connection_aborted"})
 
 _Member = TypeVar("_Member", bound=Enum)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from getpatter.telemetry._plain import plain_number
 from getpatter.telemetry.call_metrics import count_bucket, nearest_rank_p95, whole_ms
 
-__all__ = ["LONGEST_SECONDS", "Measures"]
+__all__ = ["LONGEST_SECONDS", "Latencies"]
 
 # Stage → the dimension that its latency is reported as.
 _LATENCIES = {
@@ -22,7 +22,7 @@ _LATENCIES = {
 LONGEST_SECONDS = 604_800
 
 
-class Measures:
+class Latencies:
     """Adds up turn by turn. `now` is monotonic seconds."""
 
     __slots__ = ("_in_turn", "_latencies", "_turn_at", "turns")

@@ -1,4 +1,4 @@
-"""The reporter of one call: its stages, attempts and connections, told as events, and how it ended.
+"""The reporter of one call: emits its stages, attempts and connections, and how it ended.
 
 Every method may be called from any thread, never waits and never raises: it answers a `Result`. A
 call belongs to the process that began it: in a `fork` child all of this does nothing.
@@ -21,17 +21,23 @@ from getpatter.calls.enums import (
     StageName,
     known,
 )
+from getpatter.calls.event_types import (
+    CALL_ENDED,
+    CALL_JOINING,
+    CONNECTION_CHANGED,
+    STAGE_COMPLETED,
+)
 from getpatter.calls.latencies import LONGEST_SECONDS
 from getpatter.calls.leave import NO_REASON, Leaving, leaving
 from getpatter.calls.result import OK, Result
-from getpatter.calls.stages import COMPLETED, Failure, Stages
+from getpatter.calls.stages import StageFailure, Stages
 from getpatter.telemetry._plain import plain_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Literal
 
-    from getpatter.calls.events.emitter import Emitter, NullEmitter
+    from getpatter.calls.events.emitter import Emitter
     from getpatter.calls.events.session import Record
     from getpatter.calls.leave import LeaveReason
 
@@ -42,23 +48,24 @@ if TYPE_CHECKING:
         "first_attempt", "full_rejoin", "migration", "network_available", "fast_reconnect", "custom"
     ]
 
-__all__ = ["ENDED", "Reporter"]
+__all__ = ["ALREADY_LEFT", "Reporter"]
 
-ENDED = "call.ended"
-# What a batch may hold until it is handed on by itself.
+#: After the end of a call nothing of it begins, and it is left once.
+ALREADY_LEFT = Result("already_left", "leave: the call has ended, and is left once")
+# What a batch may hold until it is flushed by itself.
 _BATCH_EVENTS = 10
 # A longer text says no more about why a stage failed; redaction cuts it further.
 _REASON_CHARS = 2_000
 
 
 class Reporter:
-    """Tells what happens in one call. `delivery` is `IN_PLACE` (each event at once) or `BATCH`
+    """Emits what happens in one call. `delivery` is `IN_PLACE` (each event at once) or `BATCH`
     (when there are 10, on `flush`, at the end of the call).
     """
 
     def __init__(
         self,
-        emitter: Emitter | NullEmitter,
+        emitter: Emitter,
         *,
         delivery: Delivery | Literal["IN_PLACE", "BATCH"] = Delivery.IN_PLACE,
     ) -> None:
@@ -70,7 +77,7 @@ class Reporter:
         self._is_batch = mode is Delivery.BATCH
         self._kept: deque[Record] = deque()
         self._process = os.getpid()
-        self._stages = Stages(self._say, new_id())
+        self._stages = Stages(self._emit_stage, new_id())
         # Taken once, without waiting, by whoever comes first.
         self._ending = threading.Lock()
         self.turn_id: str | None = None
@@ -96,7 +103,7 @@ class Reporter:
     def begin(self, stage: Stage | StageName, *, role: str | None = None) -> str:
         """Begin a stage; return its fresh id, which `complete` takes.
 
-        For a stage that is none, and after the end of the call, it is empty and nothing is told.
+        For a stage that is none, and after the end of the call, it is empty and nothing is emitted.
         """
         name = known(StageName, stage)
         if name is None or not self._is_here():
@@ -128,7 +135,7 @@ class Reporter:
                 return Result("unknown_failure_code", "complete: no failure code of the list")
             text = reason[:_REASON_CHARS] if isinstance(reason, str) else None
             at = previously_connected_at if type(previously_connected_at) is int else None
-            why = Failure(code, text, at)
+            why = StageFailure(code, text, at)
         took = plain_number(elapsed)
         count = retry_count if type(retry_count) is int and retry_count >= 0 else None
         key = stage_id if isinstance(stage_id, str) else ""
@@ -155,31 +162,31 @@ class Reporter:
         if why is None:
             return Result("unknown_join_reason", "join: no join reason of the list")
         if not self._is_here() or self.has_ended:
-            return _LEFT
+            return ALREADY_LEFT
         attempt_id = self._stages.join(why, new_id())
-        self.tell("call.joining", {"attempt_id": attempt_id, "join_reason": why})
+        self.emit(CALL_JOINING, {"attempt_id": attempt_id, "join_reason": why})
         return OK
 
     def ice(self, role: Literal["publisher", "subscriber"] | Role, state: str) -> Result:
-        """The ICE state of a connection changed: told as `connection.changed`, and it may open or
+        """The ICE state of a connection changed: emits `connection.changed`, and may open or
         complete a stage. What is no state of ICE does nothing.
         """
         member = known(Role, role)
         if member is None:
             return Result("unknown_role", "ice: a role is publisher or subscriber")
         if not self._is_here() or self.has_ended:
-            return _LEFT
+            return ALREADY_LEFT
         meant = known(IceState, state)
         if meant is None:
             return OK
         previous = self._stages.change(member, meant)
         if previous is not None:
-            self.tell("connection.changed", {"role": member, "state": meant, "previous": previous})
+            self.emit(CONNECTION_CHANGED, {"role": member, "state": meant, "previous": previous})
         self._stages.ice(member, meant, monotonic(), timestamp_us(), new_id())
         return OK
 
-    def tell(self, event_type: str, data: dict[str, object], *, is_exempt: bool = False) -> bool:
-        """Tell an event of the call itself, by the way that this reporter delivers."""
+    def emit(self, event_type: str, data: dict[str, object], *, is_exempt: bool = False) -> bool:
+        """Emit an event of the call itself, in the mode of this reporter."""
         if self.has_ended and not is_exempt:
             self._emitter.lose("closed")
             return False
@@ -196,11 +203,11 @@ class Reporter:
         return True
 
     def refuse(self) -> None:
-        """Count something that this call was told and that is none."""
+        """Count something that this call was given and that is none."""
         self._emitter.lose("bad_value")
 
     def flush(self) -> None:
-        """Hand on what a batch holds; an empty one sends nothing."""
+        """Emit what a batch holds; an empty one sends nothing."""
         records = []
         while self._kept:
             try:
@@ -215,7 +222,7 @@ class Reporter:
         left = leaving(reason)
         if left is None:
             return Result("unknown_leave_reason", NO_REASON)
-        return OK if self.end(left.abort_code, left) else _LEFT
+        return OK if self.end(left.abort_code, left) else ALREADY_LEFT
 
     def end(self, abort_code: FailureCode, left: Leaving | None = None) -> bool:
         """End the call; return whether this was its end, which is so once.
@@ -225,33 +232,30 @@ class Reporter:
         if not self._is_here() or not self._ending.acquire(blocking=False):
             return False
         self.left = left
-        # Collected and handed on in one go, whatever the mode.
+        # Collected and emitted in one go, whatever the mode.
         self._is_batch = True
         self._stages.end(abort_code, monotonic())
         return True
 
     def close(self, facts: dict[str, object]) -> None:
-        """Tell, after `end`, how the call ended, and hand on all that is kept."""
+        """Emit, after `end`, how the call ended, and all that is kept."""
         said = {} if self.left is None else self.left.data()
-        self.tell(ENDED, {**said, **facts}, is_exempt=True)
+        self.emit(CALL_ENDED, {**said, **facts}, is_exempt=True)
         self._is_batch = False
         self.flush()
 
     def _is_here(self) -> bool:
         return os.getpid() == self._process
 
-    def _say(self, event_type: str, data: dict[str, object], is_end: bool) -> bool:  # noqa: FBT001
-        if event_type == COMPLETED and "failure_code" in data and self.on_failure is not None:
+    def _emit_stage(self, event_type: str, data: dict[str, object], is_end: bool) -> bool:  # noqa: FBT001
+        if event_type == STAGE_COMPLETED and "failure_code" in data and self.on_failure is not None:
             self.on_failure(data)
-        if event_type == COMPLETED and not is_end:
+        if event_type == STAGE_COMPLETED and not is_end:
             # Its `initiated` did not pass the limit.
             self._emitter.lose("rate_limit")
             return False
-        return self.tell(event_type, data, is_exempt=is_end)
+        return self.emit(event_type, data, is_exempt=is_end)
 
 
 def _is_time(seconds: float | None) -> bool:
     return seconds is not None and 0 <= seconds <= LONGEST_SECONDS
-
-
-_LEFT = Result("already_left", "the call has ended: it is left once")

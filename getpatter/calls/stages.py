@@ -1,9 +1,9 @@
 """The state machine of one call's stages, attempts and connections. Pure: no clock, no ids, no I/O.
 
-Events go out through `say`, which answers whether the event was taken. It takes no lock and may run
-in many threads and within itself: a stage is in `_open` from after its `initiated` was said until
-somebody takes it out, and only who takes it out says `completed`. So there is never a `completed`
-without its `initiated`, nor a second one, nor a stage that outlives its call.
+Events go out through `emit`, which answers whether the event was taken. It takes no lock and may
+run in many threads and within itself: a stage is in `_open` from after its `initiated` was emitted
+until somebody takes it out, and only who takes it out emits `completed`. So there is never a
+`completed` without its `initiated`, nor a second one, nor a stage that outlives its call.
 """
 
 from __future__ import annotations
@@ -20,23 +20,22 @@ from getpatter.calls.enums import (
     StageName,
     Word,
 )
+from getpatter.calls.event_types import STAGE_COMPLETED, STAGE_INITIATED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    #: Tells an event (type, data, whether it ends what was told); answers whether it may pass.
-    Say = Callable[[str, dict[str, object], bool], bool]
+    #: Emits an event (type, data, whether it ends what was emitted); answers whether it may pass.
+    EmitStage = Callable[[str, dict[str, object], bool], bool]
 
 
-__all__ = ["COMPLETED", "INITIATED", "Failure", "Stages"]
+__all__ = ["StageFailure", "Stages"]
 
-INITIATED = "stage.initiated"
-COMPLETED = "stage.completed"
 _SUPERSEDED = Word("superseded by a restart")
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class StageFailure:
     """Why a stage failed. `reason` is free text and stays local, like everything here.
 
     `previously_connected_at` is when the connection last stood, in microseconds since 1970.
@@ -54,7 +53,7 @@ class _Run:
     stage: StageName
     common: dict[str, object]
     since: float
-    is_told: bool
+    is_emitted: bool
     attempts: int = 1
     first: float | None = None
 
@@ -70,8 +69,8 @@ class _Connection:
 class Stages:
     """What is under way in one call. Ids and `now` (monotonic seconds) come from the caller."""
 
-    def __init__(self, say: Say, attempt_id: Word) -> None:
-        self._say = say
+    def __init__(self, emit: EmitStage, attempt_id: Word) -> None:
+        self._emit = emit
         self._open: dict[str, _Run] = {}
         self._attempt: tuple[JoinReason, Word] = (JoinReason.FIRST_ATTEMPT, attempt_id)
         self._connections: dict[Role, _Connection] = {}
@@ -102,7 +101,7 @@ class Stages:
     def begin(
         self, stage: StageName, stage_id: Word, now: float, fields: dict[str, object]
     ) -> bool:
-        """Begin a stage under a fresh id; return False, and say nothing, after the end."""
+        """Begin a stage under a fresh id; return False, and emit nothing, after the end."""
         if self.is_over():
             return False
         join_reason, attempt_id = self._attempt
@@ -113,8 +112,8 @@ class Stages:
             "join_reason": join_reason,
             **fields,
         }
-        is_told = self._say(INITIATED, dict(common), False)  # noqa: FBT003 - see `Say`
-        self._open[stage_id] = _Run(stage, common, now, is_told)
+        is_emitted = self._emit(STAGE_INITIATED, dict(common), False)  # noqa: FBT003 - see `EmitStage`
+        self._open[stage_id] = _Run(stage, common, now, is_emitted)
         if self.is_over():  # it came between: whoever ended the call did not see this one
             self.end(FailureCode.CLIENT_ABORTED, now)
         return True
@@ -138,12 +137,12 @@ class Stages:
         self,
         stage_id: str,
         now: float,
-        failure: Failure | None = None,
+        failure: StageFailure | None = None,
         *,
         retry_count: int | None = None,
         elapsed: float | None = None,
     ) -> bool:
-        """Complete a stage; return False, and say nothing, if it is not in flight.
+        """Complete a stage; return False, and emit nothing, if it is not in flight.
 
         `elapsed` seconds stand in place of the clock's where the time was measured elsewhere.
         """
@@ -166,7 +165,7 @@ class Stages:
                 if value is not None:
                     data[name] = value
         # An `initiated` that was lost takes its `completed` along: a pair is kept or lost whole.
-        self._say(COMPLETED, data, run.is_told)
+        self._emit(STAGE_COMPLETED, data, run.is_emitted)
         return True
 
     def change(self, role: Role, state: IceState) -> IceState | None:
@@ -209,7 +208,7 @@ class Stages:
         elif state is IceState.FAILED and connection.stage_id is not None:
             code = FailureCode.ICE_CONNECTIVITY_FAILED
             self._connections[role] = replace(connection, stage_id=None)
-            failure = Failure(code, previously_connected_at=connection.connected_at)
+            failure = StageFailure(code, previously_connected_at=connection.connected_at)
             if self.complete(connection.stage_id, now, failure):
                 return code
         return None
@@ -218,10 +217,12 @@ class Stages:
         if connection.stage_id is None:
             return None
         code = FailureCode.ICE_CONNECTIVITY_FAILED
-        failure = Failure(code, _SUPERSEDED, connection.connected_at)
+        failure = StageFailure(code, _SUPERSEDED, connection.connected_at)
         return code if self.complete(connection.stage_id, now, failure) else None
 
     def end(self, code: FailureCode, now: float) -> int:
         """Complete every stage in flight as a failure; return how many there were."""
         self._end = self._end or code
-        return sum(self.complete(stage_id, now, Failure(self._end)) for stage_id in self.open())
+        return sum(
+            self.complete(stage_id, now, StageFailure(self._end)) for stage_id in self.open()
+        )

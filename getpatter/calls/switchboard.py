@@ -1,6 +1,6 @@
 """The switchboard: who listens to the calls of one host object, and the service between them.
 
-With nobody to tell there is a null service, no thread, and the service is not even loaded. The
+While nobody listens there is a null service, no thread, and the service is not even loaded. The
 first sink or callback puts it there, also for the calls that are under way.
 """
 
@@ -15,25 +15,23 @@ from typing import TYPE_CHECKING
 from getpatter.calls.background.process_hooks import CALLS, HOOKS
 from getpatter.calls.events.hub import NullHub
 from getpatter.calls.result import Result
-from getpatter.calls.room import NULL_ROOM, Room
+from getpatter.calls.room import Room
 from getpatter.calls.stats import flush_interval as interval
-from getpatter.calls.stats.null_service import NullService
+from getpatter.calls.stats.null_service import NULL_SERVICE, NullService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Literal, Protocol
 
-    from getpatter.calls.callbacks.host_events import Notices
+    from getpatter.calls.callbacks.host_events import HostEvents
     from getpatter.calls.events.hub import Hub
     from getpatter.calls.events.session import Session
-    from getpatter.calls.room import NullRoom
     from getpatter.calls.stats.service import Service
     from getpatter.calls.stats.ticker import Publisher
 
     class Caller(Protocol):
         """A call, as the switchboard sees it."""
 
-        def enter(self) -> None: ...
         def hangup(self, side: Literal["local"], /) -> None: ...
         def end(self) -> None: ...
 
@@ -41,14 +39,14 @@ if TYPE_CHECKING:
 __all__ = ["NODE", "Switchboard"]
 
 _log = logging.getLogger("getpatter")
-#: Who tells of participants and tracks, in the envelope of an event.
+#: Who emits what participants and tracks do, in the envelope of an event.
 NODE = "room"
 # The session of what belongs to no call: egress, ingress, requests, webhooks.
 _HOST = "host"
-# What only calls tell is told to nobody where diagnostics are off.
+# Callbacks that only calls have are called for nothing where diagnostics are off.
 _OF_CALLS = frozenset({"stats", "error"})
 _OFF = Result("off", "diagnostics are off: there are no statistics and no errors to tell of")
-_OVER = Result("already_ended", "the call has ended: nothing more will be told of it")
+_OVER = Result("already_ended", "the call has ended: nothing more will come of it")
 
 
 class Switchboard:
@@ -57,11 +55,11 @@ class Switchboard:
     Every method is safe from any thread, and none but `flush` waits.
     """
 
-    def __init__(self, hub: Hub | NullHub, notices: Notices) -> None:
-        #: Where everything is told; null while nobody listens.
-        self.service: Service | NullService = NullService()
-        self._hub = hub
-        self._notices = notices
+    def __init__(self, hub: Hub | NullHub, notices: HostEvents) -> None:
+        #: What everything goes through; null while nobody listens.
+        self.service: Service | NullService = NULL_SERVICE
+        self.hub = hub
+        self._host_events = notices
         self._stats_interval: float | None = None
         # What was refused and logged: methods, so that there are a few.
         self._logged: set[str] = set()
@@ -95,18 +93,16 @@ class Switchboard:
     def after_fork_in_child(self) -> None:
         """Begin with a lock that nobody holds, and a session of the child's own."""
         self._reset()
-        self._notices.after_fork_in_child()
+        self._host_events.after_fork_in_child()
 
     # calls
 
-    def room(self, session: Session) -> Room | NullRoom:
+    def room(self, session: Session) -> Room:
         """Return the room of a call that begins.
 
         Its id is that of the session, with a number if another call has it already.
         """
-        if isinstance(self._hub, NullHub):
-            return NULL_ROOM
-        room = Room(session.id, self, self._hub.emitter(NODE, session))
+        room = Room(session.id, self, self.hub.emitter(NODE, session))
         while self._rooms.setdefault(room.id, room) is not room:
             room.id = f"{session.id}#{next(self._numbers)}"
         return room
@@ -114,28 +110,23 @@ class Switchboard:
     def connect(self, call: Caller) -> None:
         """Take in a call that has its room."""
         self._calls[id(call)] = call
-        # Asked after it was taken in: who wakes the service meanwhile, finds it there.
-        if not isinstance(self.service, NullService):
-            call.enter()
 
     def forget(self, call: str) -> None:
-        """Let go of a call of which nothing more will be told."""
-        self._notices.forget(call)
+        """Let go of a call that is over."""
+        self._host_events.forget(call)
         self._rooms.pop(call, None)
 
     # who listens
 
-    def on(
-        self, name: str, callback: Callable[..., object], room: Room | NullRoom | None = None
-    ) -> Result:
+    def on(self, name: str, callback: Callable[..., object], room: Room | None = None) -> Result:
         """Attach a callback, for all calls or for one."""
-        if isinstance(self._hub, NullHub) and callable(callback) and name in _OF_CALLS:
+        if isinstance(self.hub, NullHub) and callable(callback) and name in _OF_CALLS:
             return _OFF
         if room is not None and room.is_over:
             return _OVER
-        answer = self._notices.on(name, callback, None if room is None else room.id)
+        answer = self._host_events.on(name, callback, None if room is None else room.id)
         if room is not None and room.is_over:  # it ended meanwhile
-            self._notices.forget(room.id)
+            self._host_events.forget(room.id)
         if answer and name in _OF_CALLS:
             self.attached()
         return answer
@@ -143,35 +134,25 @@ class Switchboard:
     def attached(self) -> None:
         """Somebody listens: put the service in its place, once."""
         with self._lock:
-            if not isinstance(self.service, NullService):
+            if self.service is not NULL_SERVICE:
                 return
             from getpatter.calls.stats.service import Service  # only who listens needs it
 
             service = Service(
                 self._publisher,
-                self._notices.callbacks,
+                self._host_events.callbacks,
                 on_forgotten=self._forgotten,
             )
             if self._stats_interval is not None:
                 service.set_stats_interval(self._stats_interval)
             self.service = service
-        for call in self._alive():
-            call.enter()
 
     def sink_failed(self, sink: str, message: str) -> None:
-        """Tell that a sink begins to fail."""
+        """Tell callbacks that a sink begins to fail."""
         self.service.error("sink_failed", "sink", f"sink {sink}: {message}")
 
-    def stage_failed(self, room: Room | NullRoom, data: Mapping[str, object], layer: str) -> None:
-        """Tell that a stage of a call failed."""
-        stage, code, reason = (_text(data.get(n)) for n in ("stage", "failure_code", "reason"))
-        why = f": {reason}" if reason else ""
-        message = f"call {room.id!r:.80}: stage {stage} failed{why}"
-        self.service.error(code, layer, message, room.id)
-
-    def refused(self, room: Room | NullRoom, what: str, message: str) -> None:
-        """Tell of a value that a call was given and that is none; the log has each mistake once."""
-        self.service.error("refused_value", "internal", f"call {room.id!r:.80}: {message}", room.id)
+    def warn_once(self, what: str, message: str) -> None:
+        """Log a mistake of the program's text, the first of its kind."""
         if what not in self._logged:
             self._logged.add(what)
             _log.warning("%s", message)
@@ -185,7 +166,7 @@ class Switchboard:
         return self.service.set_stats_interval(seconds)
 
     def event(self, kind: str, fields: Mapping[str, object], *, notify: bool) -> Result:
-        """Tell an event that belongs to no call."""
+        """Emit an event that belongs to no call."""
         return self.service.event(kind, "", "", fields, notify=notify)
 
     def precall_test(
@@ -194,48 +175,25 @@ class Switchboard:
         """Begin a pre-call test."""
         from getpatter.calls.precall import start  # loads the sockets that only a test needs
 
-        return start(self._notices.callbacks, endpoints, probes=probes, timeout=timeout)
+        return start(self._host_events.callbacks, endpoints, probes=probes, timeout=timeout)
 
     def flush(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds until everything is told; return whether so."""
+        """Wait at most `timeout` seconds until everything is emitted; return whether so."""
         return self.service.flush(max(0.0, timeout))
 
     def _alive(self) -> list[Caller]:
         return [call for ref in self._calls.valuerefs() if (call := ref()) is not None]
 
-    # the service's side: its thread
+    # the service's side
 
-    def _publisher(self, call: str) -> Publisher:
+    def _publisher(self, call: str) -> Publisher | None:
         if call:
-            return self._rooms.get(call, _NOWHERE)
-        host = self._host
-        if host is None:
-            session = self._hub.session(_HOST)
-            emitter = self._hub.emitter(NODE, session)
-            host = self._host = (session, Room("", self, emitter))
-        return host[1]
+            return self._rooms.get(call)
+        with self._lock:
+            if self._host is None:
+                session = self.hub.session(_HOST)
+                self._host = (session, Room("", self, self.hub.emitter(NODE, session)))
+            return self._host[1]
 
     def _forgotten(self, call: str) -> None:
         self._rooms.pop(call, None)
-
-
-def _text(value: object) -> str:
-    # The characters alone: a word of a table would name its member.
-    return str.__str__(value) if isinstance(value, str) else ""
-
-
-class _Nowhere:
-    """Where events of a call go that nobody knows: nowhere, which is counted."""
-
-    def emit(
-        self,
-        event_type: str,  # noqa: ARG002 - the interface of emitters
-        data: object,  # noqa: ARG002
-        *,
-        correlation_id: str | None = None,  # noqa: ARG002
-        turn_id: str | None = None,  # noqa: ARG002
-    ) -> bool:
-        return False
-
-
-_NOWHERE = _Nowhere()

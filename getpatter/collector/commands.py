@@ -9,12 +9,14 @@ import json
 import os
 import re
 import sys
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
+
+from getpatter.collector import ask_command, serve_command
+from getpatter.collector.command_error import CommandError
+from getpatter.collector.simulate import command as simulate
 
 if TYPE_CHECKING:
     import argparse
-    import socket
     from collections.abc import Callable, Mapping
 
     from getpatter.collector.store import Store
@@ -25,19 +27,7 @@ __all__ = ["HELP", "describe", "run"]
 HELP = "receive, keep and look at events: a collector of your own"
 
 _NEEDED = "the collector needs more packages: pip install 'getpatter[collector]'"
-_LISTEN, _PAGES = "127.0.0.1:8417", "127.0.0.1:8418"
 _ID = re.compile("[0-9a-f]{32}")
-# What systemd passes begins with descriptor 3: first the ingest listener, then the other one.
-_INGEST, _OPERATORS = 3, 4
-_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
-
-
-class _CommandError(Exception):
-    """What is said in one line, and the exit code."""
-
-    def __init__(self, message: str, code: int = 2) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -51,23 +41,21 @@ def describe(parser: argparse.ArgumentParser) -> None:
         return made
 
     serve = action("serve", "receive events until SIGTERM")
-    serve.add_argument("--listen", metavar="HOST:PORT", default=_LISTEN, help="for clients")
-    serve.add_argument("--pages", metavar="HOST:PORT", default=_PAGES, help="for operators")
-    serve.add_argument(
-        "--recommend", metavar="FILE", help="recommended configuration, read again on SIGHUP"
-    )
-    serve.add_argument(
-        "--reserve", metavar="SIZE", help="disk space to keep free (default: 512M, at least 5 %%)"
-    )
+    serve_command.describe(serve)
     status = action("status", "what is kept, and whether a collector runs")
     status.add_argument("--json", action="store_true", help="as JSON")
     erase = action("erase", "erase an install, and refuse what it sends later")
     erase.add_argument("install", metavar="INSTALL", help="its id, 32 hexadecimal digits")
+    token = action("token", "make a token for the pages and print it")
+    token.add_argument("--remove", metavar="NAME", help="remove the token of that name instead")
+    token.add_argument("--list", action="store_true", help="print the names of the tokens instead")
+    ask_command.describe(action)
     action("compact", "rewrite the store: what was deleted leaves the disk")
     backup = action("backup", "copy the store into a new directory, also while it runs")
     backup.add_argument("target", metavar="DIR")
     restore = action("restore", "put a backup in the place of the store")
     restore.add_argument("source", metavar="DIR")
+    simulate.describe(actions.add_parser("simulate", help=simulate.HELP, description=simulate.HELP))
 
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -79,12 +67,16 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("getpatter"):
                 raise
-            raise _CommandError(_NEEDED) from None
+            raise CommandError(_NEEDED) from None
+        if options.action == "simulate":
+            return simulate.run(options)
         directory = _directory(options.data)
         if options.action == "serve":
-            return _serve(options, directory, environ)
+            return serve_command.run(
+                options, directory, environ, lambda: _open(directory, make=True)
+            )
         return _ACTIONS[options.action](options, directory)
-    except _CommandError as failure:
+    except CommandError as failure:
         print(f"getpatter collector: {failure}", file=sys.stderr)
         return failure.code
 
@@ -96,7 +88,7 @@ def _directory(given: str | None) -> str:
         return os.path.join(platformdirs.user_data_dir("getpatter", appauthor=False), "collector")
     if not given or "\0" in given:
         message = "--data must name a directory"
-        raise _CommandError(message)
+        raise CommandError(message)
     return os.path.abspath(given)
 
 
@@ -105,83 +97,17 @@ def _open(directory: str, *, make: bool = False) -> Store:
 
     if not make and not os.path.isfile(os.path.join(directory, "hot.duckdb")):
         message = f"there is no store in {directory}"
-        raise _CommandError(message)
+        raise CommandError(message)
     try:
         store = Store(directory)
     except StoreError as error:
-        raise _CommandError(str(error)) from None
+        raise CommandError(str(error)) from None
     except OSError as error:
         message = f"{directory}: {error.strerror or type(error).__name__}"
-        raise _CommandError(message) from None
+        raise CommandError(message) from None
     for warning in store.warnings:
         print(f"getpatter collector: {warning}", file=sys.stderr)
     return store
-
-
-def _address(text: str, flag: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
-        message = f"{flag} must be HOST:PORT"
-        raise _CommandError(message)
-    return host, int(port)
-
-
-def _bind(text: str, flag: str) -> socket.socket:
-    from getpatter.collector import server
-
-    host, port = _address(text, flag)
-    try:
-        return server.bind(host, port)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        message = f"cannot listen on {text}: {reason}"
-        raise _CommandError(message) from None
-
-
-def _passed_sockets(environ: Mapping[str, str]) -> dict[int, socket.socket]:
-    """Return the sockets that systemd has opened for this process: descriptor → socket."""
-    import socket
-
-    count = environ.get("LISTEN_FDS", "")
-    if environ.get("LISTEN_PID") != str(os.getpid()) or not re.fullmatch("[0-9]{1,3}", count):
-        return {}
-    passed = range(_INGEST, _INGEST + min(int(count), 2))
-    try:
-        return {descriptor: socket.socket(fileno=descriptor) for descriptor in passed}
-    except OSError:
-        message = "LISTEN_FDS promises sockets, and there are none"
-        raise _CommandError(message) from None
-
-
-def _size(text: str | None) -> int | None:
-    if text is None:
-        return None
-    found = re.fullmatch("([0-9]{1,15})([KMG]?)", text.upper())
-    if not found:
-        message = "--reserve must be a size, such as 512M"
-        raise _CommandError(message)
-    return int(found[1]) * _UNITS[found[2]]
-
-
-def _serve(options: argparse.Namespace, directory: str, environ: Mapping[str, str]) -> int:
-    from getpatter.collector import recommend, server
-    from getpatter.collector.judge import Judge
-
-    reserve = _size(options.reserve)
-    if options.recommend is not None:
-        try:
-            recommend.read(options.recommend, Judge())
-        except recommend.RecommendationError as error:
-            raise _CommandError(str(error)) from None
-    with ExitStack() as stack:
-        passed = _passed_sockets(environ)
-        listen = stack.enter_context(passed.get(_INGEST) or _bind(options.listen, "--listen"))
-        pages = stack.enter_context(passed.get(_OPERATORS) or _bind(options.pages, "--pages"))
-        store = _open(directory, make=True)
-        stack.callback(store.close)
-        chosen = server.Options(listen, pages, reserve=reserve, recommend=options.recommend)
-        return server.serve(chosen, store, lambda text: print(text, flush=True))
 
 
 def _work(
@@ -198,17 +124,17 @@ def _work(
             if "progress" in line:
                 say(line["progress"])
             elif "error" in line:
-                raise _CommandError(line["error"], 1)
+                raise CommandError(line["error"], 1)
             else:
                 return line["done"]
         message = "the collector ended before it was done"
-        raise _CommandError(message, 1)
+        raise CommandError(message, 1)
     except control.NotRunning:
         store = _open(directory)
     try:
         return alone(store, say)
     except control.ControlError as error:
-        raise _CommandError(str(error), 1) from None
+        raise CommandError(str(error), 1) from None
     finally:
         store.close()
 
@@ -239,13 +165,30 @@ def _erase(options: argparse.Namespace, directory: str) -> int:
 
     if not _ID.fullmatch(options.install):
         message = "an install id is 32 hexadecimal digits"
-        raise _CommandError(message)
+        raise CommandError(message)
     done = _work(
         directory,
         {"do": "erase", "install": options.install},
         lambda store, _: operate.erase(store, options.install),
     )
     print(f"receipt {done['receipt']} {done['state']}")
+    return 0
+
+
+def _token(options: argparse.Namespace, directory: str) -> int:
+    from getpatter.collector import access
+
+    try:
+        if options.list:
+            print("".join(f"{name}\n" for name in access.names(directory)), end="")
+        elif options.remove is None:
+            print(access.add_token(directory))
+        elif not access.remove_token(directory, options.remove):
+            message = "there is no token of that name: see --list"
+            raise CommandError(message, 1)
+    except OSError as error:
+        message = f"{directory}: {error.strerror or type(error).__name__}"
+        raise CommandError(message) from None
     return 0
 
 
@@ -277,10 +220,10 @@ def _restore(options: argparse.Namespace, directory: str) -> int:
     try:
         done = operate.restore(os.path.abspath(options.source), directory)
     except StoreError as error:
-        raise _CommandError(str(error)) from None
+        raise CommandError(str(error)) from None
     except OSError as error:
         message = f"{directory}: {error.strerror or type(error).__name__}"
-        raise _CommandError(message, 1) from None
+        raise CommandError(message, 1) from None
     print(f"restored {done['events']:,} events, {done['erased']} installs erased again")
     if not done["are_erasures_known"]:
         print(
@@ -291,9 +234,12 @@ def _restore(options: argparse.Namespace, directory: str) -> int:
     return 0
 
 
-_ACTIONS = {
+_ACTIONS: dict[str, Callable[[argparse.Namespace, str], int]] = {
+    "ask": lambda options, directory: ask_command.ask(options, directory, _work),
+    "check": lambda options, directory: ask_command.check(options, directory, _work),
     "status": _status,
     "erase": _erase,
+    "token": _token,
     "compact": _compact,
     "backup": _backup,
     "restore": _restore,

@@ -43,9 +43,11 @@ FOLD_SECONDS = 5.0  # roll-ups are at most that old
 MERGE_ROUNDS = 120  # rounds of folding between two of merging: ten minutes
 RETENTION_MONTHS = 13  # of raw events
 SETTLE_DAYS = 8  # after a month's end nothing can arrive for it any more
+PROVISIONAL_DAYS = 7  # back to this day events may still arrive
 REWRITE_SECONDS = HOUR  # between two rewrites that erase: they stop ingest for seconds
 
 assert MAX_AGE + DAY <= KEY_SECONDS  # noqa: S101 - a key outlives its batch
+assert PROVISIONAL_DAYS * DAY >= MAX_AGE  # noqa: S101 - an older day is complete
 assert SETTLE_DAYS * DAY > MAX_AGE  # noqa: S101 - a closed month stays closed
 assert GROUP_EVENTS >= MAX_EVENTS  # noqa: S101 - any request fits into a group
 assert QUEUE_EVENTS >= 2 * GROUP_EVENTS  # noqa: S101 - one commits, the next one waits

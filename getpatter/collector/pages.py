@@ -1,4 +1,4 @@
-"""The listener for operators: `/livez`, `/readyz`, `/metrics`, `/openapi.json`. Never public."""
+"""The listener for operators: `/livez`, `/readyz`, `/metrics`, `/answers`. Never public."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from getpatter.collector import answering
 from getpatter.collector.commit import STORE, Unavailable
 from getpatter.collector.openapi import document
 
@@ -41,6 +42,7 @@ class Pages:
         committer: Committer,
         reserve: Reserve,
         metrics: Metrics,
+        answers: answering.Answering,
     ) -> None:
         self._store = store
         self._committer = committer
@@ -52,6 +54,7 @@ class Pages:
                 Route("/readyz", self._ready),
                 Route("/metrics", self._figures),
                 Route("/openapi.json", self._description),
+                *answering.routes(answers),
             ],
             exception_handlers={
                 404: _not_found,

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from getpatter.collector import control, operate, recommend
+from getpatter.collector import answering, control, operate, recommend
+from getpatter.collector.access import Guard, is_loopback
 from getpatter.collector.commit import Committer
 from getpatter.collector.ingest import Ingest
 from getpatter.collector.judge import Judge
@@ -31,7 +32,7 @@ from getpatter.collector.store import Store
 from getpatter.collector.upkeep import Upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 __all__ = ["Options", "bind", "serve"]
 
@@ -46,11 +47,13 @@ class Options:
         *,
         reserve: int | None = None,
         recommend: str | None = None,
+        hosts: Collection[str] = (),
     ) -> None:
         self.listen = listen
         self.pages = pages
         self.reserve = reserve
         self.recommend = recommend
+        self.hosts = hosts
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -124,10 +127,17 @@ class _Collector:
         self._committer = Committer(store, self._reserve, self._metrics)
         self._upkeep = Upkeep(store, self._reserve, self._metrics, self._committer.fail)
         self._ingest = Ingest(store, self._committer, self._judge, self._metrics)
-        pages = Pages(store, self._committer, self._reserve, self._metrics)
+        self._answers = answering.Answering(store)
+        pages = Pages(store, self._committer, self._reserve, self._metrics, self._answers)
+        guard = Guard(
+            pages.application,
+            store.directory,
+            options.hosts,
+            is_open=is_loopback(options.pages),
+        )
         self._listeners = [
             (_listener(self._ingest, BoundedProtocol), options.listen),
-            (_listener(pages.application, BoundedProtocol), options.pages),
+            (_listener(guard, BoundedProtocol), options.pages),
         ]
 
     async def run(self) -> int:
@@ -184,6 +194,8 @@ class _Collector:
             "erase": self._erase,
             "compact": self._compact,
             "backup": self._backup,
+            "ask": self._ask,
+            "check": self._check,
         }
 
     async def _status(self, _: dict[str, Any], __: control.Say) -> Any:  # noqa: ANN401 - JSON
@@ -203,6 +215,13 @@ class _Collector:
 
     async def _erase(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
         return await asyncio.to_thread(operate.erase, self._store, str(request["install"]))
+
+    async def _ask(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
+        question, given = str(request["question"]), dict(request["filters"])
+        return await asyncio.to_thread(self._answers.ask, question, given)
+
+    async def _check(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
+        return await asyncio.to_thread(answering.check, self._store, dict(request["filters"]))
 
     async def _compact(self, _: dict[str, Any], say: control.Say) -> Any:  # noqa: ANN401 - JSON
         say("rewriting the store; clients are answered 503 meanwhile")

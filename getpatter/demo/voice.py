@@ -27,7 +27,7 @@ __all__ = [
     "SENTENCES",
     "CallReport",
     "Heard",
-    "Turn",
+    "SpokenTurn",
     "run_call",
     "serve_call",
     "speak_to",
@@ -46,14 +46,14 @@ PARDON = "sorry i did not understand"
 SENTENCES = ("what is the weather", "book a table for two", "thank you goodbye")
 
 
-class Stage(Protocol):
+class TimedStage(Protocol):
     """A stage of a turn that is being timed."""
 
     def first(self) -> None:
         """Tell that the first byte is there."""
 
 
-class Call(Protocol):
+class VoiceCall(Protocol):
     """What the agent tells of its call."""
 
     def answer(self) -> None:
@@ -65,7 +65,7 @@ class Call(Protocol):
     def observe(self, name: Literal["eou"], seconds: float, /) -> None:
         """Tell a latency that was measured elsewhere."""
 
-    def stage(self, name: Literal["stt", "llm", "tts"], /) -> AbstractContextManager[Stage]:
+    def stage(self, name: Literal["stt", "llm", "tts"], /) -> AbstractContextManager[TimedStage]:
         """Time a stage; what is raised in it failed there."""
 
     def hangup(self, side: Literal["remote"], /) -> None:
@@ -73,7 +73,7 @@ class Call(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class SpokenTurn:
     """One turn as the agent had it, in seconds."""
 
     heard: str
@@ -89,24 +89,24 @@ class Turn:
 class CallReport:
     """A whole call, from both sides."""
 
-    turns: list[Turn]
+    turns: list[SpokenTurn]
     heard: list[Heard]
 
 
 def serve_call(
     connection: socket.socket,
-    call: Call,
+    call: VoiceCall,
     speech: Speech,
     *,
     fail_stt_at_turn: int | None = None,
-    on_turn: Callable[[Turn], None] | None = None,
-) -> list[Turn]:
+    on_turn: Callable[[SpokenTurn], None] | None = None,
+) -> list[SpokenTurn]:
     """Be the agent on this connection until the caller hangs up; return the turns, close it.
 
     `on_turn` gets each turn when its answer is on its way. The recogniser fails at turn
     `fail_stt_at_turn` (the first is 1): its error comes out of here and the connection is closed.
     """
-    turns: list[Turn] = []
+    turns: list[SpokenTurn] = []
     finder = UtteranceFinder()
     with Line(connection) as line:
         call.answer()
@@ -123,7 +123,7 @@ def serve_call(
 
 
 def run_call(
-    begin: Callable[[], AbstractContextManager[Call]],
+    begin: Callable[[], AbstractContextManager[VoiceCall]],
     *,
     sentences: Sequence[str] = SENTENCES,
     fail_stt_at_turn: int | None = None,
@@ -136,7 +136,7 @@ def run_call(
     """
     says = iter(sentences)
 
-    def show(turn: Turn) -> None:
+    def show(turn: SpokenTurn) -> None:
         print(
             f"caller said: {next(says)} | heard: {turn.heard} | answered: {turn.answer}"
             f" | eou {_ms(turn.eou)}, stt {_ms(turn.stt)}, llm {_ms(turn.llm)},"
@@ -155,7 +155,9 @@ def run_call(
         return CallReport(turns, answers_to(caller))
 
 
-def _respond(utterance: Utterance, line: Line, call: Call, speech: Speech, *, fails: bool) -> Turn:
+def _respond(
+    utterance: Utterance, line: Line, call: VoiceCall, speech: Speech, *, fails: bool
+) -> SpokenTurn:
     started = time.perf_counter()
     with call.stage("stt"):
         heard = speech.recogniser.understand(utterance.pcm, opened=not fails)
@@ -173,7 +175,7 @@ def _respond(utterance: Utterance, line: Line, call: Call, speech: Speech, *, fa
             sent.append(time.perf_counter())
 
         speech.voice.speak(answer, send)
-    return Turn(
+    return SpokenTurn(
         heard=heard,
         answer=answer,
         eou=utterance.silence,

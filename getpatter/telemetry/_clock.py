@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-__all__ = ["is_running", "monotonic", "sleep", "wall"]
+__all__ = ["is_running", "monotonic", "seconds", "sleep", "wall"]
+
+# A month: what every system can wait for, and nobody waits for.
+_LONGEST = 30 * 86_400.0
 
 
 def _second_instance() -> "ModuleType":
@@ -40,3 +43,15 @@ sleep: "Callable[[float], None]" = _ours.sleep
 def is_running() -> bool:
     """Return whether the clock goes on at all: libfaketime can have it stand still."""
     return bool(_ours.perf_counter() != _ours.perf_counter())
+
+
+def seconds(timeout: float) -> float:
+    """Return a timeout of the host's as seconds that any wait takes: 0 for a negative one and for
+    what is no number (NaN), a month for a longer one.
+
+    Raises TypeError or ValueError for what cannot be a number, such as None.
+    """
+    try:
+        return min(max(0.0, float(timeout)), _LONGEST)
+    except OverflowError:
+        return _LONGEST if timeout > 0 else 0.0

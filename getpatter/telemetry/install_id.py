@@ -62,18 +62,17 @@ def open_state(
     *,
     writable: bool | None = None,
     places: "state.Places | None" = None,
-    may_wait: bool = True,
 ) -> state.State:
     """Open the state of `environ`, in `places` where they are known already.
 
-    Unless told, writable only with consent and without debug. `may_wait`: see `State`.
+    Unless told, writable only with consent and without debug.
     """
     chosen = env.process_environment() if environ is None else environ
     if writable is None:
         settings = consent.resolve(chosen, None)
         writable = settings is not None and not settings.debug
     found = state.Places.of(chosen) if places is None else places
-    return state.State(found, _MEMORY_ID, writable=writable, may_wait=may_wait)
+    return state.State(found, _MEMORY_ID, writable=writable)
 
 
 def install_id() -> str:

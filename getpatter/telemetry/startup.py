@@ -1,6 +1,11 @@
-"""Startup: what the host object says once it stands: `first_run`, then `sdk_initialized`."""
+"""Startup: what the host object says once it stands: `first_run`, then `sdk_initialized`.
 
-from getpatter.telemetry import consent, environment, install_id
+The host's thread only records that it stands. What that says of the install is found out on the
+worker when the event can be sent, so that a start which never gets there has used up nothing: the
+next one is the first, and it knows the version that ran before.
+"""
+
+from getpatter.telemetry import environment, install_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,14 +14,20 @@ if TYPE_CHECKING:
     from getpatter.telemetry.client import TelemetryClient
     from getpatter.telemetry.state import State
 
-__all__ = ["record_startup", "startup_records"]
+    Records = list[tuple[str, Mapping[str, object]]]
+
+__all__ = ["record_startup", "shape", "startup_records"]
+
+_NAME = "sdk_initialized"
+# The dimension that `_FOUND_OUT_LATER` stands in.
+_OF_INSTALL = "days_since_install_bucket"
+_FOUND_OUT_LATER = object()
 
 
 def record_startup(
     telemetry: "TelemetryClient",
     environ: "Mapping[str, str]",
     *,
-    sdk_version: str,
     carrier: str,
     tunnel: str,
 ) -> None:
@@ -24,45 +35,48 @@ def record_startup(
     if not telemetry.enabled:
         return
     try:
-        asked = consent.Consent(environ)
-        settings = asked.settings()
-        # On the host's thread: nobody is waited for.
-        state = install_id.open_state(
-            environ,
-            writable=settings is not None and not settings.debug,
-            places=asked.places,
-            may_wait=False,
-        )
-        records = startup_records(
-            state, environ, sdk_version=sdk_version, carrier=carrier, tunnel=tunnel
-        )
-        for name, dimensions in records:
-            telemetry.record(name, **dimensions)
+        telemetry.record(_NAME, **shape(environ, carrier=carrier, tunnel=tunnel))
     except Exception:  # the public boundary: telemetry is never the host's error
         return
 
 
-def startup_records(
-    state: "State", environ: "Mapping[str, str]", *, sdk_version: str, carrier: str, tunnel: str
-) -> "list[tuple[str, dict[str, object]]]":
-    """Return what a start records, and store that it was, unless `state` is not writable.
-
-    Where what is stored cannot be read now, a start says nothing of it.
-    """
-    age, previous, is_first = None, "", False
-    try:
-        state.install_id(install_id.new_id())
-        age, previous = state.age_seconds(), state.swap_version(sdk_version)
-        is_first = state.claim_first_run()
-    except OSError:
-        is_first = False
-    dimensions: dict[str, object] = {
+def shape(environ: "Mapping[str, str]", *, carrier: str, tunnel: str) -> "dict[str, object]":
+    """Return the dimensions of a start, but for what `startup_records` finds out."""
+    return {
         "carrier": carrier,
         "tunnel": tunnel,
         **environment.deploy_shape(environ),
-        "days_since_install_bucket": install_id.days_bucket(age),
+        _OF_INSTALL: _FOUND_OUT_LATER,
+    }
+
+
+def startup_records(
+    name: object,
+    dimensions: "Mapping[str, object]",
+    state: "State",
+    sdk_version: str,
+    age: float | None,
+) -> "Records | None":
+    """Return what a start says, where this is the record of one, and store that it did, unless
+    `state` is not writable; None for any other record. `age` is how old the install is, in seconds.
+
+    Where what is stored cannot be read now, a start says nothing of it.
+    """
+    if type(name) is not str or name != _NAME:
+        return None
+    if dimensions.get(_OF_INSTALL) is not _FOUND_OUT_LATER:
+        return None  # recorded by the program itself
+    previous, is_first = "", False
+    try:
+        previous = state.swap_version(sdk_version)
+        is_first = state.claim_first_run()
+    except OSError:
+        is_first = False
+    known = {
+        **dimensions,
+        _OF_INSTALL: install_id.days_bucket(age),
         # Only an upgrade says something; the same version is the ordinary start.
         "previous_sdk_version": previous if previous not in ("", sdk_version) else None,
     }
-    names = ["first_run", "sdk_initialized"] if is_first else ["sdk_initialized"]
-    return [(name, dimensions) for name in names]
+    names = ["first_run", _NAME] if is_first else [_NAME]
+    return [(name, known) for name in names]

@@ -1,5 +1,5 @@
-// A client's decisions, written from docs/telemetry.mdx and schemas/ alone. Each comes from the
-// section that is named in it; tables and numbers are read from the page, not repeated here.
+// A client's decisions, written from docs/rules.mdx, docs/telemetry.mdx and schemas/ alone. Each comes
+// from the section that is named in it; tables and numbers are read from the pages, not repeated here.
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -69,10 +69,10 @@ export class Client {
     return [this.range("time_to_first_call_bucket", age), this.range("days_since_install_bucket", age)];
   }
 
-  // Consent, exactly
+  // Consent
 
   consent({ environ, dotenv, marker, flag }) {
-    for (const row of this.page.table("Consent, exactly", "rule")) {
+    for (const row of this.page.table("Consent", "rule")) {
       const rule = code(row.rule);
       const words = new Set(row["off when"].includes("empty") ? [""] : []);
       for (const word of codes(row["off when"])) words.add(word);
@@ -82,10 +82,26 @@ export class Client {
         "telemetry=False": () => flag !== null && !flag,
         "CI or test run": () => this.isMachine(environ, refuses),
       };
-      const variable = () => refuses(environ[rule]) || refuses(dotenv[rule]);
+      const variable = () =>
+        [environ, dotenv].some((place) => refuses(place[rule]) || this.isMisspelt(place, rule, refuses));
       if ((off[rule] ?? variable)()) return { on: false, rule };
     }
     return { on: true, rule: "default" };
+  }
+
+  isMisspelt(place, rule, refuses) {
+    const heading = "Misspelt opt-outs";
+    const [first, others, known] = this.page.find(heading, /if (`\w+`) and one of (.+?) are in it,.*? none of (.+?)\. In/);
+    const has = (name, words) => codes(words).some((word) => name.toUpperCase().includes(word));
+    const rows = this.page.table(heading, "meant");
+    const negated = rows.find((row) => codes(row["its name"]).length > 0);
+    return Object.entries(place).some(([name, value]) => {
+      if (!has(name, first) || !has(name, others) || codes(known).includes(name)) return false;
+      const row = has(name, negated["its name"]) ? negated : rows.find((one) => one !== negated);
+      const values = codes(row["its value"]);
+      const isOff = values.length ? values.includes(trim(value).toLowerCase()) : refuses(value);
+      return code(row.meant) === rule && isOff;
+    });
   }
 
   isMachine(environ, refuses) {
@@ -101,10 +117,10 @@ export class Client {
     );
   }
 
-  // Where it runs, exactly
+  // Where it runs
 
   shape(present) {
-    const heading = "Where it runs, exactly";
+    const heading = "Where it runs";
     const [, pip, none] = this.page.find(heading, /any, `(\w+)` is `(\w+)` in Python and the others are `(\w+)`/);
     const found = {};
     for (const row of this.page.table(heading, "variables")) {
@@ -117,7 +133,7 @@ export class Client {
   }
 
   system(field, called) {
-    const rows = this.page.table("Where it runs, exactly", "what the system calls itself");
+    const rows = this.page.table("Where it runs", "what the system calls itself");
     const name = field === "arch" ? called.toLowerCase() : called;
     const row = rows
       .filter((r) => code(r.field) === field)

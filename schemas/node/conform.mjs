@@ -18,7 +18,8 @@ const schemas = new Map(
     return [schema.properties.event.const, schema];
   }),
 );
-const client = new Client(root, new Page(join(root, "docs", "telemetry.mdx")), schemas);
+const pages = ["rules.mdx", "telemetry.mdx"].map((name) => join(root, "docs", name));
+const client = new Client(root, new Page(...pages), schemas);
 
 // File of vectors -> what the client says of a row, and what the row says.
 const CHECKS = {
@@ -91,12 +92,12 @@ for (const name of ["endings", "leave_reasons", "metrics_error_layers"]) {
   }
 }
 
-// The page says some things twice, once for users and once exactly.
+// The pages say some things twice, once for users and once exactly.
 function same(what, one, other) {
-  if (JSON.stringify(one) !== JSON.stringify(other)) problems.push(`the page says of ${what} both ${one} and ${other}`);
+  if (JSON.stringify(one) !== JSON.stringify(other)) problems.push(`the pages say of ${what} both ${one} and ${other}`);
 }
 const page = client.page;
-const consent = page.table("Consent, exactly", "rule");
+const consent = page.table("Consent", "rule");
 for (const row of page.table("Settings", "what it does")) {
   const exact = consent.find((r) => r.rule === row.variable);
   const like = codes(row["what it does"])[0];
@@ -106,7 +107,7 @@ for (const row of page.table("Settings", "what it does")) {
   if (exact) same(code(row.variable), words, codes(exact["off when"]));
 }
 const looked = page.table("What else is looked at", "for");
-const shape = page.table("Where it runs, exactly", "variables");
+const shape = page.table("Where it runs", "variables");
 for (const field of new Set(shape.map((row) => code(row.field)))) {
   const exact = shape.filter((row) => code(row.field) === field).flatMap((row) => codes(row.variables));
   const row = looked.find((r) => code(r.for) === field);

@@ -1,10 +1,10 @@
-// Reads docs/telemetry.mdx as a reader does: sections, tables, and what stands in backticks.
+// Reads pages of the documentation as a reader does: sections, tables, and what stands in backticks.
 
 import { readFileSync } from "node:fs";
 
 export class Page {
-  constructor(path) {
-    this.text = readFileSync(path, "utf8");
+  constructor(...paths) {
+    this.text = paths.map((path) => readFileSync(path, "utf8")).join("\n");
   }
 
   // The text below a heading, up to the next one.

@@ -48,6 +48,7 @@ def some_events(count: int, seed: int = 1) -> list[dict[str, Any]]:
         kinds: list[dict[str, Any]] = [
             {"event": "sdk_initialized", "carrier": "twilio", "container": True},
             {"event": "config_incomplete", "missing": chance.choice(["llm_key", "other"])},
+            {"event": "agent_configured", "builtin_tool_count": 2, "preambles_used": True},
             {"event": "call_started", "call_uid": hex_id(), "sample_rate": 0.5},
             {
                 "event": "call_completed",

@@ -24,6 +24,9 @@ import json
 from contextlib import suppress
 from types import SimpleNamespace
 from getpatter import Call, Patter
+from getpatter.calls import NullHub
+from getpatter.calls.callbacks.host_events import HostEvents
+from getpatter.calls.switchboard import Switchboard
 from getpatter.telemetry import TelemetryClient, call_metrics, stack
 
 clients = []
@@ -115,7 +118,8 @@ for canary in CANARIES:
                     tts_ms=canary, endpoint_ms=canary)))
     layers = stack.stack_dimensions(canary, Layer(canary), f"openai/{canary}")
     client.record("feature_used", **layers)
-    call = Call(client, {"carrier": canary, canary: canary})
+    board = Switchboard(NullHub(), HostEvents())
+    call = Call(client, {"carrier": canary, canary: canary}, board)
     call.turn()
     call.end()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import CATCH_UP
+from senders import CATCH_UP
 
 from getpatter.telemetry import _tables, notice, testing
 from getpatter.telemetry.consent import misspelt_opt_outs
@@ -264,7 +264,7 @@ def test_every_documented_command_exists() -> None:
         first, *rest = command.split()
         assert first in top, f"getpatter {command} in {where}"
         text = top[first]
-        if rest and first in {"telemetry", "calls"} and not rest[0].startswith("-"):
+        if rest and first in {"telemetry", "calls", "collector"} and not rest[0].startswith("-"):
             assert rest[0] in actions(first), f"getpatter {command} in {where}"
             text = actions(first)[rest[0]]
         for word in rest:

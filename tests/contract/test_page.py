@@ -1,4 +1,4 @@
-"""The tables of the page that no client in JavaScript recomputes say what the code does."""
+"""The tables of the pages that no client in JavaScript recomputes say what the code does."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ if TYPE_CHECKING:
 
     from getpatter.telemetry.testing import Receiver
 
-PAGE = (Path(__file__).parents[2] / "docs" / "telemetry.mdx").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+TELEMETRY, RULES = ((DOCS / f"{name}.mdx").read_text("utf-8") for name in ("telemetry", "rules"))
 
 
-def first_cells(heading: str) -> list[str]:
+def first_cells(page: str, heading: str) -> list[str]:
     """What stands in backticks in the first column of the table that begins so."""
-    table = PAGE.partition(heading)[2].partition("\n\n")[0]
+    table = page.partition(heading)[2].partition("\n\n")[0]
     cells = [line.split("|")[1] for line in table.splitlines()[2:]]
     return [word for cell in cells for word in re.findall(r"`([^`]+)`", cell)]
 
 
 def test_the_loss_reasons_are_those_of_the_code_in_its_order() -> None:
-    assert first_cells("| reason | what happened |") == list(REASONS)
+    assert first_cells(TELEMETRY, "| reason | what happened |") == list(REASONS)
 
 
 def test_the_events_are_those_of_the_schemas() -> None:
-    assert sorted(first_cells("| event | when |")) == sorted(_tables.EVENT_NAMES)
+    assert sorted(first_cells(TELEMETRY, "| event | when |")) == sorted(_tables.EVENT_NAMES)
 
 
 def test_the_names_of_the_events_in_the_code_are_those_of_the_schemas() -> None:
@@ -43,7 +44,7 @@ def test_the_names_of_the_events_in_the_code_are_those_of_the_schemas() -> None:
 def test_every_header_is_said(run: Run, receiver: Receiver) -> None:
     code = "from getpatter import Patter; assert Patter(carrier='none').telemetry.flush(20)"
     assert run(code).returncode == 0
-    said = {name.lower() for name in first_cells("| header | what it says |")}
+    said = {name.lower() for name in first_cells(RULES, "| header | what it says |")}
     request = receiver.requests[0]
     sent = {name.lower() for name in request.headers}
     assert said - sent == {"patter-client-report"}, "there are no losses"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import Run
+from lone_call import lone_call
 
 from getpatter import Call, ConfigurationError
 from getpatter.telemetry.testing import Receiver
@@ -55,7 +56,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def call(recorder: Recorder) -> Call:
-    return Call(recorder, {"direction": "inbound"})
+    return lone_call(recorder, {"direction": "inbound"})
 
 
 raising = pytest.raises  # around the whole of a call, not one statement
@@ -412,7 +413,7 @@ def test_an_asynchronous_generator_that_outlives_its_loop(recorder: Recorder, ca
 
 
 def test_a_call_that_nobody_refers_to_any_more(recorder: Recorder) -> None:
-    call = Call(recorder, {})
+    call = lone_call(recorder, {})
     call.turn()
     del call
     gc.collect()
@@ -420,7 +421,7 @@ def test_a_call_that_nobody_refers_to_any_more(recorder: Recorder) -> None:
 
 
 def test_a_call_in_a_cycle(recorder: Recorder) -> None:
-    call = Call(recorder, {})
+    call = lone_call(recorder, {})
     holder: list[object] = [call]
     holder.append(holder)
     del call, holder
@@ -432,7 +433,7 @@ def test_a_call_in_a_cycle(recorder: Recorder) -> None:
 
 
 def test_every_end_after_the_first_does_nothing(recorder: Recorder) -> None:
-    call = Call(recorder, {})
+    call = lone_call(recorder, {})
     with call:
         call.turn()
         call.end()
@@ -447,7 +448,7 @@ def test_every_end_after_the_first_does_nothing(recorder: Recorder) -> None:
 def test_many_threads_that_end_a_call_at_once(recorder: Recorder) -> None:
     for _ in range(50):
         recorder.events.clear()
-        call = Call(recorder, {})
+        call = lone_call(recorder, {})
         barrier = threading.Barrier(8)
 
         def end(call: Call = call, barrier: threading.Barrier = barrier) -> None:

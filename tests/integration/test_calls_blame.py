@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from lone_call import lone_call
 
 from getpatter import Call
 
@@ -42,7 +43,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def call(recorder: Recorder) -> Call:
-    return Call(recorder, {})
+    return lone_call(recorder, {})
 
 
 async def stage(call: Call, name: Any, error: BaseException | None = None) -> None:

@@ -13,8 +13,9 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lone_call import lone_call
 
-from getpatter import Call, Patter
+from getpatter import Patter
 from getpatter.calls import Event, Hub, JsonLinesSink
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def calls(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def have_call(hub: Hub, session: str) -> None:
-    with Call(Null(), {}, hub=hub, session=session, details={"direction": "inbound"}) as call:
+    with lone_call(Null(), {}, hub=hub, session=session, details={"direction": "inbound"}) as call:
         call.turn()
         with call.stage("stt"):
             pass

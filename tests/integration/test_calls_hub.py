@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lone_call import lone_call
 
-from getpatter import Call, Patter
+from getpatter import Patter
 from getpatter.calls import CallbackSink, Event, EventsLost, Hub, NullHub, Redaction
-from getpatter.calls.events.sessions import HEALTH_SECONDS, HEALTH_TYPE, Core
+from getpatter.calls.event_types import HEALTH
+from getpatter.calls.events.sessions import HEALTH_SECONDS, Sessions
 from getpatter.calls.events.sink import SINK_EVENTS
 
 if TYPE_CHECKING:
@@ -306,26 +308,26 @@ def test_over_the_rate_limit_events_are_refused_counted_and_reported() -> None:
     assert lost(hub) == {"rate_limit": 2}
     hub.close(LONG)
     (health,) = seen.events
-    assert (health.type, health.session) == (HEALTH_TYPE, "mine")
+    assert (health.type, health.session) == (HEALTH, "mine")
     assert health.data == {"lost": {"llm": {"rate_limit": 2}}}
 
 
 def test_health_comes_every_five_seconds_at_most_and_only_if_there_is_something() -> None:
-    core = Core(Redaction())
-    session = core.session("mine", 0)
+    sessions = Sessions(Redaction())
+    session = sessions.session("mine", 0)
     begun = session.health_at
     assert begun is not None
-    assert core.health(begun + 100, ()) == ([], None)
-    core.lose(session, "llm", "rate_limit", 1)
-    assert core.health(begun + HEALTH_SECONDS - 0.01, ()) == ([], begun + HEALTH_SECONDS)
-    (first,), _ = core.health(begun + HEALTH_SECONDS, ())
+    assert sessions.health(begun + 100, ()) == ([], None)
+    sessions.lose(session, "llm", "rate_limit", 1)
+    assert sessions.health(begun + HEALTH_SECONDS - 0.01, ()) == ([], begun + HEALTH_SECONDS)
+    (first,), _ = sessions.health(begun + HEALTH_SECONDS, ())
     assert first.data == {"lost": {"llm": {"rate_limit": 1}}}
-    core.lose(session, "llm", "rate_limit", 2)
-    events, due = core.health(begun + 2 * HEALTH_SECONDS - 0.01, ())
+    sessions.lose(session, "llm", "rate_limit", 2)
+    events, due = sessions.health(begun + 2 * HEALTH_SECONDS - 0.01, ())
     assert (events, due) == ([], begun + 2 * HEALTH_SECONDS)
-    (second,), _ = core.health(begun + 2 * HEALTH_SECONDS, ())
+    (second,), _ = sessions.health(begun + 2 * HEALTH_SECONDS, ())
     assert second.data == {"lost": {"llm": {"rate_limit": 2}}}
-    assert core.health(begun + 100, ()) == ([], None)
+    assert sessions.health(begun + 100, ()) == ([], None)
 
 
 class Rude(Mapping[str, object]):
@@ -448,7 +450,7 @@ def test_nothing_is_lost_that_is_not_counted() -> None:
     assert sum(taken) + sum(lost(hub).values()) == 32_000
     reported: dict[str, int] = {}
     for event in seen.events:
-        if event.type == HEALTH_TYPE:
+        if event.type == HEALTH:
             said: Any = event.data["lost"]
             for reasons in said.values():
                 for reason, times in reasons.items():
@@ -462,7 +464,7 @@ def test_nothing_is_lost_that_is_not_counted() -> None:
 def test_redaction_stands_before_every_sink_and_before_the_ring_is_told() -> None:
     hub = Hub(redaction=Redaction(redact_text=True))
     seen = Collected()
-    with Call(Null(), {}, hub=hub, session="mine") as call:
+    with lone_call(Null(), {}, hub=hub, session="mine") as call:
         call.emitter("tool").emit("said", {"Jane": "Jane Doe, 42"})
         hub.attach(seen)
         call.leave("Jane is angry")
@@ -515,7 +517,7 @@ def test_ten_thousand_calls_leave_nothing_behind() -> None:
     hub = Hub(lambda event: seen.append(event.type) if event.type == "call.ended" else None)
     left: weakref.WeakSet[Any] = weakref.WeakSet()
     for number in range(10_000):
-        with Call(Null(), {}, hub=hub) as call:
+        with lone_call(Null(), {}, hub=hub) as call:
             left.add(call)
             left.add(call.reporter)
             if number % 2:
@@ -566,7 +568,7 @@ def test_a_hub_that_nobody_holds_any_more_still_delivers_and_closes_its_sinks() 
     gc.collect()
     sink.let_go.set()
     assert sink.closed.wait(LONG)
-    assert sink.types() == ["event"] * 3 + [HEALTH_TYPE]
+    assert sink.types() == ["event"] * 3 + [HEALTH]
 
 
 def test_a_hub_for_a_host_is_a_hub() -> None:

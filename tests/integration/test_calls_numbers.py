@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lone_call import lone_call
 
-from getpatter import Call, Patter
+from getpatter import Patter
 from getpatter.calls import Hub
 from getpatter.calls.callbacks.subscriptions import Callbacks
 from getpatter.calls.stats.service import Service
 from getpatter.telemetry.call_metrics import record_call_completed
-from getpatter.telemetry.schema import REFUSED, coerce
+from getpatter.telemetry.schema import UNFIT, coerce
 
 PATIENCE = 20.0
 #: What is no number here: not finite, below 0, far beyond any bound, or of another type.
@@ -61,7 +62,7 @@ class Recorder:
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_number_never_raises_and_the_call_ends(name: str) -> None:
     bad, recorder = BAD[name], Recorder()
-    with Call(recorder, {}, hub=Hub()) as call:
+    with lone_call(recorder, {}, hub=Hub()) as call:
         call.turn()
         call.cost(bad)
         for stage in ("stt", "llm"):
@@ -75,7 +76,7 @@ def test_what_is_no_number_never_raises_and_the_call_ends(name: str) -> None:
     assert said["outcome"] == "completed"
     assert "stt_latency_ms" not in said
     assert said["tts_first_byte_ms"] == 500
-    assert coerce("cost_usd", said["cost_usd"]) is REFUSED
+    assert coerce("cost_usd", said["cost_usd"]) is UNFIT
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -94,7 +95,7 @@ def test_what_is_no_number_is_refused_by_its_rule_where_a_host_is_set_up(name: s
 @pytest.mark.parametrize("name", GOOD)
 def test_a_cost_and_a_latency_of_another_type_count(name: str) -> None:
     recorder = Recorder()
-    with Call(recorder, {}) as call:
+    with lone_call(recorder, {}) as call:
         call.cost(GOOD[name])  # type: ignore[arg-type] # what people have
         call.observe("stt", GOOD[name])  # type: ignore[arg-type]
     assert recorder.completed["stt_latency_ms"] == 250

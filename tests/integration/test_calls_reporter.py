@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lone_call import lone_call
 
 from getpatter import Call
 from getpatter.calls import Backend, Delivery, Event, Hub, Reporter, SdkDriven, UserAction
@@ -67,7 +68,7 @@ def recorder() -> Recorder:
 
 
 def make(hub: Hub, recorder: Recorder, **options: Any) -> Call:
-    return Call(recorder, {"direction": "inbound"}, hub=hub, session="mine", **options)
+    return lone_call(recorder, {"direction": "inbound"}, hub=hub, session="mine", **options)
 
 
 def test_a_call_is_told_from_its_start_to_its_end(
@@ -228,7 +229,7 @@ def test_a_delivery_that_is_none_is_refused_at_once(hub: Hub, recorder: Recorder
 
 def test_over_the_limit_stages_are_lost_in_pairs(sink: Writes, recorder: Recorder) -> None:
     hub = Hub(sink, per_second=1)
-    call = Call(recorder, {}, hub=hub, session="mine")
+    call = lone_call(recorder, {}, hub=hub, session="mine")
     for _ in range(50):
         call.reporter.complete(call.reporter.begin("llm"))
     call.end()

@@ -11,8 +11,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lone_call import lone_call
 
-from getpatter import Call
 from getpatter.calls import Event, EventsLost, Hub, JsonLinesSink, WebhookSink
 from getpatter.calls.sinks.signature import HEADER, sign, verify
 
@@ -487,7 +487,7 @@ def test_a_late_webhook_does_not_hold_up_the_file(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         path = tmp_path / "calls.jsonl"
         hub = Hub(WebhookSink(url, SECRET, timeout=LONG), JsonLinesSink(path))
-        with Call(Null(), {}, hub=hub) as call:
+        with lone_call(Null(), {}, hub=hub) as call:
             connection, _ = listener.accept()  # the webhook hangs in its request
             for number in range(20):
                 call.emitter("x").emit("event", {"number": number})

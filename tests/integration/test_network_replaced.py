@@ -14,8 +14,10 @@ import requests_mock
 import responses
 import urllib3
 import vcr
-from in_process import client, environment
+from conftest import Run
+from in_process import client, environment, wait_until
 
+from getpatter.telemetry import TelemetryClient
 from getpatter.telemetry.delivery import exits
 from getpatter.telemetry.delivery.batch import Batch
 from getpatter.telemetry.delivery.transport import HttpTransport, erase
@@ -104,30 +106,90 @@ def test_nothing_is_sent_and_the_hosts_double_sees_nothing(
     assert len(receiver.requests) == 2
 
 
-@pytest.mark.parametrize("name", ["responses", "requests_mock", "vcr"])
-def test_what_is_recorded_meanwhile_arrives_once_and_later(
-    receiver: Receiver, tmp_path: Path, name: str
+@pytest.mark.parametrize("replaced", REPLACED.values(), ids=REPLACED.keys())
+def test_what_is_recorded_meanwhile_is_dropped_and_counted_and_never_leaves(
+    receiver: Receiver, tmp_path: Path, replaced: Replaced
 ) -> None:
     with closing(client(tmp_path, receiver.endpoint)) as telemetry:
-        with REPLACED[name](tmp_path) as calls:
+        with replaced(tmp_path) as calls:
             telemetry.record("cli_command", cli_command="demo")
-            assert not telemetry.flush(0.1)
-            assert telemetry.stats()["delivered"] == 0
+            telemetry.flush(5)
             assert calls() == 0
+        telemetry.record("cli_command", cli_command="demo")
         assert telemetry.flush(60)
-        assert telemetry.stats()["delivered"] == 1
-    assert [event["event"] for event in receiver.events] == ["cli_command"]
+        said = telemetry.stats()
+        assert (said["delivered"], said["spooled"]) == (0, 0)
+        assert said["lost"] == {"cli_command": {"opted_out": 2}}
+    assert receiver.requests == []
+    with closing(client(tmp_path, receiver.endpoint)) as later:
+        later.record("agent_configured")
+        assert later.flush(60)
+    assert [event["event"] for event in receiver.events] == ["agent_configured"]
+
+
+def test_what_waited_on_disk_when_the_network_was_replaced_is_dropped_too(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    with closing(client(tmp_path, receiver.endpoint, PATTER_TELEMETRY_GRACE="600")) as telemetry:
+        telemetry.record("cli_command", cli_command="demo")
+        wait_until(lambda: telemetry.stats()["spooled"] == 1)
+        lost = {"agent_configured": {"opted_out": 1}, "cli_command": {"opted_out": 1}}
+        with with_responses(tmp_path):
+            telemetry.record("agent_configured")
+            wait_until(lambda: telemetry.stats()["lost"] == lost)
+        assert telemetry.stats()["spooled"] == 0
+    assert not list(tmp_path.rglob("spool/*.json"))
+
+
+def test_what_another_run_left_is_not_dropped_by_a_test_run(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    ended = client(tmp_path, receiver.endpoint, PATTER_TELEMETRY_GRACE="600")
+    ended.record("cli_command", cli_command="demo")
+    ended.close(0)
+    with closing(client(tmp_path, receiver.endpoint)) as telemetry, with_responses(tmp_path):
+        telemetry.record("agent_configured")
+        telemetry.flush(5)
+    assert len(list(tmp_path.rglob("spool/*.json"))) == 1
+    with closing(client(tmp_path, receiver.endpoint)) as later:
+        later.record("agent_configured")
+        assert later.flush(60)
+        wait_until(lambda: len(receiver.events) == 2)
+    assert [event["event"] for event in receiver.events] == ["agent_configured", "cli_command"]
+
+
+def test_a_client_that_is_made_meanwhile_is_off(receiver: Receiver, tmp_path: Path) -> None:
+    with with_responses(tmp_path):
+        made = TelemetryClient(sdk_version="1", environ=environment(tmp_path, receiver.endpoint))
+    assert not made.enabled
+
+
+@pytest.mark.parametrize("mode", ["detach", "wait", "spool"])
+def test_a_test_run_leaves_nothing_behind_however_it_ends(
+    run: Run, receiver: Receiver, home: Path, mode: str
+) -> None:
+    code = """
+import responses
+from getpatter.telemetry import TelemetryClient
+client = TelemetryClient(sdk_version="1")
+client.record("cli_command", cli_command="demo")
+responses.start()
+"""
+    assert run(code, PATTER_TELEMETRY_EXIT=mode, catch_up=False).returncode == 0
+    assert not list(home.rglob("spool/*.json"))
+    assert receiver.requests == []
 
 
 def test_the_hosts_double_still_serves_the_host(receiver: Receiver, tmp_path: Path) -> None:
-    with closing(client(tmp_path, receiver.endpoint)) as telemetry:
-        with responses.RequestsMock() as replaced:
-            replaced.get("http://127.0.0.1:9/host", body="from the double")
-            telemetry.record("cli_command", cli_command="demo")
-            telemetry.flush(0.1)
-            assert requests.get("http://127.0.0.1:9/host", timeout=5).text == "from the double"
-            assert len(replaced.calls) == 1
-        assert telemetry.flush(60)
+    with (
+        closing(client(tmp_path, receiver.endpoint)) as telemetry,
+        responses.RequestsMock() as replaced,
+    ):
+        replaced.get("http://127.0.0.1:9/host", body="from the double")
+        telemetry.record("cli_command", cli_command="demo")
+        telemetry.flush(5)
+        assert requests.get("http://127.0.0.1:9/host", timeout=5).text == "from the double"
+        assert len(replaced.calls) == 1
 
 
 def test_what_only_wraps_the_network_is_no_double(receiver: Receiver) -> None:

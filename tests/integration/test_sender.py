@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from senders import gone, senders
 
-from getpatter.telemetry.delivery.spool import waiting
+from getpatter.telemetry.delivery.spool_files import waiting
 from getpatter.telemetry.testing import Answer, Receiver
 
 PROGRAM = """
@@ -214,6 +214,7 @@ def test_the_sender_is_on_its_own(program: Program, receiver: Receiver, state: P
         found["arguments"] = (place / "cmdline").read_bytes().decode().split("\0")
         found["environ"] = (place / "environ").read_text()
         found["maps"] = (place / "maps").read_text()
+        found["limits"] = (place / "limits").read_text()
 
     receiver.answer(look)
     inherited = state.parent / "inherited"
@@ -233,6 +234,7 @@ def test_the_sender_is_on_its_own(program: Program, receiver: Receiver, state: P
     assert arguments[1:4] == ["-I", "-S", "-B"]
     assert os.path.isabs(arguments[4])
     assert str(state.parent / "project") not in arguments
+    assert f"Max data size {64 << 20} {64 << 20} " in " ".join(str(found["limits"]).split())
 
 
 def test_one_sender_a_directory(program: Program, receiver: Receiver, state: Path) -> None:

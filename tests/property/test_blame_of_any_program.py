@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lone_call import lone_call
 
 from getpatter import Call
 
@@ -308,7 +309,7 @@ def run_to_the_end(running: Coroutine[Any, Any, None]) -> None:
 def test_a_call_is_blamed_on_the_stage_that_the_failure_came_from(program: Node) -> None:
     recorder = Recorder()
     try:
-        with Call(recorder, {}) as call:
+        with lone_call(recorder, {}) as call:
             call.answer()
             run_to_the_end(program.run(call))
     except BaseException as error:

@@ -15,7 +15,8 @@ from hypothesis.stateful import (
 )
 
 from getpatter.calls.enums import FailureCode, IceState, JoinReason, Role, StageName, Word
-from getpatter.calls.stages import COMPLETED, INITIATED, Failure, Stages
+from getpatter.calls.event_types import STAGE_COMPLETED, STAGE_INITIATED
+from getpatter.calls.stages import StageFailure, Stages
 
 CALLS = st.sampled_from(["a", "b"])
 
@@ -31,9 +32,9 @@ class Told:
         self.ended_after: int | None = None
 
     def say(self, event_type: str, data: dict[str, object], is_end: bool) -> bool:
-        if event_type == COMPLETED and not is_end:
+        if event_type == STAGE_COMPLETED and not is_end:
             return False  # as a reporter does: its `initiated` had been refused
-        if event_type == INITIATED and self.refuses:
+        if event_type == STAGE_INITIATED and self.refuses:
             return False
         self.events.append((event_type, data))
         return True
@@ -69,11 +70,12 @@ class Machine(RuleBasedStateMachine):
     @rule(
         call=CALLS,
         data=st.data(),
-        failure=st.none() | st.builds(Failure, st.sampled_from(FailureCode), st.none() | st.text()),
+        failure=st.none()
+        | st.builds(StageFailure, st.sampled_from(FailureCode), st.none() | st.text()),
         retry_count=st.none() | st.integers(0, 9),
     )
     def complete(
-        self, call: str, data: st.DataObject, failure: Failure | None, retry_count: int | None
+        self, call: str, data: st.DataObject, failure: StageFailure | None, retry_count: int | None
     ) -> None:
         stage_id = data.draw(st.sampled_from(self.ids))
         was_open = stage_id in self.calls[call].stages.open()
@@ -119,7 +121,7 @@ class Machine(RuleBasedStateMachine):
             told.ended_after = len(told.events)
             aborted = told.events[before:]
             assert len(aborted) <= in_flight  # fewer where an `initiated` was refused
-            assert {kind for kind, _ in aborted} <= {COMPLETED}
+            assert {kind for kind, _ in aborted} <= {STAGE_COMPLETED}
             assert {data["failure_code"] for _, data in aborted} <= {code}
 
     @invariant()
@@ -129,7 +131,7 @@ class Machine(RuleBasedStateMachine):
             completed: set[str] = set()
             for kind, data in told.events:
                 stage_id = data["stage_id"]
-                if kind == INITIATED:
+                if kind == STAGE_INITIATED:
                     assert stage_id not in begun
                     begun[stage_id] = data
                 else:
@@ -166,7 +168,7 @@ class Machine(RuleBasedStateMachine):
             roles = [
                 data["role"]
                 for kind, data in told.events
-                if kind == INITIATED and data["stage_id"] in in_flight and "role" in data
+                if kind == STAGE_INITIATED and data["stage_id"] in in_flight and "role" in data
             ]
             assert len(roles) == len(set(roles))
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from getpatter.calls.stats.participant import REAP_SECONDS, Said, Tell
-from getpatter.calls.stats.registry import FLUSH_SECONDS, Refused, Registry
+from getpatter.calls.stats.participant import REAP_SECONDS, Input, Output
+from getpatter.calls.stats.registry import FLUSH_SECONDS, OutOfPlace, Registry
 
 CALLS = st.sampled_from(["one", "two"])
 PARTICIPANTS = st.sampled_from(["alice", "bob"])
@@ -53,29 +53,29 @@ class Anything(RuleBasedStateMachine):
     def say(self, kind: str, call: str, participant: str = "", owner: object = None) -> bool:
         fields = {"owner": owner} if participant else {}
         try:
-            tells = self.registry.event(Said(kind, call, participant, fields, True, self.now))
-        except Refused:
+            outputs = self.registry.event(Input(kind, call, participant, fields, True, self.now))
+        except OutOfPlace:
             return False
-        self.hear(tells)
+        self.hear(outputs)
         return True
 
-    def hear(self, tells: list[Tell]) -> None:
-        for tell in tells:
-            if tell.kind == "forgotten":
-                self.ended.discard(tell.call)
-                for model in self.of(tell.call):
+    def hear(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            if output.kind == "forgotten":
+                self.ended.discard(output.call)
+                for model in self.of(output.call):
                     assert not model.is_open
                 continue
-            assert tell.data["call"] == tell.call
-            model = self.models[tell.call, tell.participant]
-            if tell.participant:
-                assert tell.data["participant"] == tell.participant
-            if tell.kind == "participant_stats":
-                self.hear_streams(tell, model)
-            if tell.kind in ENDS:
+            assert output.data["call"] == output.call
+            model = self.models[output.call, output.participant]
+            if output.participant:
+                assert output.data["participant"] == output.participant
+            if output.kind == "participant_stats":
+                self.hear_streams(output, model)
+            if output.kind in ENDS:
                 assert model.is_open, "an end without a beginning, or a second one"
                 assert model.told == model.taken, "reported closed before it was flushed"
-                assert (tell.kind == "participant_left") == model.was_active
+                assert (output.kind == "participant_left") == model.was_active
                 model.is_open = False
                 model.closed_at = self.now
                 model.ends += 1
@@ -83,11 +83,11 @@ class Anything(RuleBasedStateMachine):
     def of(self, call: str) -> list[Model]:
         return [model for (name, _), model in self.models.items() if name == call]
 
-    def hear_streams(self, tell: Tell, model: Model) -> None:
-        streams: Any = tell.data["streams"]
+    def hear_streams(self, output: Output, model: Model) -> None:
+        streams: Any = output.data["streams"]
         assert streams, "nothing to say was said"
         for stream in streams:
-            assert stream["track"].startswith(f"{tell.call} {tell.participant} ")
+            assert stream["track"].startswith(f"{output.call} {output.participant} ")
             assert stream["packets"] == stream["samples"]
             model.told += stream["samples"]
 
@@ -140,7 +140,7 @@ class Anything(RuleBasedStateMachine):
         values = {"track": name, "direction": direction, "packets": model.packets[key] + 1}
         try:
             self.registry.sample(call, participant, self.now, values)
-        except Refused:
+        except OutOfPlace:
             return
         model.packets[key] += 1
         model.taken += 1
@@ -165,7 +165,7 @@ class Anything(RuleBasedStateMachine):
     def set_interval(self, seconds: float, call: str | None) -> None:
         try:
             self.registry.set_record_seconds(seconds, call, self.now)
-        except Refused:
+        except OutOfPlace:
             assert call is not None
 
     @invariant()
@@ -206,18 +206,18 @@ def test_three_owners_that_each_say_the_end_twice_give_one_end(
     """In every order of the six, and of the three that said it began."""
     for order in sorted(set(permutations(TWICE))):
         registry = Registry()
-        tells: list[Tell] = []
+        outputs: list[Output] = []
         kinds = ["participant_joined"] * 3 + ["participant_active"] * (3 if active else 0)
         said = [*zip(kinds, joins * 2, strict=False), *(("participant_left", o) for o in order)]
         reasons: list[str] = []
         for now, (kind, owner) in enumerate(said):
             try:
-                tells += registry.event(Said(kind, "c", "p", {"owner": owner}, True, float(now)))
-            except Refused as why:
+                outputs += registry.event(Input(kind, "c", "p", {"owner": owner}, True, float(now)))
+            except OutOfPlace as why:
                 reasons.append(str(why))
-        ends = [tell.kind for tell in tells if tell.kind in ENDS]
+        ends = [output.kind for output in outputs if output.kind in ENDS]
         assert ends == ["participant_left" if active else "connection_aborted"]
-        joined = [tell for tell in tells if tell.kind == "participant_joined"]
+        joined = [output for output in outputs if output.kind == "participant_joined"]
         assert len(joined) == 1
         # What came after the end was refused; up to then every owner had said it at least once.
         last_first = max(order.index(owner) for owner in set(order))

@@ -8,8 +8,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getpatter.calls.events.losses import Losses
-from getpatter.calls.events.rate_limit import RateLimit
+from getpatter.calls.events.losses import EventLosses
+from getpatter.calls.events.rate_limit import EventRateLimit
 
 STEPS = st.lists(
     st.tuples(st.sampled_from(["a", "b", "c"]), st.floats(0, 0.6)), min_size=1, max_size=200
@@ -20,7 +20,7 @@ STEPS = st.lists(
 def test_each_type_has_its_share_of_each_second(
     steps: list[tuple[str, float]], per_second: int
 ) -> None:
-    limit, now = RateLimit(per_second), 100.0
+    limit, now = EventRateLimit(per_second), 100.0
     asked: Counter[tuple[str, int]] = Counter()
     passed: Counter[tuple[str, int]] = Counter()
     for event_type, pause in steps:
@@ -31,13 +31,13 @@ def test_each_type_has_its_share_of_each_second(
 
 
 def test_zero_lets_nothing_through() -> None:
-    limit = RateLimit(0)
+    limit = EventRateLimit(0)
     assert [limit.admit("a", float(now)) for now in range(5)] == ["rate_limit"] * 5
 
 
 @given(types=st.integers(1, 20), said=st.integers(1, 60))
 def test_so_many_types_are_told_apart_in_a_second(types: int, said: int) -> None:
-    limit = RateLimit(1_000, types)
+    limit = EventRateLimit(1_000, types)
     answers = [limit.admit(f"type-{number}", 5.0) for number in range(said)]
     assert answers.count("") == min(types, said)
     assert answers[types:] == ["type_limit"] * max(0, said - types)
@@ -45,7 +45,7 @@ def test_so_many_types_are_told_apart_in_a_second(types: int, said: int) -> None
 
 
 def test_threads_share_one_limit() -> None:
-    limit, passed = RateLimit(1_000), []
+    limit, passed = EventRateLimit(1_000), []
     barrier = threading.Barrier(8)
 
     def ask() -> None:
@@ -62,7 +62,7 @@ def test_threads_share_one_limit() -> None:
 
 @given(st.lists(st.sampled_from(["count a", "count b", "take"]), max_size=100))
 def test_every_loss_is_in_exactly_one_report(steps: list[str]) -> None:
-    losses, reported = Losses(), Counter[str]()
+    losses, reported = EventLosses(), Counter[str]()
     for step in [*steps, "take"]:
         if step == "take":
             for where, reasons in losses.take_unreported().items():
@@ -75,7 +75,7 @@ def test_every_loss_is_in_exactly_one_report(steps: list[str]) -> None:
 
 def test_a_loss_that_comes_while_it_is_reported_is_in_the_next_report() -> None:
     """A report subtracts what it said. Resetting to 0 would lose what came in between."""
-    losses, reported = Losses(), 0
+    losses, reported = EventLosses(), 0
     is_done = threading.Event()
 
     def count() -> None:

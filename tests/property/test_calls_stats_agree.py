@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from getpatter.calls.stats.coalesce import coalesce
+from getpatter.calls.stats.coalesce import Window, streams
 from getpatter.calls.stats.track import Delta, Interval, Meter
 
 if TYPE_CHECKING:
@@ -95,6 +95,13 @@ def rises(given: Track, name: str) -> NDArray[Any]:
     return np.where(given.is_reset, values, np.diff(values, prepend=0))
 
 
+def window(deltas: list[Delta]) -> Window:
+    summed_up = Window()
+    for delta in deltas:
+        summed_up.add(delta)
+    return summed_up
+
+
 def take(given: Track) -> list[Delta]:
     meter = Meter()
     deltas = [
@@ -108,7 +115,7 @@ def take(given: Track) -> list[Delta]:
 @PATIENT
 def test_sums_maxima_and_medians_of_a_flush(seed: int) -> None:
     given_track = track(seed, with_lost=True, with_sequence=False)
-    (stream,) = coalesce([(("up", False, "a"), delta) for delta in take(given_track)])
+    (stream,) = streams({("up", False, "a"): window(take(given_track))})
     for name in ("packets", "bytes", "lost", *OTHERS):
         assert stream[name] == rises(given_track, name).sum()
     assert stream["rtt_max"] == column(given_track, "rtt").max()

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from getpatter.calls.stats.owners import Guards
-from getpatter.calls.stats.participant import REAP_SECONDS, Said, Tell
-from getpatter.calls.stats.registry import FLUSH_SECONDS, RECORD_SECONDS, Refused, Registry
+from getpatter.calls.stats.participant import REAP_SECONDS, Input, Output
+from getpatter.calls.stats.registry import FLUSH_SECONDS, RECORD_SECONDS, OutOfPlace, Registry
 
 
 class Story:
@@ -15,13 +15,13 @@ class Story:
     def __init__(self) -> None:
         self.registry = Registry()
         self.now = 0.0
-        self.tells: list[Tell] = []
+        self.outputs: list[Output] = []
 
     def say(
         self, kind: str, call: str = "c", participant: str = "p", notify: bool = True, **f: object
     ) -> None:
-        said = Said(kind, call, participant, f, notify, self.now)
-        self.tells += self.registry.event(said)
+        said = Input(kind, call, participant, f, notify, self.now)
+        self.outputs += self.registry.event(said)
 
     def measure(self, call: str = "c", participant: str = "p", **values: object) -> None:
         self.registry.sample(
@@ -30,13 +30,13 @@ class Story:
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
-        self.tells += self.registry.due(self.now)
+        self.outputs += self.registry.due(self.now)
 
     def told(self, *kinds: str) -> list[Any]:
-        return [tell.data for tell in self.tells if tell.kind in kinds]
+        return [output.data for output in self.outputs if output.kind in kinds]
 
     def kinds(self) -> list[str]:
-        return [tell.kind for tell in self.tells if tell.kind != "stats"]
+        return [output.kind for output in self.outputs if output.kind != "stats"]
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_saying_aborted_means_left(story: Story) -> None:
 
 
 def test_who_comes_back_was_active_before(story: Story) -> None:
-    """A closed worker is replaced; the new one inherits that it was connected."""
+    """A closed member is replaced; the new one inherits that it was connected."""
     story.say("participant_active")
     story.say("participant_left")
     story.say("participant_joined")
@@ -121,11 +121,11 @@ def test_the_end_of_a_room_ends_its_participants_once(story: Story) -> None:
     story.say("participant_active", owner="media")
     story.say("participant_joined", participant="q", owner="media")
     story.say("room_ended", participant="", reason="deploy")
-    with pytest.raises(Refused, match="already_left"):
+    with pytest.raises(OutOfPlace, match="already_left"):
         story.say("participant_left", owner="media")
-    with pytest.raises(Refused, match="already_ended"):
+    with pytest.raises(OutOfPlace, match="already_ended"):
         story.say("room_ended", participant="")
-    with pytest.raises(Refused, match="already_ended"):
+    with pytest.raises(OutOfPlace, match="already_ended"):
         story.say("participant_joined", participant="late")
     assert story.kinds()[-3:] == ["participant_left", "connection_aborted", "room_ended"]
     assert story.told("participant_left")[0]["reason"] == "deploy"
@@ -165,7 +165,7 @@ def test_late_samples_are_told_before_a_worker_is_reaped_after_three_minutes(sto
     story.wait(1)
     assert story.kinds()[-2:] == ["participant_stats", "forgotten"]
     assert len(story.registry) == 0
-    with pytest.raises(Refused, match="unknown_participant"):
+    with pytest.raises(OutOfPlace, match="unknown_participant"):
         story.measure(packets=8)
 
 
@@ -202,7 +202,7 @@ def test_the_interval_is_settable_for_a_call_and_for_all(story: Story) -> None:
     story.registry.set_record_seconds(0, "own", story.now)
     story.wait(60)
     assert [record["call"] for record in story.told("stats")].count("own") == 5
-    with pytest.raises(Refused, match="unknown_call"):
+    with pytest.raises(OutOfPlace, match="unknown_call"):
         story.registry.set_record_seconds(2, "nobody's", story.now)
 
 
@@ -241,7 +241,7 @@ def test_up_before_down_and_data_channels_like_tracks(story: Story) -> None:
         for track, media in (("b", "data"), ("z", "video"), ("a", "audio"), ("z", "data")):
             values = {"track": track, "direction": direction, "media_type": media, "bytes": 1}
             story.registry.sample("c", "p", 0.0, values)
-    (stats,) = [tell.data for tell in story.registry.flush()]
+    (stats,) = [output.data for output in story.registry.flush()]
     streams: Any = stats["streams"]
     told = [(s["direction"], s["track"], s.get("media_type")) for s in streams]
     of_each = [("a", None), ("z", None), ("b", "data"), ("z", "data")]
@@ -268,11 +268,11 @@ def test_an_older_sample_and_a_track_too_many_are_refused(story: Story) -> None:
     story.now = 5
     story.measure(packets=1)
     story.now = 4
-    with pytest.raises(Refused, match="older_than_the_last"):
+    with pytest.raises(OutOfPlace, match="older_than_the_last"):
         story.measure(packets=2)
     for number in range(255):
         story.measure(track=f"track {number}")
-    with pytest.raises(Refused, match="too_many_tracks"):
+    with pytest.raises(OutOfPlace, match="too_many_tracks"):
         story.measure(track="one more")
 
 
@@ -282,9 +282,9 @@ def test_workers_that_begin_together_are_not_due_together(story: Story) -> None:
         story.measure(f"call {number}", packets=1)
     most = 0
     for _ in range(300):
-        before = len(story.tells)
+        before = len(story.outputs)
         story.wait(0.1)
-        most = max(most, len(story.tells) - before)
+        most = max(most, len(story.outputs) - before)
     assert len(story.told("participant_stats")) == 1_000
     assert most < 40  # of 1,000 in 30 s and 1,000 in 10 s: 14 on average
 

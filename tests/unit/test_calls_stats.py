@@ -4,8 +4,15 @@ from typing import Any
 
 import pytest
 
-from getpatter.calls.stats.coalesce import coalesce
+from getpatter.calls.stats.coalesce import Window, streams
 from getpatter.calls.stats.track import Delta, Interval, Meter
+
+
+def window(deltas: list[Delta]) -> Window:
+    summed_up = Window()
+    for delta in deltas:
+        summed_up.add(delta)
+    return summed_up
 
 
 def take(*samples: dict[str, Any]) -> list[Delta]:
@@ -166,7 +173,7 @@ def test_the_last_label_counts_and_none_takes_nothing_away() -> None:
 def test_a_score_of_nought_is_not_known() -> None:
     samples = [{"score": 0}, {"score": 4}, {"score": 3}, {"score": 0}, {"score": 5}]
     assert values(*samples) == {"quality": 4}
-    (stream,) = coalesce([(("up", False, "t"), delta) for delta in take(*samples)])
+    (stream,) = streams({("up", False, "t"): window(take(*samples))})
     assert (stream["score_mean"], stream["score_min"], stream["score_median"]) == (4, 3, 4)
 
 
@@ -177,4 +184,4 @@ def test_levels_of_nought_are_silence() -> None:
 
 
 def test_nothing_amounts_to_nothing() -> None:
-    assert coalesce([]) == []
+    assert streams({}) == []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lone_call import lone_call
 
-from getpatter import Call
 from getpatter.calls import (
     Backend,
     BackendCause,
@@ -66,7 +66,7 @@ def test_a_row_of_the_table(
     assert left is not None
     assert (left.abort_code.value, left.disconnect_reason) == (abort_code, disconnect)
     recorder = Recorder()
-    call = Call(recorder, {})
+    call = lone_call(recorder, {})
     if is_answered:
         call.answer()
     assert call.leave(reason)
@@ -96,7 +96,7 @@ def test_outcome_layer_and_code_follow_the_wire(
     reason: Any, is_answered: bool, ending: tuple[str, str, str | None]
 ) -> None:
     recorder = Recorder()
-    call = Call(recorder, {})
+    call = lone_call(recorder, {})
     if is_answered:
         call.answer()
     call.leave(reason)
@@ -106,7 +106,7 @@ def test_outcome_layer_and_code_follow_the_wire(
 
 def test_a_terminal_error_goes_before_the_reason() -> None:
     recorder = Recorder()
-    call = Call(recorder, {})
+    call = lone_call(recorder, {})
     call.answer()
     call.error("rate_limit", "llm")
     call.leave(UserAction())
@@ -133,7 +133,7 @@ def test_a_terminal_error_goes_before_the_reason() -> None:
 )
 def test_what_is_no_leave_reason_is_answered_and_ends_nothing(reason: Any) -> None:
     recorder = Recorder()
-    call = Call(recorder, {})
+    call = lone_call(recorder, {})
     answer = call.leave(reason)
     assert not answer
     assert answer.status == "unknown_leave_reason"
@@ -145,7 +145,7 @@ def test_what_is_no_leave_reason_is_answered_and_ends_nothing(reason: Any) -> No
 
 def test_leaving_twice_is_answered() -> None:
     recorder = Recorder()
-    call = Call(recorder, {})
+    call = lone_call(recorder, {})
     assert call.leave("enough")
     answer = call.leave(UserAction())
     assert (bool(answer), answer.status) == (False, "already_left")

@@ -11,7 +11,7 @@ import pytest
 from in_process import client
 from interrupted import everywhere
 
-from getpatter.calls.events.losses import Losses as CallLosses
+from getpatter.calls.events.losses import EventLosses
 from getpatter.telemetry import TelemetryClient
 from getpatter.telemetry.losses import Losses
 from getpatter.telemetry.testing import Receiver
@@ -39,7 +39,7 @@ def test_losses_are_read_while_they_are_reported() -> None:
 
 
 def test_losses_of_calls_are_read_while_they_are_read() -> None:
-    losses = CallLosses()
+    losses = EventLosses()
     losses.count("", "queue_full", 5)
     seen = []
     everywhere(losses.totals, lambda: seen.append(losses.totals()))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from getpatter.calls.enums import FailureCode, IceState, JoinReason, Role, StageName, Word
-from getpatter.calls.stages import COMPLETED, INITIATED, Failure, Stages
+from getpatter.calls.event_types import STAGE_COMPLETED, STAGE_INITIATED
+from getpatter.calls.stages import StageFailure, Stages
 
 Event = tuple[str, dict[Any, Any]]
 
@@ -43,7 +44,7 @@ def test_a_stage_says_how_long_it_took_by_the_monotonic_clock(
 ) -> None:
     stages.begin(StageName.WS_JOIN, Word("s"), 10.0, {})
     stages.complete("s", 10.25)
-    assert [kind for kind, _ in events] == [INITIATED, COMPLETED]
+    assert [kind for kind, _ in events] == [STAGE_INITIATED, STAGE_COMPLETED]
     assert events[1][1]["elapsed_ms"] == 250.0
     assert events[1][1]["outcome"] == "success"
     assert "failure_code" not in events[1][1]
@@ -51,7 +52,7 @@ def test_a_stage_says_how_long_it_took_by_the_monotonic_clock(
 
 def test_a_failure_says_why(stages: Stages, events: list[Event]) -> None:
     stages.begin(StageName.WS_JOIN, Word("s"), 0.0, {})
-    stages.complete("s", 1.0, Failure(FailureCode.SFU_ERROR, "503", 42))
+    stages.complete("s", 1.0, StageFailure(FailureCode.SFU_ERROR, "503", 42))
     said = events[1][1]
     assert (said["failure_code"], said["reason"], said["previously_connected_at"]) == (
         *("SFU_ERROR", "503", 42),
@@ -107,7 +108,7 @@ def test_whether_it_was_connected_before_is_known_per_role(
     ice(stages, Role.SUBSCRIBER, IceState.CHECKING)
     stages.ice(Role.PUBLISHER, IceState.CHECKING, 9.0, 9, Word("again"))
     stages.ice(Role.PUBLISHER, IceState.FAILED, 9.5, 9, Word("unused"))
-    begun = [(d["role"], d["was_previously_connected"]) for k, d in events if k == INITIATED]
+    begun = [(d["role"], d["was_previously_connected"]) for k, d in events if k == STAGE_INITIATED]
     assert begun == [("publisher", False), ("subscriber", False), ("publisher", True)]
     failed = events[-1][1]
     assert failed["failure_code"] == "ICE_CONNECTIVITY_FAILED"
@@ -141,7 +142,7 @@ def test_a_stage_that_begins_while_the_call_ends_is_completed(events: list[Event
 
     def say(event_type: str, data: dict[str, object], _: bool) -> bool:
         events.append((event_type, data))
-        if event_type == INITIATED:
+        if event_type == STAGE_INITIATED:
             ended.end(FailureCode.NETWORK_OFFLINE, 1.0)
         return True
 
@@ -161,7 +162,7 @@ def test_an_initiated_that_was_refused_takes_its_completed_along() -> None:
     stages = Stages(say, Word("first"))
     stages.begin(StageName.STT, Word("s"), 0.0, {})
     stages.complete("s", 1.0)
-    assert ends == [(INITIATED, False), (COMPLETED, False)]
+    assert ends == [(STAGE_INITIATED, False), (STAGE_COMPLETED, False)]
 
 
 def test_the_first_byte_is_told_with_the_end(stages: Stages, events: list[Event]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
-    class Receiver(Protocol):
+    class ItemHandler(Protocol):
         """What is consumed by. Its methods raise only what must pass."""
 
         def consume(self, items: list[Any]) -> float | None:
@@ -35,7 +35,7 @@ _PAUSE_SECONDS = 0.001
 
 
 class Consumer:
-    """Hands items to a receiver, `batch` at once at most; over `bound` the oldest is lost.
+    """Hands items to a handler, `batch` at once at most; over `bound` the oldest is lost.
 
     `put` never waits and may run anywhere. The thread ends after `idle_seconds`; None: with
     `finish`.
@@ -44,13 +44,13 @@ class Consumer:
     def __init__(
         self,
         name: str,
-        receiver: Receiver,
+        handler: ItemHandler,
         *,
         bound: int,
         batch: int,
         idle_seconds: float | None = None,
     ) -> None:
-        self._receiver = receiver
+        self._handler = handler
         self._bound = bound
         self._batch_items = batch
         self._is_finishing = False
@@ -61,7 +61,7 @@ class Consumer:
 
     def _clear(self) -> None:
         self._waiting: deque[Any] = deque()
-        # Taken out of those that wait, and not yet taken by the receiver.
+        # Taken out of those that wait, and not yet taken by the handler.
         self._batch: list[Any] = []
         self._retry_at = 0.0
 
@@ -77,7 +77,7 @@ class Consumer:
     def put(self, items: Sequence[Any]) -> None:
         """Let items wait; the oldest of too many are lost, and counted."""
         if self._is_finishing:
-            self._receiver.lose("closed", len(items))
+            self._handler.lose("closed", len(items))
             return
         self._waiting.extend(items)
         self._lose_over(self._bound, "full")
@@ -104,14 +104,14 @@ class Consumer:
                 break  # it was taken in this very moment
             lost += 1
         if lost:
-            self._receiver.lose(reason, lost)
+            self._handler.lose(reason, lost)
 
     # the thread
 
     def step(self) -> float | None:
-        """Have the receiver consume what waits."""
+        """Have the handler consume what waits."""
         if self._is_discarding and self._batch:
-            self._receiver.lose("closed", len(self._batch))
+            self._handler.lose("closed", len(self._batch))
             self._batch = []
         if not self._batch:
             for _ in range(min(len(self._waiting), self._batch_items)):
@@ -122,7 +122,7 @@ class Consumer:
             self._background.is_over = True
             if not self._is_closed:
                 self._is_closed = True
-                self._receiver.close()
+                self._handler.close()
         return None
 
     def is_empty(self) -> bool:
@@ -144,7 +144,7 @@ class Consumer:
         if left > 0:
             return left
         try:
-            pause = self._receiver.consume(self._batch)
+            pause = self._handler.consume(self._batch)
         except BaseException:
             self._batch = []
             raise

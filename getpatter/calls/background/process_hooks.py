@@ -17,7 +17,7 @@ from getpatter.calls.clock import monotonic
 if TYPE_CHECKING:
     from typing import Protocol
 
-    class Hooked(Protocol):
+    class Hookable(Protocol):
         """What is told. `begin_exit` must not wait, `wait_at_exit` no longer than it is told."""
 
         def begin_exit(self) -> object: ...
@@ -37,13 +37,13 @@ class Hooks:
     """Knows, by weak references, who is to be told."""
 
     def __init__(self) -> None:
-        self._hooked: tuple[weakref.WeakValueDictionary[int, Hooked], ...] = tuple(
+        self._hooked: tuple[weakref.WeakValueDictionary[int, Hookable], ...] = tuple(
             weakref.WeakValueDictionary() for _ in _ORDER
         )
         self._until: float | None = None
         self._is_installed = False
 
-    def add(self, hooked: Hooked, place: int) -> None:
+    def add(self, hooked: Hookable, place: int) -> None:
         """Tell `hooked` of forks and of the exit, as long as it lives; `place` is its turn."""
         self._hooked[place][id(hooked)] = hooked
         if not self._is_installed:
@@ -60,7 +60,7 @@ class Hooks:
         atexit.unregister(self._end_first)
         atexit.register(self._end_first)
 
-    def _at(self, place: int) -> list[Hooked]:
+    def _at(self, place: int) -> list[Hookable]:
         # The references come in one step: others may be made meanwhile.
         return [one for ref in self._hooked[place].valuerefs() if (one := ref()) is not None]
 

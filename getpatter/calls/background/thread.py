@@ -15,7 +15,7 @@ from getpatter.calls.clock import monotonic
 
 if TYPE_CHECKING:
 
-    class Work(Protocol):
+    class Steps(Protocol):
         """What the thread does. No two threads call `step` at a time."""
 
         def step(self) -> float | None:
@@ -41,7 +41,7 @@ _LOOK_SECONDS = 0.1
 
 
 class Background:
-    """Calls the steps of one `Work`, on a thread that ends after `idle_seconds` (None: never).
+    """Calls the steps of one `Steps`, on a thread that ends after `idle_seconds` (None: never).
 
     A thread that never ends is there when the program ends: from Python 3.12 on none can be
     started then. Once it is rung for, it waits `linger_seconds` for more to do at once.
@@ -50,7 +50,7 @@ class Background:
     def __init__(
         self,
         name: str,
-        work: Work,
+        work: Steps,
         *,
         idle_seconds: float | None = None,
         linger_seconds: float = 0.0,

@@ -1,4 +1,4 @@
-"""Notices: what callbacks are told that is about no call: set-up, settings, recommendations.
+"""Host events: what callbacks get that is about no call: set-up, settings, recommendations.
 
 Makes the callbacks when the first is attached, and keeps until then what they must not miss. Knows
 of telemetry only what an observer of it is told.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
         ) -> None: ...
 
 
-__all__ = ["Notices"]
+__all__ = ["HostEvents"]
 
 
-class Notices:
+class HostEvents:
     """Tells `init`, `default_config` and `recommended_config`. Safe from any thread.
 
     With `apply_recommended` what the collector recommends is applied at once, else only when a
@@ -86,6 +87,10 @@ class Notices:
         """Say which telemetry a recommendation would reduce; it is not kept alive."""
         self._telemetry = weakref.ref(telemetry)
 
+    def observer(self) -> Callable[[str, object], None]:
+        """Return an observer for telemetry: a client outlives its host and must not keep it."""
+        return partial(_observe, weakref.WeakMethod(self.observe))
+
     def observe(self, status: str, said: object) -> None:
         """Take what an observer of telemetry is told. Returns at once."""
         if status == "recommended":
@@ -106,10 +111,7 @@ class Notices:
 
         rate, events = telemetry.collects()
 
-        def reduce(found: Recommendation) -> None:
-            telemetry.reduce(sample_rate=found.sample_rate, without=found.without, off=found.off)
-
-        found = reduction(said, sample_rate=rate, events=events, apply=reduce)
+        found = reduction(said, sample_rate=rate, events=events, apply=partial(_reduce, telemetry))
         if found is not None and self._apply_recommended:
             found.apply()
         if self._callbacks is not None:
@@ -117,3 +119,15 @@ class Notices:
 
     def _is_wanted(self) -> bool:
         return self._callbacks is not None and self._callbacks.wants("recommended_config")
+
+
+def _observe(
+    method: weakref.WeakMethod[Callable[[str, object], None]], status: str, said: object
+) -> None:
+    observe = method()
+    if observe is not None:
+        observe(status, said)
+
+
+def _reduce(telemetry: Telemetry, found: Recommendation) -> None:
+    telemetry.reduce(sample_rate=found.sample_rate, without=found.without, off=found.off)

@@ -55,13 +55,9 @@ _KEPT = ("init", "default_config")
 
 
 class Callbacks:
-    """Who listens to what. Every method is safe from any thread and never waits for a callback.
+    """Who listens to what. Every method is safe from any thread and never waits for a callback."""
 
-    `tell` is called once for each callback that fails, with what `error` is given.
-    """
-
-    def __init__(self, tell: Callable[[Mapping[str, object]], object] | None = None) -> None:
-        self._tell = tell
+    def __init__(self) -> None:
         # Re-entrant: attaching or telling may happen in a finaliser that runs while it is held.
         self._lock = threading.RLock()
         # Call (None: all of them) → name → who listens.
@@ -204,8 +200,6 @@ class Callbacks:
         for other in self._of("error", listener.call):
             if other is not listener:
                 other.put(dict(told))
-        if self._tell is not None:
-            self._tell(told)
 
 
 def _hand(payload: object, listeners: list[Listener]) -> None:

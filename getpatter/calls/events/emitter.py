@@ -1,4 +1,4 @@
-"""The emitter: what a node of a call (a stage, a tool, a part of the program) tells events through.
+"""The emitter: how a node of a call (a stage, a tool, a part of the program) emits events.
 
 Everything here runs in the caller's thread and only touches memory: no lock, no I/O, no waiting.
 """
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from getpatter.calls.clock import monotonic, timestamp_us
 from getpatter.calls.enums import FIELDS
-from getpatter.calls.events.rate_limit import PER_SECOND, RateLimit
+from getpatter.calls.events.rate_limit import PER_SECOND, EventRateLimit
 from getpatter.calls.result import OK, Result
+from getpatter.calls.stamp import Stamp
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         def lose(self, session: Session, node: str, reason: str, times: int = 1) -> None: ...
 
 
-__all__ = ["Emitter", "NullEmitter", "Span"]
+__all__ = ["Emitter", "Span"]
 
 # A type is a name; what is longer is data, and would be kept in the tables of the rate limit.
 _TYPE_CHARS = 128
@@ -43,16 +44,18 @@ _RULES = {
 
 
 class Emitter:
-    """Tells events of one node and session. Safe from any thread; never waits, never raises."""
+    """Emits events of one node and session. Safe from any thread; never waits, never raises."""
 
-    __slots__ = ("_hub", "_limit", "_session", "node")
+    __slots__ = ("_hub", "_is_off", "_limit", "_session", "node")
 
     def __init__(
         self, hub: Intake, session: Session, node: str, *, per_second: int = PER_SECOND
     ) -> None:
         self._hub = hub
         self._session = session
-        self._limit = RateLimit(per_second)
+        self._limit = EventRateLimit(per_second)
+        # Asked first: with diagnostics off an event costs a call and nothing behind it.
+        self._is_off = session.rule == "off"
         self.node = node
 
     @property
@@ -68,12 +71,14 @@ class Emitter:
         correlation_id: str | None = None,
         turn_id: str | None = None,
     ) -> bool:
-        """Tell an event; return whether it was taken. What was not is counted by its reason.
+        """Emit an event; return whether it was taken. What was not is counted by its reason.
 
         Data that is no mapping becomes `{"value": data}`. A mapping is copied, not what is nested
         in it: that must not change afterwards.
         """
-        return not self._offer(event_type, data, correlation_id, turn_id)
+        if self._is_off:
+            return False
+        return not self._emit(event_type, data, correlation_id, turn_id)
 
     def try_emit(
         self,
@@ -84,7 +89,7 @@ class Emitter:
         turn_id: str | None = None,
     ) -> Result:
         """Do the same as `emit`; the result names the rule that stood against it."""
-        reason = self._offer(event_type, data, correlation_id, turn_id)
+        reason = self._emit(event_type, data, correlation_id, turn_id)
         return OK if not reason else Result(reason, f"emit on {self.node!r}: {_RULES[reason]}")
 
     def span(
@@ -95,7 +100,7 @@ class Emitter:
         correlation_id: str | None = None,
         turn_id: str | None = None,
     ) -> Span:
-        """Return a context manager: tells `<type>.start`, then `<type>.end` with `latency_ms`."""
+        """Return a context manager: emits `<type>.start`, then `<type>.end` with `latency_ms`."""
         return Span(self, event_type, data, correlation_id, turn_id)
 
     def record(
@@ -105,26 +110,35 @@ class Emitter:
         *,
         turn_id: object = None,
         is_exempt: bool = False,
+        stamp: Stamp | None = None,
     ) -> Record | None:
-        """Return an event for `put` that happens now, None if it must not pass.
+        """Return an event for `put`, None if it must not pass.
 
-        For a reporter, which may hand it on later. With `is_exempt` the rate limit does not count:
-        that is for the end of what was let begin.
+        For a reporter, which may put it later. It happens now unless it has a stamp. With
+        `is_exempt` the rate limit does not count: that is for the end of what was let begin.
         """
-        reason = "closed" if self._session.is_closed else ""
+        session = self._session
+        reason = session.rule if session.is_closed else ""
         if not reason and not is_exempt:
             reason = self._limit.admit(event_type, monotonic())
         if reason:
             self.lose(reason)
             return None
-        session = self._session
+        at, number = stamp or (timestamp_us(), None)
+        number = session.next_sequence() if number is None else number
         return (
-            *(event_type, session.id, self.node, timestamp_us(), session.next_sequence()),
+            *(event_type, session.id, self.node, at, number),
             *({FIELDS.get(name, name): value for name, value in data.items()}, None, turn_id),
         )
 
+    def stamp(self, *, is_numbered: bool) -> Stamp:
+        """Return the stamp of an event that is recorded now and emitted later."""
+        session = self._session
+        is_open = is_numbered and not session.is_closed
+        return Stamp(timestamp_us(), session.next_sequence() if is_open else None)
+
     def put(self, records: list[Record], *, is_kept: bool = True) -> bool:
-        """Hand on, in one go, what `record` returned; return whether it was taken.
+        """Emit, in one go, what `record` returned; return whether it was taken.
 
         What is not `is_kept` is not for who subscribes later.
         """
@@ -132,17 +146,17 @@ class Emitter:
             self._session.ring.extend(records)
         if self._hub.put(records):
             return True
-        self.lose("closed" if self._session.is_closed else "queue_full", len(records))
+        self.lose(self._session.rule if self._session.is_closed else "queue_full", len(records))
         return False
 
     def lose(self, reason: str, times: int = 1) -> None:
         """Count events of this node that do not get anywhere."""
         self._hub.lose(self._session, self.node, reason, times)
 
-    def _offer(self, event_type: str, data: object, correlation_id: object, turn_id: object) -> str:
+    def _emit(self, event_type: str, data: object, correlation_id: object, turn_id: object) -> str:
         session = self._session
         if session.is_ended:
-            return self._refuse("closed")
+            return self._refuse(session.rule)
         if type(event_type) is not str or not 0 < len(event_type) <= _TYPE_CHARS:
             return self._refuse("bad_type")
         reason = self._limit.admit(event_type, monotonic())
@@ -167,68 +181,6 @@ class Emitter:
         return reason
 
 
-class NullEmitter:
-    """An emitter that is off: the same calls, and nothing behind them."""
-
-    __slots__ = ()
-
-    node = session = ""
-
-    def emit(
-        self,
-        event_type: str,  # noqa: ARG002 - the same interface
-        data: object,  # noqa: ARG002
-        *,
-        correlation_id: str | None = None,  # noqa: ARG002
-        turn_id: str | None = None,  # noqa: ARG002
-    ) -> bool:
-        """Take nothing."""
-        return False
-
-    def try_emit(
-        self,
-        event_type: str,  # noqa: ARG002
-        data: object,  # noqa: ARG002
-        *,
-        correlation_id: str | None = None,  # noqa: ARG002
-        turn_id: str | None = None,  # noqa: ARG002
-    ) -> Result:
-        """Say that diagnostics are off."""
-        return _OFF
-
-    def span(
-        self,
-        event_type: str,
-        data: Mapping[str, object] | None = None,
-        *,
-        correlation_id: str | None = None,
-        turn_id: str | None = None,
-    ) -> Span:
-        """Return a context manager that tells nothing."""
-        return Span(self, event_type, data, correlation_id, turn_id)
-
-    def record(
-        self,
-        event_type: str,  # noqa: ARG002
-        data: Mapping[str, object],  # noqa: ARG002
-        *,
-        turn_id: object = None,  # noqa: ARG002
-        is_exempt: bool = False,  # noqa: ARG002
-    ) -> Record | None:
-        """Return nothing to hand on."""
-        return None
-
-    def put(self, records: list[Record], *, is_kept: bool = True) -> bool:  # noqa: ARG002
-        """Take nothing."""
-        return False
-
-    def lose(self, reason: str, times: int = 1) -> None:
-        """Count nothing: what is off loses nothing."""
-
-
-_OFF = Result("off", "emit: diagnostics are off")
-
-
 class Span:
     """What lies between a start and an end event: `with emitter.span("tool.run") as span`."""
 
@@ -236,14 +188,14 @@ class Span:
 
     def __init__(
         self,
-        emitter: Emitter | NullEmitter,
+        emitter: Emitter,
         event_type: str,
         data: Mapping[str, object] | None,
         correlation_id: str | None,
         turn_id: str | None,
     ) -> None:
         self._emitter = emitter
-        # What is no text is refused when it is told, like any other type that cannot be.
+        # What is no text is refused when it is emitted, like any other type that cannot be.
         self._type = event_type if type(event_type) is str else ""
         self._data = dict(_object({} if data is None else data))
         self._correlation_id = correlation_id
@@ -256,7 +208,7 @@ class Span:
 
     def __enter__(self) -> Self:
         self._since = monotonic()
-        self._tell(".start", self._data)
+        self._emit(".start", self._data)
         return self
 
     def __exit__(
@@ -270,9 +222,9 @@ class Span:
         data = {**self._data, FIELDS["latency_ms"]: took}
         if kind is not None:
             data[FIELDS["error"]] = kind.__name__
-        self._tell(".end", data)
+        self._emit(".end", data)
 
-    def _tell(self, step: str, data: object) -> None:
+    def _emit(self, step: str, data: object) -> None:
         event_type = self._type and self._type + step
         self._emitter.emit(
             event_type, data, correlation_id=self._correlation_id, turn_id=self._turn_id

@@ -12,14 +12,14 @@ import sys
 import weakref
 from typing import TYPE_CHECKING
 
-from getpatter.calls.clock import monotonic
+from getpatter.calls.clock import monotonic, seconds
 from getpatter.calls.events.callback_sink import CallbackSink
-from getpatter.calls.events.emitter import Emitter, NullEmitter
+from getpatter.calls.events.emitter import Emitter
 from getpatter.calls.events.loop import QUEUE_EVENTS, Loop
 from getpatter.calls.events.rate_limit import PER_SECOND
 from getpatter.calls.events.redaction import Redaction
 from getpatter.calls.events.session import RING_EVENTS, Session
-from getpatter.calls.events.sessions import HEALTH_SECONDS, HEALTH_TYPE, Core, cut_id
+from getpatter.calls.events.sessions import Sessions, cut_id
 from getpatter.calls.events.sink import Attached, Sink
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from getpatter.calls.events.session import Record
     from getpatter.calls.events.sessions import Watcher
 
-__all__ = ["HEALTH_SECONDS", "HEALTH_TYPE", "NULL_HUB", "Hub", "NullHub"]
+__all__ = ["NULL_HUB", "Hub", "NullHub"]
 
 
 class Hub:
@@ -55,8 +55,8 @@ class Hub:
             ("queue_events", queue_events),
         ):
             _check_count(name, value)
-        self._core = Core(redaction or Redaction())
-        self._loop = Loop(self._core, queue_events)
+        self._sessions = Sessions(redaction or Redaction())
+        self._loop = Loop(self._sessions, queue_events)
         self._settings = {
             "per_second": (per_second, PER_SECOND),
             "ring_events": (ring_events, RING_EVENTS),
@@ -73,17 +73,17 @@ class Hub:
     @property
     def on_failure(self) -> Callable[[str, str], object] | None:
         """Called on a sink's thread as `on_failure(sink, message)` when it begins to fail."""
-        return self._core.on_failure
+        return self._sessions.on_failure
 
     @on_failure.setter
     def on_failure(self, callback: Callable[[str, str], object] | None) -> None:
-        self._core.on_failure = callback
+        self._sessions.on_failure = callback
 
     def session(self, session_id: str | None = None, *, ring_events: int | None = None) -> Session:
         """Return a new session, with a random id unless told; `ring_events=0` keeps no ring."""
         kept = self._ring_events if ring_events is None else ring_events
         _check_count("ring_events", kept)
-        session = self._core.session(session_id, kept)
+        session = self._sessions.session(session_id, kept)
         if self._is_closed:
             session.close()
         return session
@@ -105,10 +105,10 @@ class Hub:
         if self._is_closed:
             return base
         names = (base if number == 1 else f"{base}-{number}" for number in itertools.count(1))
-        attached = (Attached(chosen, unique, self._core.sink_failed) for unique in names)
+        attached = (Attached(chosen, unique, self._sessions.sink_failed) for unique in names)
         unique = next(sink.name for sink in attached if self._loop.attach(sink))
         self._has_sinks = True
-        for watcher in self._core.watching():
+        for watcher in self._sessions.watching():
             watcher.attached()
         return unique
 
@@ -117,25 +117,25 @@ class Hub:
 
         What they have to tell first is told before a `flush` waits for the sinks.
         """
-        self._core.watchers[id(watcher)] = watcher
+        self._sessions.watchers[id(watcher)] = watcher
         if self._has_sinks:
             watcher.attached()
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait at most `timeout` seconds until the sinks have everything; return whether so."""
-        until = monotonic() + timeout
-        is_done = [watcher.flush(until - monotonic()) for watcher in self._core.watching()]
+        until = monotonic() + seconds(timeout)
+        is_done = [watcher.flush(until - monotonic()) for watcher in self._sessions.watching()]
         return self._loop.flush(until - monotonic()) and all(is_done)
 
     def close(self, timeout: float = 2.0) -> bool:
         """`flush`, close the sinks, and take no more; what is left is lost, counted as `closed`."""
-        until = monotonic() + timeout
+        until = monotonic() + seconds(timeout)
         is_done = self.flush(timeout)
         if self._is_closed:
             return is_done
         self._is_closed = True
-        self._core.close()
-        self._core.report_now()
+        self._sessions.close()
+        self._sessions.report_now()
         is_done = self._loop.flush(until - monotonic()) and is_done
         self._loop.finish(is_discarding=True)
         self._loop.flush(until - monotonic())  # until the sinks are closed
@@ -145,7 +145,7 @@ class Hub:
         """Return `waiting`, `lost` by reason, and of each sink `delivered`, `waiting`, `lost`."""
         return {
             "waiting": self._loop.waiting(),
-            "lost": self._core.losses.totals().get("", {}),
+            "lost": self._sessions.losses.totals().get("", {}),
             "sinks": {sink.name: sink.stats() for sink in self._loop.sinks()},
         }
 
@@ -162,7 +162,7 @@ class Hub:
 
     def lose(self, session: Session, node: str, reason: str, times: int = 1) -> None:
         """Count losses, and see to it that they are reported."""
-        if self._core.lose(session, node, reason, times):
+        if self._sessions.lose(session, node, reason, times):
             self._loop.wake()
 
 
@@ -172,12 +172,15 @@ class NullHub:
     on_failure: Callable[[str, str], object] | None = None
 
     def session(self, session_id: str | None = None, *, ring_events: int | None = None) -> Session:  # noqa: ARG002
-        """Return a session that keeps nothing."""
-        return Session(cut_id(session_id) or "", 0)
+        """Return a session that takes nothing."""
+        session = Session(cut_id(session_id) or "", 0)
+        session.rule = "off"
+        session.close()
+        return session
 
-    def emitter(self, node: str, session: Session, *, per_second: int | None = None) -> NullEmitter:  # noqa: ARG002
+    def emitter(self, node: str, session: Session, *, per_second: int | None = None) -> Emitter:  # noqa: ARG002
         """Return an emitter that takes nothing."""
-        return _NULL_EMITTER
+        return Emitter(self, session, node)
 
     def attach(self, sink: Sink | Callable[[Event], object], name: str | None = None) -> str:  # noqa: ARG002
         """Attach nothing: off wins."""
@@ -198,8 +201,18 @@ class NullHub:
         """Return what `Hub.stats` does, of nothing."""
         return {"waiting": 0, "lost": {}, "sinks": {}}
 
+    def settings(self) -> dict[str, tuple[object, str]]:
+        """Return that there are no numbers to set up."""
+        return {}
 
-_NULL_EMITTER = NullEmitter()
+    def put(self, records: list[Record]) -> bool:  # noqa: ARG002
+        """Take nothing."""
+        return False
+
+    def lose(self, session: Session, node: str, reason: str, times: int = 1) -> None:
+        """Count nothing: what is off loses nothing."""
+
+
 #: Diagnostics that are off, for whoever has no hub.
 NULL_HUB = NullHub()
 

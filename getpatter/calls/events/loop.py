@@ -16,7 +16,7 @@ from getpatter.calls.clock import monotonic
 if TYPE_CHECKING:
     from getpatter.calls.events.event import Event
     from getpatter.calls.events.session import Record, Session
-    from getpatter.calls.events.sessions import Core
+    from getpatter.calls.events.sessions import Sessions
     from getpatter.calls.events.sink import Attached
 
 __all__ = ["QUEUE_EVENTS", "Loop"]
@@ -34,10 +34,10 @@ _SETTLE_SECONDS = 5.0
 
 
 class Loop:
-    """Owns the queue, the attached sinks and the thread of one hub, of which it knows the core."""
+    """Owns the queue, the attached sinks and the thread of one hub; it knows its sessions."""
 
-    def __init__(self, core: Core, capacity: int = QUEUE_EVENTS) -> None:
-        self._core = core
+    def __init__(self, sessions: Sessions, capacity: int = QUEUE_EVENTS) -> None:
+        self._sessions = sessions
         self._capacity = capacity
         self._sinks: dict[str, Attached] = {}
         self._is_live = False
@@ -81,7 +81,7 @@ class Loop:
         if self._sinks.setdefault(sink.name, sink) is not sink:
             return False
         self._is_live = not self._is_finishing
-        self._queue.append((sink, self._core.open_sessions()))
+        self._queue.append((sink, self._sessions.open_sessions()))
         self._background.wake()
         return True
 
@@ -125,7 +125,7 @@ class Loop:
 
     def after_fork_in_child(self) -> None:
         """Begin anew, with the sinks that there are."""
-        self._core.after_fork_in_child()
+        self._sessions.after_fork_in_child()
         self._clear()
         self._background.reset()
         for sink in self.sinks():
@@ -141,8 +141,8 @@ class Loop:
         if self._queue:
             return 0
         if self._is_finishing:
-            self._core.report_now()
-        events, due = self._core.health(monotonic(), self.sinks())
+            self._sessions.report_now()
+        events, due = self._sessions.health(monotonic(), self.sinks())
         for sink in self.sinks():
             sink.consumer.put(events)
         if self._is_finishing:
@@ -159,7 +159,7 @@ class Loop:
 
     def recover(self) -> None:
         """Count an error of ours: what it was about is lost."""
-        self._core.broken()
+        self._sessions.broken()
 
     def _distribute(self) -> None:
         pairs: list[tuple[Record, Event]] = []
@@ -170,7 +170,7 @@ class Loop:
                     self._hand_on(pairs)
                     pairs = []
                     self._open(*record)
-                elif (event := self._core.event(record)) is not None:
+                elif (event := self._sessions.event(record)) is not None:
                     pairs.append((record, event))
         finally:
             self._hand_on(pairs)
@@ -185,8 +185,8 @@ class Loop:
         if sink.is_open:
             sink.settled_at = monotonic() + _SETTLE_SECONDS
             return
-        records = self._core.replay(sessions)
-        made = [(record, self._core.event(record)) for record in records]
+        records = self._sessions.replay(sessions)
+        made = [(record, self._sessions.event(record)) for record in records]
         sink.put([(record, event) for record, event in made if event is not None])
         sink.replayed = {id(record): record for record in records}
         sink.is_open = True

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["REASONS", "Losses"]
+__all__ = ["REASONS", "EventLosses"]
 
 #: Why an event did not get to a sink: the first five on its way in, the others at one sink. And
 #: `bad_value`: what a call was told and is none, as a stage that does not exist.
@@ -30,7 +30,7 @@ REASONS = (
 )
 
 
-class _Counter:
+class _LossCounter:
     """A number that anyone may raise and read, anywhere: each is one step of the interpreter."""
 
     __slots__ = ("_count", "add")
@@ -43,14 +43,14 @@ class _Counter:
         return int(repr(self._count)[len("count(") : -1])
 
 
-class Losses:
+class EventLosses:
     """Counts losses by (where, reason). `count` may run anywhere, also within itself."""
 
     __slots__ = ("_counters", "_reading", "_reported")
 
     def __init__(self) -> None:
         self._reading = threading.RLock()
-        self._counters: dict[tuple[str, str], _Counter] = {}
+        self._counters: dict[tuple[str, str], _LossCounter] = {}
         self._reported: dict[tuple[str, str], int] = {}
 
     def count(self, where: str, reason: str, times: int = 1) -> None:
@@ -59,7 +59,7 @@ class Losses:
             return
         counter = self._counters.get((where, reason))
         if counter is None:
-            counter = self._counters.setdefault((where, reason), _Counter())
+            counter = self._counters.setdefault((where, reason), _LossCounter())
         for _ in range(times):
             counter.add()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PER_SECOND", "TYPES", "RateLimit"]
+__all__ = ["PER_SECOND", "TYPES", "EventRateLimit"]
 
 #: A hundred of one type in a second is a loop that went wrong, not a call.
 PER_SECOND = 100
@@ -20,7 +20,7 @@ PER_SECOND = 100
 TYPES = 128
 
 
-class RateLimit:
+class EventRateLimit:
     """At most `per_second` events of each type in each second of the clock that `admit` is given.
 
     With 0 nothing passes. A new second begins with empty tables, so that only what was said within

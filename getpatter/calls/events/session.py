@@ -10,7 +10,7 @@ import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from getpatter.calls.events.losses import Losses
+from getpatter.calls.events.losses import EventLosses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ class Session:
 
     __slots__ = (
         *("__weakref__", "health_at", "id", "is_closed", "is_ended", "losses"),
-        *("next_sequence", "ring"),
+        *("next_sequence", "ring", "rule"),
     )
 
     def __init__(self, session_id: str, ring_events: int = RING_EVENTS) -> None:
@@ -40,7 +40,9 @@ class Session:
         #: Whether the emitters of the host are refused, and whether the library's own are, too.
         self.is_ended = False
         self.is_closed = False
-        self.losses = Losses()
+        #: By which rule they are refused then.
+        self.rule = "closed"
+        self.losses = EventLosses()
         # When it last reported losses; the hub's thread alone reads and sets it.
         self.health_at: float | None = None
         self.next_sequence: Callable[[], int] = itertools.count().__next__

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from getpatter.calls.background.thread import must_pass
 from getpatter.calls.clock import monotonic, new_id, timestamp_us
+from getpatter.calls.event_types import HEALTH
 from getpatter.calls.events.event import Event
-from getpatter.calls.events.losses import Losses
+from getpatter.calls.events.losses import EventLosses
 from getpatter.calls.events.session import Session
 
 if TYPE_CHECKING:
@@ -31,11 +32,9 @@ if TYPE_CHECKING:
         def flush(self, timeout: float) -> bool: ...
 
 
-__all__ = ["HEALTH_SECONDS", "HEALTH_TYPE", "Core", "cut_id"]
+__all__ = ["HEALTH_SECONDS", "Sessions", "cut_id"]
 
-#: The event that says what was lost.
-HEALTH_TYPE = "telemetry.health"
-#: How often at most it does, in seconds.
+#: How often at most losses are reported, in seconds.
 HEALTH_SECONDS = 5.0
 # Under this id and node the hub itself speaks.
 _HUB_SESSION = "hub"
@@ -44,7 +43,7 @@ _HEALTH_NODE = "telemetry"
 _ID_CHARS = 256
 
 
-class Core:
+class Sessions:
     """Makes sessions, makes events of records, and reports losses."""
 
     def __init__(self, redaction: Redaction) -> None:
@@ -57,7 +56,7 @@ class Core:
         self._forget_losses()
 
     def _forget_losses(self) -> None:
-        self.losses = Losses()  # of all sessions, by reason, for `stats`
+        self.losses = EventLosses()  # of all sessions, by reason, for `stats`
         self._lossy: dict[int, Session] = {}
         self._own = self.session(_HUB_SESSION, 0)
 
@@ -160,7 +159,7 @@ class Core:
         """
         for session in self.sessions():
             session.close()
-            session.losses = Losses()
+            session.losses = EventLosses()
         self._forget_losses()
 
 
@@ -172,6 +171,4 @@ def cut_id(value: object) -> str | None:
 def _health(session: Session, lost: dict[str, dict[str, int]]) -> Event:
     # Not redacted: the names of nodes and sinks stand in every envelope, and the rest is ours.
     data: dict[str, object] = {"lost": lost}
-    return Event(
-        HEALTH_TYPE, session.id, _HEALTH_NODE, timestamp_us(), session.next_sequence(), data
-    )
+    return Event(HEALTH, session.id, _HEALTH_NODE, timestamp_us(), session.next_sequence(), data)

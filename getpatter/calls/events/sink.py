@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from getpatter.calls.background.consumer import Consumer
 from getpatter.calls.background.thread import must_pass
 from getpatter.calls.background.warning import warn
-from getpatter.calls.events.losses import Losses
+from getpatter.calls.events.losses import EventLosses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +63,7 @@ class Attached:
 
     def __init__(self, sink: Sink, name: str, on_failure: Callable[[str, str], object]) -> None:
         self.name = name
-        self.losses = Losses()
+        self.losses = EventLosses()
         #: The records that it got when it was attached, by identity: those not again. Owned, like
         #: the next two, by the hub's thread.
         self.replayed: dict[int, Record] = {}
@@ -79,7 +79,7 @@ class Attached:
 
     def reset(self) -> None:
         """Begin with nothing, in a `fork` child: its parent delivers what waits."""
-        self.losses = Losses()
+        self.losses = EventLosses()
         self.replayed, self.settled_at, self.is_open = {}, None, True
         self.consumer.reset()
 

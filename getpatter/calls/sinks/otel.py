@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from getpatter.calls.reporter import ENDED
-from getpatter.calls.stages import COMPLETED
+from getpatter.calls.event_types import CALL_ENDED, CALL_STARTED, HEALTH, OF_CALLS, STAGE_COMPLETED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,9 +106,9 @@ class OpenTelemetrySink:
         for event in events:
             span = self._span_of(event)
             self._log(event, None if span is None else self._trace.set_span_in_context(span))
-            if span is not None and event.type == COMPLETED:
+            if span is not None and event.type == STAGE_COMPLETED:
                 self._stage(event, span)
-            elif span is not None and event.type == ENDED:
+            elif span is not None and event.type == CALL_ENDED:
                 self._end(event, span)
 
     def close(self) -> None:
@@ -122,9 +121,9 @@ class OpenTelemetrySink:
         known = self._calls.get(event.session)
         if known is not None:
             return known[0]
-        if not event.type.startswith(("call.", "stage.")):
+        if not event.type.startswith(OF_CALLS):
             return None
-        is_start = event.type == "call.started"
+        is_start = event.type == CALL_STARTED
         data = event.data if is_start else {}
         kind = self._trace.SpanKind.CLIENT if data.get("direction") == "outbound" else None
         span = self._tracer.start_span(
@@ -144,7 +143,7 @@ class OpenTelemetrySink:
 
     def _log(self, event: Event, context: Context | None) -> None:
         failed = event.data.get("outcome") in ("failure", "error", "failed")
-        is_bad = failed or event.type == "telemetry.health"
+        is_bad = failed or event.type == HEALTH
         attributes: _Attributes = {
             "gen_ai.conversation.id": event.session,
             "getpatter.node": event.node,

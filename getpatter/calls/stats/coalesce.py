@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     # Direction, whether it is a data channel, id.
     Key = tuple[str, bool, str]
 
-__all__ = ["Window", "coalesce", "in_order", "streams"]
+__all__ = ["Window", "in_order", "streams"]
 
 
 class Window:
@@ -98,11 +98,3 @@ def streams(windows: dict[Key, Window]) -> list[dict[str, object]]:
         }
         for key in in_order(windows)
     ]
-
-
-def coalesce(deltas: Iterable[tuple[Key, Delta]]) -> list[dict[str, object]]:
-    """Return what these amount to, per direction and track; for none, nothing."""
-    windows: dict[Key, Window] = {}
-    for key, delta in deltas:
-        windows.setdefault(key, Window()).add(delta)
-    return streams(windows)

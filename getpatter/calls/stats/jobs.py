@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Sample = tuple[str, str, float, dict[str, object]]
 
-    class Work(Protocol):
+    class JobWork(Protocol):
         """What the thread works for; it handles its own errors."""
 
         def take_samples(self, batch: list[Sample]) -> None: ...
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
         def reset(self) -> None: ...
 
 
-__all__ = ["ENDINGS", "JOBS", "Jobs"]
+__all__ = ["ENDING_JOBS", "JOBS", "Jobs"]
 
 #: Jobs that wait at most. The thread does some 20,000 a second: when more than a tenth of a second
 #: of them wait, the machine has no time for diagnostics.
 JOBS = 2_048
 #: The same for endings, which free what a call holds and so are refused last: all calls of a
 #: machine may end at once.
-ENDINGS = 65_536
+ENDING_JOBS = 65_536
 # Samples in one job: 2,048 jobs of 64 are 20 s of a thousand calls with six tracks.
 _SAMPLES = 64
 _IDLE_SECONDS = 10.0
@@ -46,7 +46,7 @@ _IDLE_SECONDS = 10.0
 class Jobs:
     """Owns the queue and the thread. Every method is safe from any thread."""
 
-    def __init__(self, work: Work, clock: Callable[[], float]) -> None:
+    def __init__(self, work: JobWork, clock: Callable[[], float]) -> None:
         self._work = work
         self._clock = clock
         self._is_closed = False
@@ -164,7 +164,7 @@ class Jobs:
         """Leave a flush; return a lock that is released behind it, None if it is refused."""
         done = threading.Lock()
         done.acquire()
-        refused = self.put(self._work.flush, ENDINGS) or self.put(done.release, ENDINGS)
+        refused = self.put(self._work.flush, ENDING_JOBS) or self.put(done.release, ENDING_JOBS)
         return None if refused else done
 
     def _do_next(self) -> None:

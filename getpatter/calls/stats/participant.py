@@ -1,6 +1,6 @@
-"""Stats workers: one for each (call, participant), from the first sign of it to its reaping.
+"""Participants: one for each (call, participant), from the first sign of it to its reaping.
 
-Decides and never acts: every input answers what to tell, and the service tells it. `now` is
+Decides and never acts: every input answers what to emit, and the service emits it. `now` is
 handed in. Owned by the service's consumer; nothing here is shared with another thread.
 """
 
@@ -9,18 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from getpatter.calls.event_types import PARTICIPANT_STATS
 from getpatter.calls.stats.coalesce import Window, in_order, streams
-from getpatter.calls.stats.owners import HOST, Guards
+from getpatter.calls.stats.owners import Guards, owner_of
 from getpatter.calls.stats.track import Interval, Meter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from getpatter.calls.stamp import Stamp
     from getpatter.calls.stats.coalesce import Key
 
-__all__ = ["REAP_SECONDS", "Said", "Tell", "Worker"]
+__all__ = ["REAP_SECONDS", "Input", "Output", "Participant"]
 
-#: A closed worker stays for samples that come late: three minutes, as media servers allow.
+#: A closed one stays for samples that come late: three minutes, as media servers allow.
 REAP_SECONDS = 180.0
 # Tracks and data channels of one participant. More than any client has: ids that are new with
 # every sample must not fill the memory.
@@ -28,16 +30,18 @@ _TRACKS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
-    """Something to tell: an event of the vocabulary, `participant_stats`, or a stats record."""
+class Output:
+    """Something to emit: an event of the vocabulary, `participant_stats`, or a stats record."""
 
     kind: str
     call: str
     participant: str
     data: Mapping[str, object]
+    #: When it was recorded; None: it is what follows from others now.
+    stamp: Stamp | None = None
 
 
-class Said(NamedTuple):
+class Input(NamedTuple):
     """An event of the vocabulary, as the host said it and when."""
 
     kind: str
@@ -46,15 +50,15 @@ class Said(NamedTuple):
     fields: Mapping[str, object]
     notify: bool
     now: float
+    stamp: Stamp | None = None
 
     @property
     def owner(self) -> str:
         """Who says so."""
-        owner = self.fields.get("owner")
-        return owner if isinstance(owner, str) and owner else HOST
+        return owner_of(self.fields)
 
-    def tell(self) -> Tell:
-        """Return it as it is told: with its subjects, without what is absent."""
+    def output(self) -> Output:
+        """Return it as it is emitted: with its subjects, without what is absent."""
         data = {name: value for name, value in self.fields.items() if value is not None}
         if self.participant:
             data = {"participant": self.participant, **data}
@@ -62,11 +66,11 @@ class Said(NamedTuple):
             data = {"call": self.call, **data}
         if not self.notify:
             data["notify"] = False
-        return Tell(self.kind, self.call, self.participant, data)
+        return Output(self.kind, self.call, self.participant, data, self.stamp)
 
 
-class Worker:
-    """One participant of one call: its guards, its tracks, and what is not told yet."""
+class Participant:
+    """One participant of one call: its guards, its tracks, and what is not emitted yet."""
 
     __slots__ = (
         "_intervals",
@@ -84,16 +88,16 @@ class Worker:
         "is_joined",
         "participant",
         "record_at",
-        "told_at",
+        "recorded_at",
     )
 
     def __init__(
-        self, call: str, participant: str, now: float, before: Worker | None = None
+        self, call: str, participant: str, now: float, before: Participant | None = None
     ) -> None:
         self.call = call
         self.participant = participant
         self.guards = Guards()
-        # What was said of it: the same again is not told again.
+        # What was said of it: the same again is not emitted again.
         self.is_joined = False
         self.is_active = False
         # Whether it ever was active; whoever comes back was, and their counters go on.
@@ -107,7 +111,7 @@ class Worker:
         self.record_at: float | None = None
         #: What owners said of the end before the last one did.
         self.closing: dict[str, object] = {}
-        self.told_at = now
+        self.recorded_at = now
         self._meters: dict[Key, Meter] = {} if before is None else before._meters  # noqa: SLF001 - another one of these
         self._intervals: dict[Key, Interval] = {}
         self._windows: dict[Key, Window] = {}
@@ -133,15 +137,15 @@ class Worker:
         window.add(delta)
         return None
 
-    def flush(self) -> Tell | None:
+    def flush(self) -> Output | None:
         """Swap out what came since the last flush and sum it up; None if nothing came."""
         if not self._windows:
             return None
         windows, self._windows = self._windows, {}
         data = {"call": self.call, "participant": self.participant, "streams": streams(windows)}
-        return Tell("participant_stats", self.call, self.participant, data)
+        return Output(PARTICIPANT_STATS, self.call, self.participant, data)
 
-    def record(self, now: float, conference_url: str | None) -> Tell:
+    def record(self, now: float, conference_url: str | None) -> Output:
         """Return the stats record of the time since the last one, and begin the next."""
         intervals, self._intervals = self._intervals, {}
         connection, fabric = self._states(has_samples=bool(intervals))
@@ -157,14 +161,14 @@ class Worker:
         data: dict[str, object] = {
             "call": self.call,
             "participant": self.participant,
-            "interval_ms": max(0, round((now - self.told_at) * 1_000)),
+            "interval_ms": max(0, round((now - self.recorded_at) * 1_000)),
             "connection_state": connection,
             "fabric_state": fabric,
         }
         if conference_url is not None:
             data["conference_url"] = conference_url
-        self.told_at = now
-        return Tell("stats", self.call, self.participant, {**data, "tracks": tracks})
+        self.recorded_at = now
+        return Output("stats", self.call, self.participant, {**data, "tracks": tracks})
 
     def _states(self, *, has_samples: bool) -> tuple[str, str]:
         """Return what the host said; else what the samples tell of the connection and its media."""

@@ -1,6 +1,6 @@
-"""The registry: the calls that are going on, their workers, and when each has something to tell.
+"""The registry: the calls that are going on, their members, and when each has something to emit.
 
-Decides and never acts: every input answers what to tell. `now` is handed in. Owned by the
+Decides and never acts: every input answers what to emit. `now` is handed in. Owned by the
 service's consumer; nothing here is shared with another thread.
 """
 
@@ -9,14 +9,23 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from getpatter.calls.stats.participant import REAP_SECONDS, Said, Tell, Worker
+from getpatter.calls.event_types import (
+    CONNECTION_ABORTED,
+    PARTICIPANT_ACTIVE,
+    PARTICIPANT_JOINED,
+    PARTICIPANT_LEFT,
+    PARTICIPANT_RESUMED,
+    ROOM_ENDED,
+    ROOM_STARTED,
+)
+from getpatter.calls.stats.participant import REAP_SECONDS, Input, Output, Participant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["FLUSH_SECONDS", "RECORD_SECONDS", "Refused", "Registry"]
+__all__ = ["FLUSH_SECONDS", "RECORD_SECONDS", "OutOfPlace", "Registry"]
 
-#: No sample waits longer to be told.
+#: No sample waits longer.
 FLUSH_SECONDS = 30.0
 #: Time between two stats records, if nothing else is said.
 RECORD_SECONDS = 10.0
@@ -31,17 +40,17 @@ UNKNOWN_CALL = "unknown_call"
 UNKNOWN_PARTICIPANT = "unknown_participant"
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not an error
+class OutOfPlace(Exception):  # noqa: N818 - an answer, not an error
     """An input that means nothing now; its text is the reason that is counted."""
 
 
 class _Call:
-    """One call: its workers by participant, and what is settled for it."""
+    """One call: its members by participant, and what is settled for it."""
 
-    __slots__ = ("conference_url", "ended_at", "is_started", "record_seconds", "workers")
+    __slots__ = ("conference_url", "ended_at", "is_started", "members", "record_seconds")
 
     def __init__(self) -> None:
-        self.workers: dict[str, Worker] = {}
+        self.members: dict[str, Participant] = {}
         self.is_started = False
         self.ended_at: float | None = None
         self.conference_url: str | None = None
@@ -50,237 +59,240 @@ class _Call:
 
 
 class Registry:
-    """Takes events, samples and the time; answers what to tell, in order."""
+    """Takes events, samples and the time; answers what to emit, in order."""
 
     def __init__(self) -> None:
         self.record_seconds = RECORD_SECONDS
         self._calls: dict[str, _Call] = {}
-        # (when, a number that orders what is due together, call, worker); a worker of which a
+        # (when, a number that orders what is due together, call, member); a member of which a
         # later entry says something else is skipped.
-        self._due: list[tuple[float, int, str, Worker | None]] = []
+        self._due: list[tuple[float, int, str, Participant | None]] = []
         self._entries = 0
         self._begun = 0
-        self._handlers: dict[str, Callable[[Said], list[Tell]]] = {
-            "room_started": self._start_room,
-            "room_ended": self._end_room,
-            "participant_joined": self._join,
-            "participant_active": self._activate,
-            "participant_resumed": self._resume,
-            "participant_left": self._leave,
-            "connection_aborted": self._leave,
+        self._handlers: dict[str, Callable[[Input], list[Output]]] = {
+            ROOM_STARTED: self._start_room,
+            ROOM_ENDED: self._end_room,
+            PARTICIPANT_JOINED: self._join,
+            PARTICIPANT_ACTIVE: self._activate,
+            PARTICIPANT_RESUMED: self._resume,
+            PARTICIPANT_LEFT: self._leave,
+            CONNECTION_ABORTED: self._leave,
         }
 
     def __len__(self) -> int:
-        """Return how many calls and workers there are."""
+        """Return how many calls and members there are."""
         calls = list(self._calls.values())  # in one step: others may ask while it changes
-        return len(calls) + sum(len(call.workers) for call in calls)
+        return len(calls) + sum(len(call.members) for call in calls)
 
-    def event(self, event: Said) -> list[Tell]:
-        """Take an event of the vocabulary; raises `Refused` for one that means nothing now."""
+    def event(self, event: Input) -> list[Output]:
+        """Take an event of the vocabulary; raises `OutOfPlace` for one that means nothing now."""
         handle = self._handlers.get(event.kind)
-        return [event.tell()] if handle is None else handle(event)
+        return [event.output()] if handle is None else handle(event)
 
     def sample(self, call: str, participant: str, at: float, values: Mapping[str, object]) -> None:
-        """Take a sample that has passed `sample.refusal`; raises `Refused`."""
-        rule = self._worker(call, participant).sample(at, values)
+        """Take a sample that has passed `sample.refusal`; raises `OutOfPlace`."""
+        rule = self._member(call, participant).sample(at, values)
         if rule is not None:
-            raise Refused(rule)
+            raise OutOfPlace(rule)
 
     def connection(
         self, call: str, participant: str, connection_state: str | None, fabric_state: str | None
     ) -> None:
-        """Take what the host says of a connection; None is left to conclude. Raises `Refused`."""
-        worker = self._worker(call, participant)
-        worker.connection_state = connection_state
-        worker.fabric_state = fabric_state
+        """Take what the host says of a connection; None is left to conclude.
+
+        Raises `OutOfPlace`.
+        """
+        member = self._member(call, participant)
+        member.connection_state = connection_state
+        member.fabric_state = fabric_state
 
     def set_record_seconds(self, seconds: float, call: str | None, now: float) -> None:
         """Set the time between two records of a call, or of all that have none of their own; 0 is
-        never. Raises `Refused`.
+        never. Raises `OutOfPlace`.
         """
         if call is None:
             self.record_seconds = seconds
             calls = {name: one for name, one in self._calls.items() if one.record_seconds is None}
         else:
             if call not in self._calls:
-                raise Refused(UNKNOWN_CALL)
+                raise OutOfPlace(UNKNOWN_CALL)
             calls = {call: self._calls[call]}
             calls[call].record_seconds = seconds
         for name, one in calls.items():
-            for worker in one.workers.values():
-                worker.record_at = max(now, worker.told_at + seconds) if seconds else None
-                self._schedule(name, worker)
+            for member in one.members.values():
+                member.record_at = max(now, member.recorded_at + seconds) if seconds else None
+                self._schedule(name, member)
 
     def next_due(self) -> float | None:
         """Return when `due` has something to do next; None for never."""
         return self._due[0][0] if self._due else None
 
-    def due(self, now: float) -> list[Tell]:
-        """Return what is to be told by now: records, flushes; and reap who is over."""
-        tells: list[Tell] = []
+    def due(self, now: float) -> list[Output]:
+        """Return what is to be emitted by now: records, flushes; and reap who is over."""
+        outputs: list[Output] = []
         while self._due and self._due[0][0] <= now:
-            when, _, name, worker = heapq.heappop(self._due)
+            when, _, name, member = heapq.heappop(self._due)
             call = self._calls.get(name)
             if call is None:
                 continue
-            if worker is None:
-                tells += self._forget(name, call, now)
-            elif call.workers.get(worker.participant) is worker and worker.due() == when:
-                tells += self._work(name, call, worker, now)
-        return tells
+            if member is None:
+                outputs += self._forget(name, call, now)
+            elif call.members.get(member.participant) is member and member.due() == when:
+                outputs += self._work(name, call, member, now)
+        return outputs
 
-    def flush(self) -> list[Tell]:
+    def flush(self) -> list[Output]:
         """Return what all samples since the last flush amount to."""
-        workers = [worker for call in self._calls.values() for worker in call.workers.values()]
-        return [tell for worker in workers if (tell := worker.flush()) is not None]
+        members = [member for call in self._calls.values() for member in call.members.values()]
+        return [output for member in members if (output := member.flush()) is not None]
 
     # events
 
-    def _start_room(self, event: Said) -> list[Tell]:
-        tells: list[Tell] = []
+    def _start_room(self, event: Input) -> list[Output]:
+        outputs: list[Output] = []
         call = self._calls.get(event.call)
         if call is not None and call.ended_at is not None:
-            # The same name again is another call: what is left of the first one is told before.
-            tells = [tell for worker in call.workers.values() if (tell := worker.flush())]
+            # The same name again is another call: what is left of the first one is emitted before.
+            outputs = [output for member in call.members.values() if (output := member.flush())]
             call = None
         if call is None:
             call = self._calls[event.call] = _Call()
         call.is_started = True
         url = event.fields.get("conference_url")
         call.conference_url = url if isinstance(url, str) else None
-        return [*tells, event.tell()]
+        return [*outputs, event.output()]
 
-    def _end_room(self, event: Said) -> list[Tell]:
+    def _end_room(self, event: Input) -> list[Output]:
         call = self._calls.get(event.call)
         if call is None:
-            raise Refused(UNKNOWN_CALL)
+            raise OutOfPlace(UNKNOWN_CALL)
         if call.ended_at is not None:
-            raise Refused(ALREADY_ENDED)
-        tells: list[Tell] = []
-        for worker in call.workers.values():
-            if worker.closed_at is None:
-                tells += self._close(call, worker, event)
+            raise OutOfPlace(ALREADY_ENDED)
+        outputs: list[Output] = []
+        for member in call.members.values():
+            if member.closed_at is None:
+                outputs += self._close(call, member, event)
         call.ended_at = event.now
         self._push(event.now + REAP_SECONDS, event.call, None)
-        return [*tells, event.tell()]
+        return [*outputs, event.output()]
 
-    def _join(self, event: Said) -> list[Tell]:
-        worker, tells = self._get_or_create(event)
-        if worker.is_joined:
-            return tells
-        worker.is_joined = True
-        return [*tells, event.tell()]
+    def _join(self, event: Input) -> list[Output]:
+        member, outputs = self._get_or_create(event)
+        if member.is_joined:
+            return outputs
+        member.is_joined = True
+        return [*outputs, event.output()]
 
-    def _activate(self, event: Said) -> list[Tell]:
-        worker, tells = self._get_or_create(event)
-        worker.is_connected = True
-        if worker.is_active:
-            return tells
-        worker.is_active = True
-        return [*tells, event.tell()]
+    def _activate(self, event: Input) -> list[Output]:
+        member, outputs = self._get_or_create(event)
+        member.is_connected = True
+        if member.is_active:
+            return outputs
+        member.is_active = True
+        return [*outputs, event.output()]
 
-    def _resume(self, event: Said) -> list[Tell]:
-        worker, tells = self._get_or_create(event)
-        worker.connection_state = worker.fabric_state = None
-        return [*tells, event.tell()]
+    def _resume(self, event: Input) -> list[Output]:
+        member, outputs = self._get_or_create(event)
+        member.connection_state = member.fabric_state = None
+        return [*outputs, event.output()]
 
-    def _leave(self, event: Said) -> list[Tell]:
-        worker = self._worker(event.call, event.participant)
-        if worker.closed_at is not None:
-            raise Refused(ALREADY_LEFT)
-        worker.closing = {**worker.closing, **event.fields}
-        if not worker.guards.release(event.owner):
+    def _leave(self, event: Input) -> list[Output]:
+        member = self._member(event.call, event.participant)
+        if member.closed_at is not None:
+            raise OutOfPlace(ALREADY_LEFT)
+        member.closing = {**member.closing, **event.fields}
+        if not member.guards.release(event.owner):
             return []
-        return self._close(self._calls[event.call], worker, event)
+        return self._close(self._calls[event.call], member, event)
 
-    def _close(self, call: _Call, worker: Worker, event: Said) -> list[Tell]:
+    def _close(self, call: _Call, member: Participant, event: Input) -> list[Output]:
         """Flush, then report closed: nothing of a participant comes after its end but what comes
         late.
         """
-        worker.closed_at = event.now
-        worker.connection_state = None
-        flushed = worker.flush()
-        kind = "participant_left" if worker.is_connected else "connection_aborted"
+        member.closed_at = event.now
+        member.connection_state = None
+        flushed = member.flush()
+        kind = PARTICIPANT_LEFT if member.is_connected else CONNECTION_ABORTED
         # What the owners said counts more than why the call ended.
-        fields = {**event.fields, **worker.closing}
-        self._schedule(event.call, worker)
+        fields = {**event.fields, **member.closing}
+        self._schedule(event.call, member)
         return [
             *([] if flushed is None else [flushed]),
-            worker.record(event.now, call.conference_url),
-            event._replace(kind=kind, participant=worker.participant, fields=fields).tell(),
+            member.record(event.now, call.conference_url),
+            event._replace(kind=kind, participant=member.participant, fields=fields).output(),
         ]
 
-    def _get_or_create(self, event: Said) -> tuple[Worker, list[Tell]]:
+    def _get_or_create(self, event: Input) -> tuple[Participant, list[Output]]:
         call = self._calls.get(event.call)
         if call is None:
             call = self._calls[event.call] = _Call()
         if call.ended_at is not None:
-            raise Refused(ALREADY_ENDED)
-        worker = call.workers.get(event.participant)
-        tells: list[Tell] = []
-        if worker is None or worker.closed_at is not None:
-            if worker is not None and (flushed := worker.flush()) is not None:
-                tells.append(flushed)
-            worker = Worker(event.call, event.participant, event.now, before=worker)
-            call.workers[event.participant] = worker
-            self._begin(call, worker, event)
-        worker.guards.activate(event.owner)
-        return worker, tells
+            raise OutOfPlace(ALREADY_ENDED)
+        member = call.members.get(event.participant)
+        outputs: list[Output] = []
+        if member is None or member.closed_at is not None:
+            if member is not None and (flushed := member.flush()) is not None:
+                outputs.append(flushed)
+            member = Participant(event.call, event.participant, event.now, before=member)
+            call.members[event.participant] = member
+            self._begin(call, member, event)
+        member.guards.activate(event.owner)
+        return member, outputs
 
-    def _worker(self, name: str, participant: str) -> Worker:
+    def _member(self, name: str, participant: str) -> Participant:
         call = self._calls.get(name)
-        worker = None if call is None else call.workers.get(participant)
-        if worker is None:
-            raise Refused(UNKNOWN_PARTICIPANT)
-        return worker
+        member = None if call is None else call.members.get(participant)
+        if member is None:
+            raise OutOfPlace(UNKNOWN_PARTICIPANT)
+        return member
 
     # time
 
-    def _begin(self, call: _Call, worker: Worker, event: Said) -> None:
+    def _begin(self, call: _Call, member: Participant, event: Input) -> None:
         left = 1 - self._begun * _PHASE % 1
         self._begun += 1
-        worker.flush_at = event.now + FLUSH_SECONDS * left
+        member.flush_at = event.now + FLUSH_SECONDS * left
         seconds = self._record_seconds(call)
-        worker.record_at = event.now + seconds * left if seconds else None
-        self._schedule(event.call, worker)
+        member.record_at = event.now + seconds * left if seconds else None
+        self._schedule(event.call, member)
 
     def _record_seconds(self, call: _Call) -> float:
         return self.record_seconds if call.record_seconds is None else call.record_seconds
 
-    def _schedule(self, call: str, worker: Worker) -> None:
-        self._push(worker.due(), call, worker)
+    def _schedule(self, call: str, member: Participant) -> None:
+        self._push(member.due(), call, member)
 
-    def _push(self, when: float, call: str, worker: Worker | None) -> None:
+    def _push(self, when: float, call: str, member: Participant | None) -> None:
         self._entries += 1
-        heapq.heappush(self._due, (when, self._entries, call, worker))
+        heapq.heappush(self._due, (when, self._entries, call, member))
 
-    def _work(self, name: str, call: _Call, worker: Worker, now: float) -> list[Tell]:
-        tells: list[Tell] = []
-        is_over = worker.is_over(now)
-        if is_over or now >= worker.flush_at:
-            flushed = worker.flush()
-            tells += [] if flushed is None else [flushed]
-            worker.flush_at = _after(worker.flush_at, FLUSH_SECONDS, now)
-        if worker.closed_at is None and worker.record_at is not None and now >= worker.record_at:
-            tells.append(worker.record(now, call.conference_url))
-            worker.record_at = _after(worker.record_at, self._record_seconds(call), now)
+    def _work(self, name: str, call: _Call, member: Participant, now: float) -> list[Output]:
+        outputs: list[Output] = []
+        is_over = member.is_over(now)
+        if is_over or now >= member.flush_at:
+            flushed = member.flush()
+            outputs += [] if flushed is None else [flushed]
+            member.flush_at = _after(member.flush_at, FLUSH_SECONDS, now)
+        if member.closed_at is None and member.record_at is not None and now >= member.record_at:
+            outputs.append(member.record(now, call.conference_url))
+            member.record_at = _after(member.record_at, self._record_seconds(call), now)
         if is_over:
-            del call.workers[worker.participant]
-            return [*tells, *self._forget(name, call, now)]
-        self._schedule(name, worker)
-        return tells
+            del call.members[member.participant]
+            return [*outputs, *self._forget(name, call, now)]
+        self._schedule(name, member)
+        return outputs
 
-    def _forget(self, name: str, call: _Call, now: float) -> list[Tell]:
-        """Drop a call that is over and has told everything; one that nobody ends with its last
-        worker.
+    def _forget(self, name: str, call: _Call, now: float) -> list[Output]:
+        """Drop a call that is over and has emitted everything; one that nobody ends with its last
+        member.
         """
         is_over = (
             not call.is_started if call.ended_at is None else now >= call.ended_at + REAP_SECONDS
         )
-        if call.workers or not is_over:
+        if call.members or not is_over:
             return []
         del self._calls[name]
-        return [Tell("forgotten", name, "", {})]
+        return [Output("forgotten", name, "", {})]
 
 
 def _after(when: float, seconds: float, now: float) -> float:

@@ -1,4 +1,4 @@
-"""The service: takes events and samples from any thread, and has one thread that tells them.
+"""The service: takes events and samples from any thread, and has one thread that emits them.
 
 Whoever calls leaves a job and goes on: nothing here waits, does I/O or raises into the call. What
 is refused or lost is counted by its reason.
@@ -9,21 +9,21 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from getpatter.calls import enums as words
-from getpatter.calls.clock import monotonic
+from getpatter.calls.clock import monotonic, seconds
+from getpatter.calls.event_types import ENDINGS, ROOM_STARTED
 from getpatter.calls.result import OK, Result
 from getpatter.calls.stats import flush_interval as interval
 from getpatter.calls.stats import sample as samples
 from getpatter.calls.stats import vocabulary
-from getpatter.calls.stats.jobs import ENDINGS, JOBS, Jobs
-from getpatter.calls.stats.participant import Said
-from getpatter.calls.stats.ticker import Teller
+from getpatter.calls.stats.jobs import ENDING_JOBS, JOBS, Jobs
+from getpatter.calls.stats.participant import Input
+from getpatter.calls.stats.ticker import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from getpatter.calls.callbacks.subscriptions import Callbacks
-    from getpatter.calls.stats.ticker import Publisher
+    from getpatter.calls.stats.ticker import Numbering, Publisher
 
 
 __all__ = ["Service"]
@@ -32,33 +32,32 @@ _STATES = {
     "connection_state": ("online", "offline"),
     "fabric_state": ("initialising", "established", "disrupted"),
 }
-# A call whose beginning was refused would be told without one.
-_LAST_REFUSED = words.ENDINGS | {"room_started"}
+# A call whose beginning was refused would have none.
+_LAST_REFUSED = ENDINGS | {ROOM_STARTED}
 _NOTHING: Mapping[str, object] = {}
 
 
 class Service:
-    """Takes what is known of calls, participants and tracks; tells it to publisher and callbacks.
+    """Takes what is known of calls, participants and tracks; emits it to a publisher and callbacks.
 
-    `publisher(call)` is where the events of a call go (of none: ""). `on_closed(call, participant,
-    kind)` is called once for each end of a participant, and `on_forgotten(call)` when nothing is
-    kept of a call any more, both on the service's thread. Every method is safe from any thread; no
-    method but `flush` and `stop` waits, and none raises.
+    `publisher(call)` is where the events of a call go (of none: ""), None for nowhere.
+    `on_forgotten(call)` is called on the service's thread when nothing is kept of a call any more.
+    Every method is safe from any thread; no method but `flush` and `stop` waits, and none raises.
     """
 
     def __init__(
         self,
-        publisher: Callable[[str], Publisher],
+        publisher: Callable[[str], Publisher | None],
         callbacks: Callbacks,
         *,
-        on_closed: Callable[[str, str, str], object] | None = None,
         on_forgotten: Callable[[str], object] | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        self._publisher = publisher
         self._callbacks = callbacks
         self._clock = clock
-        self._teller = Teller(publisher, callbacks, on_closed, on_forgotten, clock)
-        self._jobs = Jobs(self._teller, clock)
+        self._ticker = Ticker(publisher, callbacks, on_forgotten, clock)
+        self._jobs = Jobs(self._ticker, clock)
 
     def event(
         self,
@@ -134,7 +133,7 @@ class Service:
 
     def later(self, call: str, job: Callable[[], object]) -> Result:
         """Have something done on the service's thread, after all that was said before."""
-        reason = self._jobs.put(partial(self._teller.do, "later", call, job), ENDINGS)
+        reason = self._jobs.put(partial(self._ticker.do, "later", call, job), ENDING_JOBS)
         return _not_taken("later", call, reason) if reason else OK
 
     def error(self, code: str, layer: str, message: str, call: str | None = None) -> None:
@@ -143,17 +142,18 @@ class Service:
         named = str.__str__(call) if isinstance(call, str) else None
         if self._callbacks.wants("error", named):
             job = partial(self._callbacks.error, code, layer, message, call=named)
-            reason = self._jobs.put(partial(self._teller.do, "error", named, job))
-            self._teller.tally.count("error", reason or "taken")
+            reason = self._jobs.put(partial(self._ticker.do, "error", named, job))
+            self._ticker.tally.count("error", reason or "taken")
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Tell what is due and what all samples so far amount to, and wait until it is delivered.
+        """Emit what is due and what all samples so far amount to, and wait until it is delivered.
 
         Answers whether that was done in `timeout` seconds.
         """
         if self._jobs.is_own_thread():
-            self._teller.flush()
+            self._ticker.flush()
             return True
+        timeout = seconds(timeout)
         until = monotonic() + timeout
         if not self._jobs.flush(timeout):
             return False
@@ -164,6 +164,7 @@ class Service:
 
         What comes later is refused as `stopped`, and counted.
         """
+        timeout = seconds(timeout)
         until = monotonic() + timeout
         is_done = self._jobs.close(timeout)
         return self._callbacks.drain(max(0.0, until - monotonic())) and is_done
@@ -175,9 +176,9 @@ class Service:
         `told` and `not_published` events, and how many jobs and calls with their participants
         there are.
         """
-        totals = self._teller.tally.totals()
+        totals = self._ticker.tally.totals()
         totals.setdefault("sample", {})["taken"] = self._jobs.samples
-        return {**totals, "waiting": len(self._jobs), "kept": len(self._teller.registry)}
+        return {**totals, "waiting": len(self._jobs), "kept": len(self._ticker.registry)}
 
     def _answer(self, what: str, call: object, leave: Callable[[], Result]) -> Result:
         """Return what leaving a job answers; count it and tell who wants to know, if it was not."""
@@ -187,7 +188,7 @@ class Service:
             answer = Result(f"refused_{what}", f"{what} refused: it is not of the kind it must be")
         if not answer:
             return self._refuse(what, call, answer)
-        self._teller.tally.count(what, "taken")
+        self._ticker.tally.count(what, "taken")
         return answer
 
     def _leave_event(
@@ -202,9 +203,23 @@ class Service:
         answer = vocabulary.check(kind, call, participant, own)
         if not answer:
             return answer
-        said = Said(kind, call, participant, own, bool(notify), self._clock())
-        limit = ENDINGS if kind in _LAST_REFUSED else JOBS
-        return self._put("event", call, partial(self._teller.event, said), limit)
+        said = Input(kind, call, participant, own, bool(notify), self._clock())
+        numbering = self._numbering(call)
+        if numbering is not None:
+            said = said._replace(stamp=numbering.stamp(kind, participant, said.owner))
+        limit = ENDING_JOBS if kind in _LAST_REFUSED else JOBS
+        answer = self._put("event", call, partial(self._ticker.event, said), limit)
+        if not answer and numbering is not None:
+            numbering.lose("closed" if answer.status == "stopped" else answer.status)
+        return answer
+
+    def _numbering(self, call: str) -> Numbering | None:
+        """Return the publisher of a call, if it numbers events."""
+        try:
+            publisher = self._publisher(call)
+        except Exception:  # as where it is asked to emit, and there it is counted
+            return None
+        return publisher if hasattr(publisher, "stamp") else None  # type: ignore[return-value] # just looked at
 
     def _leave_states(self, call: str, participant: str, given: Mapping[str, str | None]) -> Result:
         if not isinstance(call, str) or not isinstance(participant, str):
@@ -213,30 +228,30 @@ class Service:
             if value is not None and (type(value) is not str or value not in _STATES[name]):
                 known = ", ".join(_STATES[name])
                 return Result("refused_state", f"call {call!r:.80}: {name} is one of {known}")
-        job = partial(self._teller.registry.connection, call, participant, **given)
+        job = partial(self._ticker.registry.connection, call, participant, **given)
         return self._put("connection", call, job)
 
     def _leave_interval(self, seconds: float, call: str | None) -> Result:
         answer = interval.refusal(seconds, call)
         if not answer:
             return answer
-        job = partial(self._teller.registry.set_record_seconds, float(seconds), call, self._clock())
+        job = partial(self._ticker.registry.set_record_seconds, float(seconds), call, self._clock())
         return self._put("interval", call, job)
 
     def _put(self, what: str, call: object, job: Callable[[], object], limit: int = JOBS) -> Result:
-        reason = self._jobs.put(partial(self._teller.do, what, call, job), limit)
+        reason = self._jobs.put(partial(self._ticker.do, what, call, job), limit)
         return _not_taken(what, call, reason) if reason else OK
 
     def _dropped(self, call: object, rules: list[str]) -> Result:
         """Count what was dropped of a sample that was taken, and tell who wants to know."""
-        self._teller.tally.count("sample", "dropped_value", len(rules))
+        self._ticker.tally.count("sample", "dropped_value", len(rules))
         message = f"call {call!r:.80}: of a sample was dropped: {'; '.join(rules)}"
         self.error("dropped_value", "internal", message, call)  # type: ignore[arg-type] # looked at there
         return Result("ok", message)
 
     def _refuse(self, what: str, call: object, answer: Result) -> Result:
         """Count what was not taken, and tell who wants to know."""
-        self._teller.tally.count(what, answer.status)
+        self._ticker.tally.count(what, answer.status)
         self.error(answer.status, "internal", answer.message, call)  # type: ignore[arg-type] # looked at there
         return answer
 

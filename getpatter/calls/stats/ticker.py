@@ -1,6 +1,6 @@
-"""The teller: what the service's thread does with jobs, samples and the time.
+"""The ticker: what the service's thread does with jobs, samples and the time.
 
-Asks the registry what to tell, and tells it: events to the publisher of the call, records to the
+Asks the registry what to emit, and emits it: events to the publisher of the call, records to the
 callbacks. Counts what became of everything. Owned by the thread, but for the counts.
 """
 
@@ -9,33 +9,30 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from getpatter.calls.stats.registry import Refused, Registry
+from getpatter.calls.stats.registry import OutOfPlace, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
     from getpatter.calls.callbacks.subscriptions import Callbacks
+    from getpatter.calls.stamp import Stamp
     from getpatter.calls.stats.jobs import Sample
-    from getpatter.calls.stats.participant import Said, Tell
+    from getpatter.calls.stats.participant import Input, Output
 
     class Publisher(Protocol):
         """Where the events of a call go; answers whether it was taken. Never waits or raises."""
 
-        def emit(
-            self,
-            event_type: str,
-            data: object,
-            *,
-            correlation_id: str | None = None,
-            turn_id: str | None = None,
-        ) -> bool: ...
+        def emit(self, event_type: str, data: object, /) -> bool: ...
+
+    class Numbering(Publisher, Protocol):
+        """One that numbers events when they are recorded, and so has to know of lost ones."""
+
+        def stamp(self, kind: str, participant: str, owner: str, /) -> Stamp: ...
+        def lose(self, reason: str, /) -> None: ...
 
 
-__all__ = ["Tally", "Teller"]
-
-# What is told of the end of a participant.
-_ENDS = frozenset({"participant_left", "connection_aborted"})
+__all__ = ["Tally", "Ticker"]
 
 
 class Tally:
@@ -64,26 +61,24 @@ class Tally:
         return told
 
 
-class Teller:
+class Ticker:
     """Does the work of the service's thread. No method raises."""
 
     def __init__(
         self,
-        publisher: Callable[[str], Publisher],
+        publisher: Callable[[str], Publisher | None],
         callbacks: Callbacks,
-        on_closed: Callable[[str, str, str], object] | None,
         on_forgotten: Callable[[str], object] | None,
         clock: Callable[[], float],
     ) -> None:
         self._publisher = publisher
         self._callbacks = callbacks
-        self._on_closed = on_closed
         self._on_forgotten = on_forgotten
         self._clock = clock
         self.reset()
 
     def reset(self) -> None:
-        """Begin with nothing: in the constructor, and in a `fork` child, whose parent tells the
+        """Begin with nothing: in the constructor, and in a `fork` child, whose parent emits the
         rest.
         """
         self.registry = Registry()
@@ -101,28 +96,28 @@ class Teller:
             try:
                 self.registry.sample(call, participant, at, values)
                 done += 1
-            except Refused as refused:
+            except OutOfPlace as refused:
                 self._refuse("sample", call, str(refused))
             except Exception:  # the thread's catch-all: an error of ours must not end it
                 self._refuse("sample", call, "internal_error")
         self.tally.count("sample", "done", done)
 
-    def event(self, said: Said) -> None:
-        """Take an event; raises `Refused`."""
-        self._tell(self.registry.event(said))
+    def event(self, said: Input) -> None:
+        """Take an event; raises `OutOfPlace`."""
+        self._emit(self.registry.event(said))
 
     def next_due(self) -> float | None:
-        """Return when there is something to tell next."""
+        """Return when there is something to emit next."""
         return self.registry.next_due()
 
     def tick(self) -> None:
-        """Tell what is due."""
-        self._guard("tick", None, lambda: self._tell(self.registry.due(self._clock())))
+        """Emit what is due."""
+        self._guard("tick", None, lambda: self._emit(self.registry.due(self._clock())))
 
     def flush(self) -> None:
-        """Tell what is due, and what all samples so far amount to."""
+        """Emit what is due, and what all samples so far amount to."""
         self.tick()
-        self._guard("flush", None, lambda: self._tell(self.registry.flush()))
+        self._guard("flush", None, lambda: self._emit(self.registry.flush()))
 
     def broken(self) -> None:
         """Count an error of ours, or one that was raised in the thread from outside."""
@@ -131,7 +126,7 @@ class Teller:
     def _guard(self, what: str, call: object, job: Callable[[], object]) -> bool:
         try:
             job()
-        except Refused as refused:
+        except OutOfPlace as refused:
             self._refuse(what, call, str(refused))
         except Exception:  # the thread's catch-all, as above
             self._refuse(what, call, "internal_error")
@@ -148,23 +143,23 @@ class Teller:
         except Exception:  # of the id itself: even then the thread goes on
             self.tally.count("error", "internal_error")
 
-    def _tell(self, tells: list[Tell]) -> None:
-        for tell in tells:
+    def _emit(self, outputs: list[Output]) -> None:
+        for output in outputs:
             try:
-                self._tell_one(tell)
-            except Exception:  # of a publisher or `on_closed`: the others are told all the same
+                self._emit_one(output)
+            except Exception:  # of a publisher: the others are emitted all the same
                 self.tally.count("told", "internal_error")
 
-    def _tell_one(self, tell: Tell) -> None:
-        if tell.kind == "stats":
-            if self._callbacks.wants("stats", tell.call):
-                self._callbacks.dispatch("stats", tell.data, call=tell.call)
-        elif tell.kind == "forgotten":
-            self._callbacks.forget(tell.call)
+    def _emit_one(self, output: Output) -> None:
+        if output.kind == "stats":
+            if self._callbacks.wants("stats", output.call):
+                self._callbacks.dispatch("stats", output.data, call=output.call)
+        elif output.kind == "forgotten":
+            self._callbacks.forget(output.call)
             if self._on_forgotten is not None:
-                self._on_forgotten(tell.call)
+                self._on_forgotten(output.call)
         else:
-            was_taken = self._publisher(tell.call).emit(tell.kind, tell.data)
+            publisher = self._publisher(output.call)
+            stamp = {} if output.stamp is None else {"stamp": output.stamp}
+            was_taken = publisher is not None and publisher.emit(output.kind, output.data, **stamp)
             self.tally.count("told", "taken" if was_taken else "not_published")
-            if tell.kind in _ENDS and self._on_closed is not None:
-                self._on_closed(tell.call, tell.participant, tell.kind)

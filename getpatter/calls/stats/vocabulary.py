@@ -9,6 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from getpatter.calls.event_types import (
+    CONNECTION_ABORTED,
+    PARTICIPANT_ACTIVE,
+    PARTICIPANT_JOINED,
+    PARTICIPANT_LEFT,
+    PARTICIPANT_RESUMED,
+    ROOM_ENDED,
+    ROOM_STARTED,
+)
 from getpatter.calls.result import OK, Result
 from getpatter.telemetry._plain import plain_number
 
@@ -130,33 +139,33 @@ _DURATION = {"duration_ms": Field("number", "How long it took, in milliseconds."
 
 #: Kind → what it says, whom it is about, and its fields.
 VOCABULARY: dict[str, Kind] = {
-    "room_started": Kind(
+    ROOM_STARTED: Kind(
         "A call began.",
         {
             "conference_url": Field("text", "Where the call takes place; stands on stats records."),
             "metadata": Field("object", "What the host says of it."),
         },
     ),
-    "room_ended": Kind("A call ended, and with it all its participants.", {**_REASON}),
-    "participant_joined": Kind(
+    ROOM_ENDED: Kind("A call ended, and with it all its participants.", {**_REASON}),
+    PARTICIPANT_JOINED: Kind(
         "A participant was admitted; its media need not flow yet.",
         {**_OWNER, **_CLIENT},
         "participant",
     ),
-    "participant_active": Kind(
+    PARTICIPANT_ACTIVE: Kind(
         "The media of a participant flows.", {**_OWNER, **_CLIENT, **_DURATION}, "participant"
     ),
-    "participant_resumed": Kind(
+    PARTICIPANT_RESUMED: Kind(
         "A participant came back after an interruption.",
         {**_OWNER, **_CLIENT, **_REASON},
         "participant",
     ),
-    "participant_left": Kind(
+    PARTICIPANT_LEFT: Kind(
         "A participant that had been active is gone: the last owner has released it.",
         {**_OWNER, **_REASON},
         "participant",
     ),
-    "connection_aborted": Kind(
+    CONNECTION_ABORTED: Kind(
         "A participant is gone that never was active. Follows from `participant_left`; saying it "
         "means the same.",
         {**_OWNER, **_REASON},

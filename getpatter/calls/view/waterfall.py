@@ -5,8 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from getpatter.calls.event_types import (
+    ARRIVALS,
+    CALL_ANSWERED,
+    CALL_ENDED,
+    CALL_JOINING,
+    CALL_STARTED,
+    CALL_TURN,
+    CONNECTION_CHANGED,
+    DEPARTURES,
+    STAGE_COMPLETED,
+    STAGE_INITIATED,
+)
 from getpatter.calls.events.redaction import REDACTED
-from getpatter.calls.stages import COMPLETED, INITIATED
 from getpatter.calls.view.timeline import duration, printable
 from getpatter.calls.view.turns import FAILED, Turn, begin_us, turns
 
@@ -22,9 +33,6 @@ _FACTS = (
     *("direction", "engine", "provider", "carrier", "outcome", "error_code", "error_layer"),
     *("disconnect_reason", "leave_reason", "leave_cause", "message", "turns", "cost_usd"),
 )
-# A participant is there from the first of these to the first of those.
-_COMES = ("participant_joined", "participant_active", "participant_resumed")
-_GOES = ("participant_left", "connection_aborted")
 # From here on tenths of a millisecond tell nothing.
 _SECONDS_FROM_MS = 100_000
 # States of a connection that no stage shows.
@@ -89,15 +97,15 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
     open_stages: dict[str, Event] = {}
     facts: dict[str, object] = {}
     for event in ordered:
-        if event.type == INITIATED:
+        if event.type == STAGE_INITIATED:
             open_stages[printable(event.data.get("stage_id"))] = event
-        elif event.type == COMPLETED:
+        elif event.type == STAGE_COMPLETED:
             open_stages.pop(printable(event.data.get("stage_id")), None)
             rows.append(_stage(event, origin))
-        elif event.type in ("call.started", "call.ended"):
+        elif event.type in (CALL_STARTED, CALL_ENDED):
             facts |= event.data
-        elif event.type in ("call.answered", "call.turn", "call.joining") or (
-            event.type == "connection.changed" and event.data.get("state") in _BREAKS
+        elif event.type in (CALL_ANSWERED, CALL_TURN, CALL_JOINING) or (
+            event.type == CONNECTION_CHANGED and event.data.get("state") in _BREAKS
         ):
             rows.append(_mark(event, origin))
         elif event.type.endswith(".end") and duration(event.data.get("latency_ms")) is not None:
@@ -126,7 +134,7 @@ def _reason(events: Iterable[Event], facts: dict[str, object]) -> str:
     """Return why the call failed: the first failure in the layer that is to blame, or the first."""
     if facts.get("outcome") not in FAILED:
         return ""
-    stages = [event for event in events if event.type == COMPLETED]
+    stages = [event for event in events if event.type == STAGE_COMPLETED]
     failures = [event for event in stages if event.data.get("outcome") == "failure"]
     layer = facts.get("error_layer")
     blamed = [event for event in failures if event.data.get("stage") == layer] or failures
@@ -175,9 +183,9 @@ def _presences(events: Iterable[Event], origin: int, last: int) -> Iterator[Row]
         name = printable(event.data.get("participant"))
         if name == REDACTED:
             continue  # who came and who went cannot be told apart
-        if event.type in _COMES:
+        if event.type in ARRIVALS:
             came.setdefault(name, event)
-        elif event.type in _GOES:
+        elif event.type in DEPARTURES:
             yield _presence(name, came.pop(name, event), event.timestamp_us, origin)
     for name, event in came.items():
         yield _presence(name, event, last, origin)
@@ -202,9 +210,9 @@ def _span(event: Event, origin: int) -> Row:
 def _mark(event: Event, origin: int) -> Row:
     at = (event.timestamp_us - origin) / 1e3
     name = event.type.removeprefix("call.")
-    if event.type == "call.turn":
+    if event.type == CALL_TURN:
         name = f"turn {printable(event.data.get('turn'))}"
-    elif event.type == "connection.changed":
+    elif event.type == CONNECTION_CHANGED:
         name = " ".join(printable(event.data.get(part)) for part in ("role", "state"))
     return Row(name, at, at, "mark", None, event.turn_id, _note(event.data))
 

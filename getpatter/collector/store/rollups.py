@@ -2,6 +2,9 @@
 
 A roll-up is `rollups/NAME.sql`, which reads `fresh` (events, each with `kept`). Its rows go to the
 table NAME_parts, and the view NAME is their sum. Rebuilt from all events, the view is the same.
+
+Of runs a merge leaves one row each in `runs_whole`, so that the view has to sum up only those that
+have newer parts: there are too many runs to group them all for each answer.
 """
 
 from __future__ import annotations
@@ -14,15 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "erase", "fold", "merge", "rebuild", "sum_up", "view"]
 
-NAMES = ("runs", "calls", "latencies", "faults")
+NAMES = ("runs", "calls", "callers", "numbers", "setups", "faults")
 #: Those whose rows name an install: an erasure deletes them. From the others it subtracts.
-_OF_INSTALLS = ("runs", "faults")
-_LEAST = frozenset({"day", "rate_low"})
+_OF_INSTALLS = ("runs", "callers", "setups", "faults")
+_LEAST = frozenset({"day", "rate_low", "first_seen", "first_block"})
 
 
 def _definition(name: str, fresh: str) -> str:
     text = resources.files(__package__).joinpath("rollups", f"{name}.sql").read_text("utf-8")
     return f"WITH fresh AS ({fresh})\n{text}"
+
+
+def _tables(name: str) -> tuple[str, ...]:
+    """Return the tables of a roll-up; the last one takes what a merge has summed up."""
+    return (f"{name}_parts", "runs_whole") if name == "runs" else (f"{name}_parts",)
 
 
 def _columns(connection: DuckDBPyConnection, name: str) -> list[tuple[str, str]]:
@@ -37,15 +45,18 @@ def view(connection: DuckDBPyConnection, name: str) -> str:
     """Return the statement that defines the view `name`."""
     columns = _columns(connection, name)
     if name != "runs":
-        keys = ", ".join(column for column, _ in columns if column != "n")
+        keys = ", ".join(column for column, kind in columns if kind != "BIGINT")
+        counts = ", ".join(_summed(*column) for column in columns if column[1] == "BIGINT")
         return (
-            f"CREATE OR REPLACE VIEW {name} AS SELECT {keys}, CAST(sum(n) AS BIGINT) AS n "
+            f"CREATE OR REPLACE VIEW {name} AS SELECT {keys}, {counts} "
             f"FROM {name}_parts GROUP BY {keys} HAVING sum(n) <> 0"
         )
     sums = [_summed(column, kind) for column, kind in columns if column != "run_id"]
+    newer = "run_id IN (SELECT run_id FROM runs_parts)"
     return (
-        f"CREATE OR REPLACE VIEW runs AS SELECT run_id, {', '.join(sums)} "
-        "FROM runs_parts GROUP BY run_id"
+        f"CREATE OR REPLACE VIEW runs AS SELECT * FROM runs_whole WHERE NOT {newer} "
+        f"UNION ALL BY NAME SELECT run_id, {', '.join(sums)} FROM (SELECT * FROM runs_parts "
+        f"UNION ALL BY NAME SELECT * FROM runs_whole WHERE {newer}) AS parts GROUP BY run_id"
     )
 
 
@@ -80,8 +91,10 @@ def merge(connection: DuckDBPyConnection) -> None:
     """Replace the parts by their sums, in the caller's transaction."""
     for name in NAMES:
         connection.execute(f"CREATE TEMP TABLE merged AS SELECT * FROM {name}").fetchall()
-        connection.execute(f"TRUNCATE {name}_parts").fetchall()
-        connection.execute(f"INSERT INTO {name}_parts BY NAME SELECT * FROM merged").fetchall()
+        tables = _tables(name)
+        for table in tables:
+            connection.execute(f"TRUNCATE {table}").fetchall()
+        connection.execute(f"INSERT INTO {tables[-1]} BY NAME SELECT * FROM merged").fetchall()
         connection.execute("DROP TABLE merged").fetchall()
 
 
@@ -103,7 +116,8 @@ def rebuild(connection: DuckDBPyConnection) -> None:
     if oldest is None:
         return
     for name in NAMES:
-        connection.execute(f"DELETE FROM {name}_parts WHERE day >= ?", [oldest]).fetchall()
+        for table in _tables(name):
+            connection.execute(f"DELETE FROM {table} WHERE day >= ?", [oldest]).fetchall()
     _append(connection, "SELECT * FROM events")
 
 
@@ -116,10 +130,11 @@ def erase(connection: DuckDBPyConnection, install_id: str) -> None:
     fresh = f"SELECT * FROM events WHERE install_id = '{install_id}'"
     for name in NAMES:
         if name in _OF_INSTALLS:
-            connection.execute(
-                f"DELETE FROM {name}_parts WHERE install_id = ?",
-                [install_id],
-            ).fetchall()
+            for table in _tables(name):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE install_id = ?",
+                    [install_id],
+                ).fetchall()
         else:
             connection.execute(
                 f"INSERT INTO {name}_parts BY NAME "

@@ -96,23 +96,46 @@ CREATE TABLE runs_parts (
   runtime_version VARCHAR, ci BOOLEAN, carrier VARCHAR, tunnel VARCHAR, invoked_by_agent VARCHAR,
   container BOOLEAN, serverless VARCHAR, cloud VARCHAR, package_manager VARCHAR,
   days_since_install_bucket VARCHAR, previous_sdk_version VARCHAR,
-  first_runs BIGINT, starts BIGINT, blocked_carrier_credentials BIGINT, blocked_llm_key BIGINT,
-  blocked_engine_config BIGINT, blocked_other BIGINT, call_starts BIGINT, call_ends BIGINT,
+  first_seen UINTEGER, first_block UINTEGER, last_start UINTEGER, first_runs BIGINT, starts BIGINT,
+  blocked_carrier_credentials BIGINT, blocked_llm_key BIGINT, blocked_engine_config BIGINT, blocked_other BIGINT, call_starts BIGINT, call_ends BIGINT,
   sampled BIGINT, completed BIGINT, no_answer BIGINT, busy BIGINT, error BIGINT, failed BIGINT,
   layer_stt BIGINT, layer_llm BIGINT, layer_tts BIGINT, layer_carrier BIGINT, layer_config BIGINT,
   layer_internal BIGINT, layer_other BIGINT
 );
+-- Runs as the last merge left them, one row each: only newer parts have to be summed up.
+CREATE TABLE runs_whole AS SELECT * FROM runs_parts;
 CREATE TABLE calls_parts (
   day DATE, sdk_version VARCHAR, os VARCHAR, carrier VARCHAR, engine VARCHAR, provider VARCHAR,
   direction VARCHAR, outcome VARCHAR, error_code VARCHAR, error_layer VARCHAR,
-  disconnect_reason VARCHAR, kept DOUBLE, grp UTINYINT, n BIGINT
+  disconnect_reason VARCHAR, turn_count_bucket VARCHAR, time_to_first_call_bucket VARCHAR,
+  kept DOUBLE, grp UTINYINT, n BIGINT
 );
-CREATE TABLE latencies_parts (
+CREATE TABLE callers_parts (
+  day DATE, run_id UUID, install_id UUID, grp UTINYINT, sdk_version VARCHAR, os VARCHAR,
+  carrier VARCHAR, engine VARCHAR, provider VARCHAR, direction VARCHAR, kept DOUBLE, n BIGINT,
+  starts BIGINT, ends BIGINT, faults BIGINT, latency_ms BIGINT, stt_latency_ms BIGINT,
+  llm_ttft_ms BIGINT, tts_first_byte_ms BIGINT, eou_latency_ms BIGINT, slow_latency_ms BIGINT,
+  slow_stt_latency_ms BIGINT, slow_llm_ttft_ms BIGINT, slow_tts_first_byte_ms BIGINT,
+  slow_eou_latency_ms BIGINT, duration_seconds BIGINT, cost_usd BIGINT
+);
+CREATE TABLE numbers_parts (
   day DATE, sdk_version VARCHAR, os VARCHAR, carrier VARCHAR, engine VARCHAR, provider VARCHAR,
-  direction VARCHAR, stage VARCHAR, kept DOUBLE, grp UTINYINT, ms INTEGER, n BIGINT
+  direction VARCHAR, kept DOUBLE, grp UTINYINT, latency_ms INTEGER, stt_latency_ms INTEGER,
+  llm_ttft_ms INTEGER, tts_first_byte_ms INTEGER, eou_latency_ms INTEGER,
+  duration_seconds INTEGER, cost INTEGER, n BIGINT
+);
+CREATE TABLE setups_parts (
+  day DATE, run_id UUID, install_id UUID, grp UTINYINT, sdk_version VARCHAR, os VARCHAR,
+  event VARCHAR, builtin_tool_count INTEGER, custom_tool_count_bucket VARCHAR,
+  integration VARCHAR, integration_kind VARCHAR, mcp_server_count_bucket VARCHAR,
+  noise_reduction VARCHAR, turn_detection VARCHAR, preambles_used BOOLEAN,
+  per_tool_timeouts_set BOOLEAN, llm_fallback_configured BOOLEAN, engine VARCHAR,
+  provider VARCHAR, carrier VARCHAR, stt_provider VARCHAR, tts_provider VARCHAR,
+  llm_provider VARCHAR, stt_model VARCHAR, tts_model VARCHAR, llm_model VARCHAR,
+  cli_command VARCHAR, n BIGINT
 );
 CREATE TABLE faults_parts (
-  day DATE, install_id UUID, grp UTINYINT, sdk_version VARCHAR, os VARCHAR, carrier VARCHAR,
+  day DATE, run_id UUID, install_id UUID, grp UTINYINT, sdk_version VARCHAR, os VARCHAR, carrier VARCHAR,
   engine VARCHAR, provider VARCHAR, direction VARCHAR, error_layer VARCHAR, error_code VARCHAR,
   missing VARCHAR, n BIGINT
 );

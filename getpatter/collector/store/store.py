@@ -83,7 +83,7 @@ class Store:
         rows = self.connection.execute("SELECT digest FROM receipts").fetchall()
         self._erased = {row[0] for row in rows}
         rows = self.connection.execute(
-            "SELECT DISTINCT sdk_version FROM runs_parts WHERE sdk_version IS NOT NULL LIMIT 10000"
+            "SELECT DISTINCT sdk_version FROM runs WHERE sdk_version IS NOT NULL LIMIT 10000"
         ).fetchall()
         #: Releases of which an event was taken: only these are named in what is counted.
         self.releases = {row[0] for row in rows}
@@ -279,6 +279,11 @@ class Store:
     def add_tombstone(self, mark: str) -> None:
         """Refuse from now on what the install with this digest sends."""
         self._erased.add(mark)
+
+    @property
+    def erasures(self) -> int:
+        """How many installs have been erased."""
+        return len(self._erased)
 
     def is_usable(self) -> bool:
         """Return whether a commit works."""

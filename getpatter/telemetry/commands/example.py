@@ -16,7 +16,7 @@ from getpatter.telemetry.delivery.batch import Batch
 from getpatter.telemetry.gate import Gate, ratio
 from getpatter.telemetry.losses import Losses
 from getpatter.telemetry.stack import stack_dimensions
-from getpatter.telemetry.startup import startup_records
+from getpatter.telemetry.startup import shape, startup_records
 
 __all__ = ["Example"]
 
@@ -49,9 +49,8 @@ class Example:
         self.is_new_install = state.known_id() is None
         self.age = state.age_seconds()
         self.rate = env.Settings.load(environ).sample_rate
-        start = startup_records(
-            state, environ, sdk_version=sdk_version, carrier=_CARRIER, tunnel="none"
-        )
+        dimensions = shape(environ, carrier=_CARRIER, tunnel="none")
+        start = startup_records("sdk_initialized", dimensions, state, sdk_version, self.age) or []
         common = events.common_fields(sdk_version, state.install_id(install_id.new_id()), environ)
         common["run_id"] = _kept_run(self.rate)
         builder = events.Builder(

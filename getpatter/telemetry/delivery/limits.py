@@ -11,6 +11,7 @@ __all__ = [
     "BUFFER_RECORDS",
     "CLAIMS",
     "DELAY_FIRST",
+    "DELAY_GROWTH",
     "DELAY_LONGEST",
     "DISK_AGAIN",
     "DISK_LONGEST",
@@ -64,11 +65,14 @@ KEPT_WITHIN = 1.0
 # Retries.
 
 #: A collector that is away for a moment is asked again soon; the bound of the first delay.
-DELAY_FIRST = 1.0
+DELAY_FIRST = 0.25
+#: By what the bound grows with each failure in a row. Below 2: where every second request fails, as
+#: with a tossed coin, the mean delay of a batch stays finite (0.25 s).
+DELAY_GROWTH = 1.5
 #: The bound of every delay.
 DELAY_LONGEST = 60.0
-#: What is in memory only is tried so often, over some seconds; then newer events matter more.
-TRIES = 6
+#: What is in memory only is tried so often, over some 20 seconds; then newer events matter more.
+TRIES = 12
 #: What fails because of a bug of ours is tried twice: a module may load the second time.
 TRIES_OF_A_BUG = 2
 #: However long a collector asks to wait: an hour, by the contract.
@@ -120,6 +124,7 @@ assert LINGER_URGENT < LINGER <= KEPT_WITHIN <= LOOK
 assert BATCH_EVENTS <= MANY < MOST_BATCH_EVENTS < BUFFER_RECORDS
 assert 2 * MANY < BUFFER_RECORDS
 assert MOST_BATCH_EVENTS <= SPOOL_EVENTS
+assert 1 < DELAY_GROWTH < 2
 assert DELAY_FIRST < DELAY_LONGEST <= BREAKER_FIRST <= PAUSE_LONGEST
 assert BREAKER_LONGEST <= RETRY_AFTER_LONGEST < SPOOL_SECONDS
 assert DISK_AGAIN < DISK_LONGEST <= PAUSE_LONGEST

@@ -7,7 +7,7 @@ anybody else. Where no thread can be started it sends on the thread of whoever a
 from collections import deque
 
 from getpatter.telemetry._clock import monotonic
-from getpatter.telemetry.delivery.batch import Answer
+from getpatter.telemetry.delivery.batch import Response
 from getpatter.telemetry.delivery.limits import OVERDUE
 from getpatter.telemetry.delivery.patience import Patience
 from getpatter.telemetry.delivery.threads import Bell, OwnThread
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     class Transport(Protocol):
         """What sends a batch. Raises only what is a bug of ours."""
 
-        def send(self, batch: Batch, now: float, timeout: float = ...) -> Answer: ...
+        def send(self, batch: Batch, now: float, timeout: float = ...) -> Response: ...
         def close(self) -> None: ...
 
 
@@ -53,7 +53,7 @@ class Uploader:
         # What its thread is to send, None to end it; and what has come of it. Each access is one
         # step of the interpreter.
         self._batches: deque[Batch | None] = deque()
-        self._answers: deque[Answer] = deque()
+        self._answers: deque[Response] = deque()
         self._bell = Bell()
         self._begun_at: float | None = None
 
@@ -68,11 +68,11 @@ class Uploader:
         else:
             self._answers.append(self._send(batch, OVERDUE))
 
-    def send_here(self, batch: "Batch", seconds: float) -> Answer:
+    def send_here(self, batch: "Batch", seconds: float) -> Response:
         """Send a batch on this thread, within so many seconds, and return the answer."""
         return self._send(batch, seconds)
 
-    def take(self) -> Answer | None:
+    def take(self) -> Response | None:
         """Return the answer to what was sent last, once; None while there is none."""
         # Asked before: an answer may come, and the thread end, in between.
         is_killed = self.thread is not None and not self.thread.is_alive
@@ -84,7 +84,7 @@ class Uploader:
         # Whatever the host raises in a thread of ours: as if nobody had answered.
         self.thread, self._begun_at = None, None
         self._batches.clear()
-        return Answer(None)
+        return Response(None)
 
     @property
     def is_alive(self) -> bool:
@@ -128,22 +128,22 @@ class Uploader:
             self._bell.wait()
         return self._batches.popleft()
 
-    def _send(self, batch: "Batch", timeout: float) -> Answer:
+    def _send(self, batch: "Batch", timeout: float) -> Response:
         """Return the answer; whatever is raised is one, or this thread would end with it."""
         try:
             if self._transport is None:
                 self._transport = self._open_transport()
             if not self._has_consent():
-                return Answer.none("opted_out")
+                return Response.none("opted_out")
             self._begun_at = now = monotonic()
             return self._transport.send(batch, now, timeout)
         except (OSError, ImportError, MemoryError):  # the machine's, and not for good
-            return Answer(None)
+            return Response(None)
         except Exception as error:
             self._on_error(error)
-            return Answer.none("internal_error")
+            return Response.none("internal_error")
         except BaseException:  # an object of the host's that ends threads: as if nobody answered
-            return Answer(None)
+            return Response(None)
         finally:
             self._begun_at = None
 

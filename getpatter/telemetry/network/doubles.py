@@ -2,14 +2,12 @@
 
 Libraries such as `responses`, `requests_mock` and `vcr` replace parts of `requests` and of what is
 below it, to answer in the network's place. Our requests pass none of those parts, so such a library
-would not see them; but a test that allows no request allows none of ours. What only *wraps* a part,
-as tracing does, is no reason to be silent.
+would not see them; but a test that allows no request allows none of ours: consent takes it for a
+test run. What only *wraps* a part, as tracing does, is no reason to be silent.
 """
 
 import sys
-from contextlib import suppress
-from inspect import getattr_static
-from types import FunctionType
+from types import FunctionType, ModuleType
 
 __all__ = ["is_network_replaced"]
 
@@ -50,7 +48,9 @@ _OWN = (
 
 def is_network_replaced() -> bool:
     """Return whether something stands in for the network now."""
-    return any(_root(_innermost(place, name)) in _DOUBLES for place, name in _WRAPPED) or any(
+    # Whatever stands in for something is of a package that is loaded.
+    is_loaded = not sys.modules.keys().isdisjoint(_DOUBLES)
+    return (is_loaded and any(_root(_innermost(*place)) in _DOUBLES for place in _WRAPPED)) or any(
         _root(_innermost(place, name)) not in ("", place.partition(".")[0]) for place, name in _OWN
     )
 
@@ -60,12 +60,22 @@ def _innermost(place: str, name: str) -> object:
     holder: object = sys.modules.get(place)
     if holder is None:
         module, _, kind = place.rpartition(".")
-        holder = getattr_static(sys.modules.get(module), kind, None)
-    found = getattr_static(holder, name, None)
-    with suppress(Exception):  # whatever stands there may do what it likes when it is looked at
+        holder = _own(sys.modules.get(module), kind)
+    found = _own(holder, name)
+    try:
         for _ in range(_MOST_WRAPPERS):
-            found = getattr(found, "__wrapped__", None) or found
+            wrapped = getattr(found, "__wrapped__", None)
+            if wrapped is None:
+                break
+            found = wrapped
+    except Exception:  # whatever stands there may do what it likes when it is looked at
+        return found
     return found
+
+
+def _own(holder: object, name: str) -> object:
+    """Return an attribute of a module or class, without running code of anybody's."""
+    return vars(holder).get(name) if isinstance(holder, (type, ModuleType)) else None
 
 
 def _root(found: object) -> str:

@@ -64,7 +64,7 @@ class Http:
         self, method: str, headers: "Mapping[str, str]", body: bytes, seconds: float
     ) -> Reply:
         """Send a request and return the answer. Raises one of `FAILURES` if there is none, and
-        WithdrawnError where `may_send` says no.
+        WithdrawnError where `may_send` says no, or a test has replaced the network.
 
         Beside `headers` the request has `Host`, `Accept-Encoding` and `Content-Length`.
         """
@@ -81,8 +81,7 @@ class Http:
         self, method: str, headers: "Mapping[str, str]", body: bytes, until: float
     ) -> Reply:
         if is_network_replaced():
-            message = "a test has replaced the network"
-            raise HttpError(message)
+            raise WithdrawnError  # a test run is off
         before = self._wire
         way, wire = self._connected(until)
         if wire is not before and self._may_send is not None and not self._may_send():

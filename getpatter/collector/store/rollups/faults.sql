@@ -1,6 +1,6 @@
 -- Failed calls and blocked starts by install: never sampled, so installs affected are exact.
 SELECT
-  day, install_id, grp, sdk_version, os, carrier, engine, provider, direction, error_layer,
+  day, run_id, install_id, grp, sdk_version, os, carrier, engine, provider, direction, error_layer,
   error_code, missing, count(*) AS n
 FROM fresh
 WHERE event = 'config_incomplete'

@@ -1,0 +1,28 @@
+-- A histogram of a number of ended calls.
+WITH chosen AS (
+  SELECT
+    kept, n,
+    CASE $field
+      WHEN 'latency_ms' THEN latency_ms WHEN 'stt_latency_ms' THEN stt_latency_ms
+      WHEN 'llm_ttft_ms' THEN llm_ttft_ms WHEN 'tts_first_byte_ms' THEN tts_first_byte_ms
+      WHEN 'eou_latency_ms' THEN eou_latency_ms WHEN 'duration_seconds' THEN duration_seconds
+      WHEN 'cost_usd' THEN cost
+    END AS value,
+    CASE $by
+      WHEN 'release' THEN sdk_version WHEN 'os' THEN os WHEN 'carrier' THEN carrier
+      WHEN 'engine' THEN engine WHEN 'provider' THEN provider WHEN 'direction' THEN direction
+    END AS part
+  FROM numbers_parts
+  WHERE ($since IS NULL OR day >= CAST($since AS DATE))
+    AND ($until IS NULL OR day <= CAST($until AS DATE))
+    AND ($release IS NULL OR sdk_version = $release)
+    AND ($os IS NULL OR os = $os)
+    AND ($carrier IS NULL OR carrier = $carrier)
+    AND ($engine IS NULL OR engine = $engine)
+    AND ($provider IS NULL OR provider = $provider)
+    AND ($direction IS NULL OR direction = $direction)
+)
+SELECT part, kept, value, sum(n) AS n
+FROM chosen
+WHERE value IS NOT NULL
+GROUP BY part, kept, value
