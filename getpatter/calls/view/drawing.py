@@ -105,7 +105,7 @@ def answer_means(found: Iterable[Turn]) -> str:
     """Return what is called an answer."""
     answer = "answer: from the end of the caller's speech to the first audio"
     if not all(turn.is_exact for turn in found):
-        answer += "; <= to the end of a tts that told no first byte"
+        answer += "; <= to the end of a tts that has no first byte"
     return answer
 
 

@@ -75,7 +75,7 @@ td { font-variant-numeric: tabular-nums; } td:last-child { overflow-wrap: anywhe
 .turns td, .turns th { text-align: right; min-width: 5rem; }
 .turns td:first-child, .turns th:first-child { text-align: left; min-width: 3rem; }
 tr { break-inside: avoid; }
-@media (max-width: 45rem) { body { margin: 1rem auto; }
+@media screen and (max-width: 45rem) { body { margin: 1rem auto; }
   .row { grid-template: "name took" "track track" "note note" / 1fr auto; }
   .row.top .name, .row.top .took { display: none; } .scale span:nth-child(even) { display: none; }
   .track { height: 1.3rem; } .bar { top: .15rem; height: .8rem; } .bar.present { top: .45rem; }
@@ -88,6 +88,7 @@ tr { break-inside: avoid; }
   .events td:last-child { color: var(--dim); display: block; }
   .events .failed td { color: var(--failure); } }
 @media print { body { margin: 0; max-width: none; font-size: 11px; }
+  .note, .legend, .scale, table { font-size: 10px; }
   .scroll { overflow: visible; } }
 """
 
