@@ -45,7 +45,7 @@ NODE = "room"
 _HOST = "host"
 # Callbacks that only calls have are called for nothing where diagnostics are off.
 _OF_CALLS = frozenset({"stats", "error"})
-_OFF = Result("off", "diagnostics are off: there are no statistics and no errors to tell of")
+_OFF = Result("off", "diagnostics are off: there are no statistics and no errors")
 _OVER = Result("already_ended", "the call has ended: nothing more will come of it")
 
 

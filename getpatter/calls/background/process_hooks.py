@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Hookable(Protocol):
-        """What is told. `begin_exit` must not wait, `wait_at_exit` no longer than it is told.
+        """What is called. `begin_exit` must not wait, `wait_at_exit` no longer than `timeout`.
         `end_exit` comes last: what is left then is lost.
         """
 
@@ -37,7 +37,7 @@ CALLS, SERVICES, SINKS, CALLBACKS = _ORDER = range(4)
 
 
 class Hooks:
-    """Knows, by weak references, who is to be told."""
+    """Knows, by weak references, whose hooks are to be called."""
 
     def __init__(self) -> None:
         self._hooked: tuple[weakref.WeakValueDictionary[int, Hookable], ...] = tuple(

@@ -82,7 +82,7 @@ class Hub:
         self._sessions.on_failure = callback
 
     def session(self, session_id: str | None = None, *, ring_events: int | None = None) -> Session:
-        """Return a new session, with a random id unless told; `ring_events=0` keeps no ring."""
+        """Return a new session, by default with a random id; `ring_events=0` keeps no ring."""
         kept = self._ring_events if ring_events is None else ring_events
         _check_count("ring_events", kept)
         session = self._sessions.session(session_id, kept)
@@ -128,7 +128,7 @@ class Hub:
     def watch(self, watcher: Watcher) -> None:
         """Let somebody know when there is a sink, and when one fails, as long as they live.
 
-        What they have to tell first is told before a `flush` waits for the sinks.
+        What they have to emit first is emitted before a `flush` waits for the sinks.
         """
         self._sessions.watchers[id(watcher)] = watcher
         if self._has_sinks:
@@ -235,7 +235,7 @@ NULL_HUB = NullHub()
 
 
 def hub_of(chosen: object) -> Hub | NullHub:
-    """Return the hub that `diagnostics=` stands for: one without sinks unless told."""
+    """Return the hub that `diagnostics=` stands for: one without sinks by default."""
     if chosen is None:
         return Hub()
     if chosen is False:

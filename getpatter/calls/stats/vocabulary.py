@@ -251,7 +251,7 @@ VOCABULARY: dict[str, Kind] = {
     "webhook": Kind(
         "A webhook was delivered, or given up.",
         {
-            "event": Field("text", "What it told.", required=True),
+            "event": Field("text", "Which event it was about.", required=True),
             "url": Field("text", "Where to."),
             "status": Field("count", "HTTP status of the last answer."),
             "attempts": Field("count", "How often it was tried."),
