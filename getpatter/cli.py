@@ -24,7 +24,7 @@ _EXAMPLES = """\
 examples:
   getpatter telemetry status          on or off, and which rule decided
   getpatter telemetry preview         what would be sent from here, byte for byte
-  getpatter telemetry log             what was
+  getpatter telemetry log             what was sent, byte for byte
   getpatter telemetry disable         opt out, for every program of this user
   getpatter telemetry --help          all actions
   getpatter calls list calls.jsonl    your calls and how they ended; see also: calls show, tail
@@ -58,7 +58,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="getpatter",
-        description="Telemetry of the getpatter voice library.",
+        description="The getpatter voice library: its telemetry, and your own calls.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

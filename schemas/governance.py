@@ -121,7 +121,7 @@ def in_words(
     in_changelog = named_in(changelog, number)
     for path in widening:
         if path not in named:
-            yield f"v{number} collects {path}: no line of changes.json, so of the notice, says so"
+            yield f"v{number} collects {path}: changes.json has no line of the notice for it"
         # Of a value its field too, of a field and an event their own names.
         names = re.split(r"[.=]", path)[-2:] if "=" in path else [path.split(".")[-1]]
         if not set(names) <= in_changelog:

@@ -112,13 +112,13 @@ def steps(new: int) -> str:
     """Return what is left to do by hand."""
     python = Path(sys.executable)
     shown = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
-    return f"""v{new} is begun: it says what v{new - 1} says, and `make parity` passes.
+    return f"""v{new} is begun: it is the same as v{new - 1}, and `make parity` passes.
 What is left, by hand (schemas/README.md has each step in full):
 
 1. Write down the question that a new field answers. Without one there is no field.
 2. Change schemas/v{new}/. Add a field with all of its words (`"x-since": {new}`); retire one with
    `"x-retired": {new}` and out of `required`; allow fewer values with `"x-coarser": {new}`.
-3. Look what you did: {shown.parent / "getpatter"} telemetry schema diff {new - 1} schemas/v{new}
+3. Compare: {shown.parent / "getpatter"} telemetry schema diff {new - 1} schemas/v{new}
 4. Name what is collected more in "{new}" of schemas/changes.json: the lines of the notice.
 5. Replace the line about schema v{new} in CHANGELOG.md: name what is more and what is less.
 6. Change the vectors in schemas/vectors/v{new}/, then `make generate` and `make parity`.

@@ -63,7 +63,7 @@ def section(event: str, schema: Schema, common: list[str], without: frozenset[st
         f"- Purpose: {schema['x-purpose']}; owner: {schema['x-owner']}",
     ]
     if without:
-        notes.append(f"- Goes without {listed([name for name in common if name in without])}.")
+        notes.append(f"- Does not have {listed([name for name in common if name in without])}.")
     if gone := [name for name in retired if name not in without]:
         notes.append(f"- No longer sent: {listed(gone)}.")
     lines = "\n".join(notes)

@@ -6,9 +6,9 @@ import os
 import time
 
 from getpatter.calls.enums import Word
-from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry._clock import monotonic, seconds
 
-__all__ = ["monotonic", "new_id", "timestamp_us"]
+__all__ = ["monotonic", "new_id", "seconds", "timestamp_us"]
 
 
 def timestamp_us() -> int:

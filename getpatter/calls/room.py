@@ -11,11 +11,21 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
+from getpatter.calls.clock import timestamp_us
 from getpatter.calls.enums import FIELDS, Word
-from getpatter.calls.event_types import ENDINGS, PARTICIPANT_STATS, ROOM_ENDED, ROOM_STARTED
+from getpatter.calls.event_types import (
+    ARRIVALS,
+    DEPARTURES,
+    ENDINGS,
+    PARTICIPANT_STATS,
+    ROOM_ENDED,
+    ROOM_STARTED,
+)
 from getpatter.calls.result import OK, Result
+from getpatter.calls.stamp import Stamp
 from getpatter.calls.stats import flush_interval as interval
 from getpatter.calls.stats.null_service import NULL_SERVICE
+from getpatter.calls.stats.owners import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +50,7 @@ _NOTHING: Mapping[str, object] = {}
 _OVER = "the call has ended, and had no participants before"
 # What no limit holds up: ends, and the sums of which there is one a participant and half minute.
 _PASSES = frozenset({*ENDINGS, PARTICIPANT_STATS})
+_PRESENCES = ARRIVALS | DEPARTURES
 # Fields whose values are closed words, if they are.
 _WORDED = frozenset({"direction", "media_type"})
 _CLOSED_WORDS = frozenset({"up", "down", "audio", "video", "data"})
@@ -49,7 +60,7 @@ class Room:
     """The participants of one call, as its host and as its sinks see them."""
 
     __slots__ = (
-        *("_board", "_emitter", "_interval", "_is_open", "_has_ended", "_opening"),
+        *("_board", "_emitter", "_interval", "_has_ended", "_is_open", "_opening", "_presences"),
         *("id", "is_over"),
     )
 
@@ -61,6 +72,8 @@ class Room:
         self._interval: float | None = None
         self._is_open = False
         self._has_ended = False
+        # Who is there, as far as this thread knows: the service decides.
+        self._presences: dict[str, Presence] = {}
         # Taken once, without waiting, by whoever comes first.
         self._opening = threading.Lock()
 
@@ -172,6 +185,26 @@ class Room:
         self._close(close)
         self._board.forget(self.id)
 
+    def stamp(self, kind: str, participant: str, owner: str) -> Stamp:
+        """Return when an event was recorded, and as which one; for the service, on this thread.
+
+        Only what will be emitted is numbered now: a number that is missing is a loss. So what says
+        nothing new is not; nor is the end of the room, which comes after that of who is in it. If
+        two threads say the same in the same moment, one number may be missing.
+        """
+        emitter = self._emitter
+        if emitter is None:
+            return Stamp(timestamp_us())
+        is_news = kind != ROOM_ENDED
+        if kind in _PRESENCES:
+            is_news = self._presences.setdefault(participant, Presence()).take(kind, owner)
+        return emitter.stamp(is_numbered=is_news and not (self.is_over or self._has_ended))
+
+    def lose(self, reason: str) -> None:
+        """Count an event that the service did not take."""
+        if self._emitter is not None:
+            self._emitter.lose(reason)
+
     # the service's side: its thread
 
     def emit(
@@ -179,15 +212,14 @@ class Room:
         event_type: str,
         data: object,
         *,
-        correlation_id: str | None = None,  # noqa: ARG002 - the interface of emitters
-        turn_id: str | None = None,  # noqa: ARG002
+        stamp: Stamp | None = None,
     ) -> bool:
         """Emit an event of the service in the session of the call."""
         emitter = self._emitter
         if emitter is None or not isinstance(data, dict):
             return False
         is_exempt = event_type in _PASSES
-        record = emitter.record(event_type, _words(data), is_exempt=is_exempt)
+        record = emitter.record(event_type, _words(data), is_exempt=is_exempt, stamp=stamp)
         # The sums of half a minute are no news later, and would fill the ring of every call.
         return record is not None and emitter.put([record], is_kept=event_type != PARTICIPANT_STATS)
 
@@ -195,6 +227,7 @@ class Room:
         close()
         # Kept for what comes late, but nothing of the call with it.
         self._emitter = None
+        self._presences.clear()
 
 
 def _words(data: Mapping[object, object]) -> dict[str, object]:

@@ -184,17 +184,16 @@ class Switchboard:
     def _alive(self) -> list[Caller]:
         return [call for ref in self._calls.valuerefs() if (call := ref()) is not None]
 
-    # the service's side: its thread
+    # the service's side
 
     def _publisher(self, call: str) -> Publisher | None:
         if call:
             return self._rooms.get(call)
-        host = self._host
-        if host is None:
-            session = self.hub.session(_HOST)
-            emitter = self.hub.emitter(NODE, session)
-            host = self._host = (session, Room("", self, emitter))
-        return host[1]
+        with self._lock:
+            if self._host is None:
+                session = self.hub.session(_HOST)
+                self._host = (session, Room("", self, self.hub.emitter(NODE, session)))
+            return self._host[1]
 
     def _forgotten(self, call: str) -> None:
         self._rooms.pop(call, None)

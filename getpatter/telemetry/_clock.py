@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-__all__ = ["monotonic", "wall"]
+__all__ = ["monotonic", "seconds", "wall"]
+
+# A month: what every system can wait for, and nobody waits for.
+_LONGEST = 30 * 86_400.0
 
 
 def _second_instance() -> "ModuleType":
@@ -33,3 +36,15 @@ _ours = _second_instance()
 monotonic: "Callable[[], float]" = _ours.monotonic
 #: Seconds since the epoch, by the machine's clock, which may be wrong and may be set.
 wall: "Callable[[], float]" = _ours.time
+
+
+def seconds(timeout: float) -> float:
+    """Return a timeout of the host's as seconds that any wait takes: 0 for a negative one and for
+    what is no number (NaN), a month for a longer one.
+
+    Raises TypeError or ValueError for what cannot be a number, such as None.
+    """
+    try:
+        return min(max(0.0, float(timeout)), _LONGEST)
+    except OverflowError:
+        return _LONGEST if timeout > 0 else 0.0

@@ -7,7 +7,7 @@ the grammar hides, below a quote that is not closed, is handed out apart.
 import os
 import stat
 
-from getpatter.telemetry import _dependency
+from getpatter.telemetry import _clock, _dependency, _files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,14 +18,18 @@ __all__ = ["Dotenv", "read"]
 
 #: Larger than any `.env` a person writes; a larger one is not read at all.
 LIMIT = 65_536
+# A file that was changed so short a time before it was read could change again within the same
+# tick of the clock that dates it, which on some file systems is two seconds long.
+_TICK = 3.0
 
 
 class Dotenv:
     """What a `.env` says: `values` by variable; `unclear`: variables and values that stand in lines
-    which cannot be read; `problem`: why it cannot be read at all, None if it can or is not there.
+    which cannot be read; `problem`: why it cannot be read at all, None if it can or is not there;
+    `is_settled`: what has the same `identity` says the same.
     """
 
-    __slots__ = ("identity", "problem", "unclear", "values")
+    __slots__ = ("identity", "is_settled", "problem", "unclear", "values")
 
     def __init__(
         self,
@@ -33,19 +37,23 @@ class Dotenv:
         unclear: "tuple[tuple[str, str], ...]" = (),
         problem: str | None = None,
         identity: "tuple[int, ...]" = (),
+        *,
+        is_settled: bool = False,
     ) -> None:
         self.values = values
         self.unclear = unclear
         self.problem = problem
         self.identity = identity
+        self.is_settled = is_settled
 
 
 def read(path: str, names: "tuple[str, ...]" = (), last: "Dotenv | None" = None) -> Dotenv:
     """Read the file at `path`; look for `names` in the lines that cannot be read, too.
 
-    `last` is what was read from there before: it stands where the file is the same, and can just
-    not be opened (no descriptor is left). Nothing is interpolated, logged or set. What is no
-    regular file says nothing: opening a pipe would take its reader's place away.
+    `last` is what was read from there before: it stands where the file is the same, and also where
+    that may be so and the file can just not be opened (no descriptor is left). Nothing is
+    interpolated, logged or set. What is no regular file says nothing: opening a pipe would take its
+    reader's place away.
     """
     identity: tuple[int, ...] = ()
     try:
@@ -53,18 +61,27 @@ def read(path: str, names: "tuple[str, ...]" = (), last: "Dotenv | None" = None)
         if not stat.S_ISREG(found.st_mode):
             return Dotenv({})
         identity = _identity(found)
-        content = _content(path)
+        if last is None or last.identity != identity or not last.is_settled:
+            is_settled = _clock.wall() - max(found.st_mtime, found.st_ctime) > _TICK
+            last = _parsed(path, names, identity, is_settled=is_settled)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return Dotenv({})
     except OSError as error:
-        if last is not None and last.identity and last.identity == identity:
-            return last
-        return Dotenv({}, problem=f"{path} cannot be read ({error.strerror})")
+        if last is None or last.identity != identity or not identity:
+            return Dotenv({}, problem=f"{path} cannot be read ({error.strerror})")
+    return last
+
+
+def _parsed(
+    path: str, names: "tuple[str, ...]", identity: "tuple[int, ...]", *, is_settled: bool
+) -> Dotenv:
+    """Return what the file says. Raises OSError where it cannot be opened or read now."""
+    content = _content(path)
     try:
         values, unclear = _parse(content, names)
     except Exception as error:  # the parser may be anybody's
         return Dotenv({}, problem=f"{path} cannot be read ({error or type(error).__name__})")
-    return Dotenv(values, unclear, identity=identity)
+    return Dotenv(values, unclear, identity=identity, is_settled=is_settled)
 
 
 def _identity(found: os.stat_result) -> "tuple[int, ...]":
@@ -74,11 +91,13 @@ def _identity(found: os.stat_result) -> "tuple[int, ...]":
 def _content(path: str) -> bytes:
     """Return the file's content, at most one byte more than it may have. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    # A file object reads on where the system call comes back early: half a file could hide an
-    # opt-out.
-    with open(descriptor, "rb") as file:
+    try:
+        found = os.fstat(descriptor)
         # Asked again: it may have been swapped since.
-        return file.read(LIMIT + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+        is_regular = stat.S_ISREG(found.st_mode)
+        return _files.read_all(descriptor, min(found.st_size, LIMIT + 1)) if is_regular else b""
+    finally:
+        os.close(descriptor)
 
 
 def _parse(

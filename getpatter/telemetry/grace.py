@@ -1,7 +1,7 @@
 """Grace: for how long nothing leaves after the notice was first shown on this install.
 
 A person who reads it has time to say no. What is recorded waits in memory and on disk meanwhile.
-After an update's notice only what is new waits; `State.told_version` says what is not.
+After an update's notice only what is new waits; `ShownNotice.told_version` says what is not.
 """
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ def left(install: "State", grace: float) -> float:
 
     Where no moment is stored, the notice was shown just now.
     """
-    if grace <= 0 or install.told_version(grace) is not None:
+    if grace <= 0 or install.notice.told_version(grace) is not None:
         return 0.0
-    age = install.notice_age()
+    age = install.notice.age()
     return grace if age is None else max(0.0, grace - age) + _ROUNDED

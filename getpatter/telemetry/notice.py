@@ -9,12 +9,12 @@ from getpatter.telemetry._changes import OLDEST
 __all__ = ["TEXT", "compose", "show"]
 
 TEXT = """\
-getpatter sends anonymous usage telemetry: does it start, do calls connect, why do they fail.
+getpatter sends telemetry under a random ID: does it start, do calls connect, why do they fail.
 No names, phone numbers, texts or audio. Off: `getpatter telemetry disable` or DO_NOT_TRACK=1.
 See everything first: PATTER_TELEMETRY_DEBUG=1 or https://docs.getpatter.com/telemetry
 """
 _UPDATE = """\
-getpatter was updated, and its anonymous usage telemetry now also says:
+getpatter was updated, and its telemetry now also says:
 {lines}
 Off: `getpatter telemetry disable` or DO_NOT_TRACK=1. See everything: PATTER_TELEMETRY_DEBUG=1
 """

@@ -8,7 +8,7 @@ can still be erased at the collector; nothing but that request ever uses it.
 import errno
 import os
 
-from getpatter.telemetry import _files
+from getpatter.telemetry import _clock, _directories, _files
 from getpatter.telemetry.places import (
     ASIDE,
     INSTALL_DATE,
@@ -19,6 +19,7 @@ from getpatter.telemetry.places import (
     SPOOL,
     VERSION,
     Places,
+    number,
     stored_id,
 )
 
@@ -70,7 +71,7 @@ def _store_opt_out(places: tuple[str, ...]) -> None:
     stored = 0
     for place in places:
         try:
-            _files.make_directories(place)
+            _directories.make_directories(place)
             _files.write(os.path.join(place, OPT_OUT), b"")
             stored += 1
         except OSError as error:
@@ -92,7 +93,7 @@ def _erasable(places: Places) -> list[str]:
                 ends = (".json", ASIDE)
                 found += [path for path in _listed(spool) if path.endswith(ends)]
                 found += _left_behind(spool)
-        elif _files.is_of_this_user(place):
+        elif _directories.is_of_this_user(place):
             # A shared place: what is called `version` there may be someone else's.
             names = (INSTALL_ID,) if stored_id(place) is None else _IDENTITY
             found += [os.path.join(place, name) for name in names]
@@ -105,7 +106,7 @@ def _erasable(places: Places) -> list[str]:
 def _is_trusted(directory: str, *, may_narrow: bool = False) -> bool:
     """Return whether what is in a directory is read, and so may be erased."""
     try:
-        return _files.problem_of(directory, may_narrow=may_narrow) is None
+        return _directories.problem_of(directory, may_narrow=may_narrow) is None
     except FileNotFoundError:
         return False
 
@@ -132,10 +133,9 @@ def _retain(places: Places) -> None:
         return
     kept = dict.fromkeys((*ids, *_retained(directory)))
     # No more than fit into a file of ours, which is as many as there are places.
-    content = " ".join([f"{int(_files.now())}", *list(kept)[:5]])
+    content = " ".join([f"{int(_clock.wall())}", *list(kept)[:5]])
     try:
-        with _files.Temporary(directory, content.encode()) as temporary:
-            os.replace(temporary, os.path.join(directory, RETAINED))
+        _files.replace(os.path.join(directory, RETAINED), content.encode())
     except OSError:
         return
 
@@ -150,13 +150,17 @@ def retained_ids(environ: "Mapping[str, str]") -> tuple[str, ...]:
 
 def _retained(directory: str) -> tuple[str, ...]:
     path = os.path.join(directory, RETAINED)
-    since, *ids = (_files.read(path) or b"").decode("ascii", "replace").split() or [""]
-    # Ten digits reach the year 2286. A clock that was set back is no reason to lose it.
-    is_date = since.isascii() and since.isdigit() and len(since) <= 10
-    if not is_date or abs(_files.now() - int(since)) >= _RETAINED_SECONDS:
+    try:
+        content = _files.read_now(path)
+    except OSError:
+        return ()  # not known now
+    since, *ids = (content or b"").split() or [b""]
+    date = number(since)
+    # A clock that was set back is no reason to lose it.
+    if date is None or abs(_clock.wall() - date) >= _RETAINED_SECONDS:
         _files.remove(path)
         return ()
-    return tuple(found for found in ids if len(found) == 32)
+    return tuple(found.decode("ascii", "replace") for found in ids if len(found) == 32)
 
 
 def drop_retained_ids(environ: "Mapping[str, str]") -> None:

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["OPT_OUT", "Places", "stored_id"]
+__all__ = ["OPT_OUT", "Places", "number", "stored_date", "stored_id"]
 
 OPT_OUT = "telemetry-disabled"
 INSTALL_ID = "install-id"
@@ -105,6 +105,10 @@ class Places:
 
         A place that cannot be looked into counts as an opt-out.
         """
+        return self.stored_opt_out() or self._unknown
+
+    def stored_opt_out(self, *, is_certain: bool = False) -> str | None:
+        """Return the same of the places that are known; `is_certain`: only what was seen there."""
         for place in self.all:
             marker = os.path.join(place, OPT_OUT)
             try:
@@ -112,9 +116,11 @@ class Places:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except (OSError, ValueError):
+                if is_certain:
+                    continue
                 return f"{marker} cannot be looked at"
             return f"stored in {marker}"
-        return self._unknown
+        return None
 
 
 def _absolute(path: str) -> str | None:
@@ -150,3 +156,18 @@ def stored_id(place: str | None) -> str | None:
     content = None if place is None else _files.read_now(os.path.join(place, INSTALL_ID))
     text = (content or b"").decode("ascii", "replace").strip()
     return text if len(text) == 32 and _HEX.issuperset(text) else None
+
+
+def stored_date(place: str) -> float | None:
+    """Return the install date that is stored in a place; None if none is, or it is damaged.
+
+    Raises OSError where there is one that cannot be read now.
+    """
+    return number(_files.read_now(os.path.join(place, INSTALL_DATE)) or b"")
+
+
+def number(text: bytes) -> int | None:
+    """Return the number that a file of ours says. Ten digits reach, as a date, the year 2286; a
+    longer number is damage.
+    """
+    return int(text) if text.isdigit() and len(text) <= 10 else None

@@ -59,27 +59,30 @@ class Run:
             writable=self.has_consent() and not start.is_debug,
             places=start.consent.places,
         )
+        # The schema version whose notice was shown; None: none yet. Debug shows none, and all.
+        self._shown = SCHEMA_VERSION if start.is_debug else self._state.notice.version()
         # Asked before this version leaves its own traces.
-        self._is_upgrade = self._state.has_earlier_version()
+        self._is_upgrade = self._shown is None and self._state.has_earlier_version()
         self.rate = start.settings.sample_rate
         install = self._state.install_id(new_id())
-        self._kept_id = install if self._state.known_id() == install else None
+        self._kept_id = install if self._state.is_stored(install) else None
         if self._kept_id is not None and not is_of_this_run(self._state.directory, install):
             self._is_withdrawn = True
+        self._age = self._state.age_seconds()
         common = events.common_fields(start.sdk_version, install, start.environ)
         self.version = str(common["sdk_version"])
         self._builder = events.Builder(
             common,
             Gate(run_id(), self.rate),
             losses,
-            age=self._state.age_seconds(),
+            age=self._age,
             asked=monotonic(),
         )
         #: The `.env` that is asked for consent, also by a sender that goes on for this run.
         self.dotenv = start.consent.dotenv
         #: The loss reason for what may not be sent, as it was when that was asked last.
         self.refusal = "opted_out"
-        can_keep = self._state.writable and not start.is_debug
+        can_keep = self._state.files.writable and not start.is_debug
         self.destination = Destination(
             None if start.is_debug else start.endpoint,
             self._state.directory if can_keep else None,
@@ -87,8 +90,6 @@ class Run:
             start.consent.places,
             self.has_consent,
         )
-        # The schema version whose notice was shown; None: none yet. Debug shows none, and all.
-        self._shown = SCHEMA_VERSION if start.is_debug else self._state.notice_version()
         self._builder.shown = self._shown or 0
         # For how long a notice does not count; 0 once that is over.
         self._grace = start.settings.grace(self.destination.is_loopback)
@@ -98,7 +99,7 @@ class Run:
     @property
     def standing(self) -> "tuple[str, str]":
         """How the set-up went, as an observer is told: a status, and why."""
-        if not self.has_consent():
+        if self._is_withdrawn:
             return "disabled", "an opt-out came before anything was sent"
         if self._start.is_debug:
             return "success", "debug: what would be sent is printed, and nothing is sent"
@@ -114,7 +115,7 @@ class Run:
         """Return the events that leave for what was recorded at `at`: one, but for a start, which
         may be the first, and for what is dropped.
         """
-        start = startup_records(name, dimensions, self._state, self._start.sdk_version)
+        start = startup_records(name, dimensions, self._state, self._start.sdk_version, self._age)
         if start is None:
             event = self._builder.build(name, dimensions, at)
             return [] if event is None else [event]
@@ -151,7 +152,7 @@ class Run:
             self.refusal = "opted_out"
             return False
         if self._shown is None or self._shown < SCHEMA_VERSION:
-            self._shown = self._state.show_notice_once(self._show)
+            self._shown = self._state.notice.show_once(self._show)
             self._builder.shown = self._shown or 0
         if self._shown is None:
             self.refusal = "notice_not_shown"
@@ -167,7 +168,7 @@ class Run:
         if not self._grace:
             return
         destination, now = self.destination, monotonic()
-        told = self._state.told_version(self._grace)
+        told = self._state.notice.told_version(self._grace)
         if destination.hold_until > float("-inf"):
             if now >= destination.hold_until:
                 self._grace = 0.0

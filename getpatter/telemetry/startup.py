@@ -51,10 +51,14 @@ def shape(environ: "Mapping[str, str]", *, carrier: str, tunnel: str) -> "dict[s
 
 
 def startup_records(
-    name: object, dimensions: "Mapping[str, object]", state: "State", sdk_version: str
+    name: object,
+    dimensions: "Mapping[str, object]",
+    state: "State",
+    sdk_version: str,
+    age: float | None,
 ) -> "Records | None":
     """Return what a start says, where this is the record of one, and store that it did, unless
-    `state` is not writable; None for any other record.
+    `state` is not writable; None for any other record. `age` is how old the install is, in seconds.
 
     Where what is stored cannot be read now, a start says nothing of it.
     """
@@ -62,9 +66,9 @@ def startup_records(
         return None
     if dimensions.get(_OF_INSTALL) is not _FOUND_OUT_LATER:
         return None  # recorded by the program itself
-    age, previous, is_first = None, "", False
+    previous, is_first = "", False
     try:
-        age, previous = state.age_seconds(), state.swap_version(sdk_version)
+        previous = state.swap_version(sdk_version)
         is_first = state.claim_first_run()
     except OSError:
         is_first = False

@@ -6,7 +6,7 @@ The one place that puts the facts together for a person; the same rows serve `--
 from getpatter.telemetry import consent, disclosure, env, state
 from getpatter.telemetry._changes import OLDEST
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
-from getpatter.telemetry.delivery import exits, ledger, spool
+from getpatter.telemetry.delivery import exits, ledger, spool_files
 from getpatter.telemetry.delivery.transport import endpoint_problem, is_loopback, usable_endpoint
 from getpatter.telemetry.install_id import open_state
 
@@ -27,7 +27,7 @@ def collect() -> "dict[str, object]":
     # A query may hold a token.
     shown = None if url is None else url.partition("#")[0].partition("?")[0]
     grace = settings.grace(url is not None and is_loopback(url))
-    age = install.notice_age()
+    age = install.notice.age()
     return {
         "enabled": not decided.off,
         "decided_by": {"rule": decided.name, "why": decided.why},
@@ -40,15 +40,15 @@ def collect() -> "dict[str, object]":
         "endpoint_from": "PATTER_TELEMETRY_ENDPOINT" if named else "default",
         "state_directory": install.directory,
         "state_problem": install.problem,
-        "notice_shown": install.is_notice_shown(),
+        "notice_shown": install.notice.is_known(),
         "grace": grace,
         "grace_left": grace if age is None else max(0.0, grace - age),
         "grace_understood": env.parse_grace(environ.get("PATTER_TELEMETRY_GRACE"))[1],
-        "first_run": install.first_run_state(),
+        "first_run": _first_run(install),
         "withheld": _withheld(install, grace),
         "exit": {"mode": exit_choice.mode, "why": exit_choice.why},
         "exit_understood": exits.is_understood(environ),
-        "spooled": 0 if install.directory is None else spool.waiting(install.directory),
+        "spooled": 0 if install.directory is None else spool_files.waiting(install.directory),
         "lost": _lost(install.directory),
         "unknown_variables": sorted(
             {*env.unknown_variables(environ), *env.unknown_variables(settings.dotenv)}
@@ -64,13 +64,19 @@ def _why(rule: consent.Rule) -> str:
     return "known only to your program" if rule.name == "telemetry=False" else rule.why
 
 
+def _first_run(install: state.State) -> str:
+    if install.directory is None:
+        return "never said, because no state can be kept"
+    return "the next successful start" if install.may_be_first_run() else "was claimed"
+
+
 def _withheld(install: state.State, grace: float) -> "list[str]":
     """Return what waits for the notice that names it, or for the end of its grace period; nothing
     for an install that is new, of which everything waits.
     """
-    if install.notice_version() is None:
+    if install.notice.version() is None:
         return disclosure.names(OLDEST) if install.has_earlier_version() else []
-    told = install.told_version(grace)
+    told = install.notice.told_version(grace)
     return [] if told is None else disclosure.names(told)
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from getpatter.calls import Event
-from getpatter.calls.view.summary import by_call, percentiles, summary
+from getpatter.calls.view.calls_of import by_call
+from getpatter.calls.view.summary import SummingUp, percentiles
 from getpatter.cli import main
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ def test_the_percentiles_of_each_stage_stand_below(file: Path, capsys: Any) -> N
 
 
 def test_percentiles_are_values_that_were_measured() -> None:
-    calls = [summary([stage(str(n), 0, NOON, "stt", n)]) for n in range(1, 101)]
-    row = percentiles(calls)["stt"]
+    stages = [stage(str(n), 0, NOON, "stt", n) for n in range(1, 101)]
+    row = percentiles(call.summary() for call in by_call(stages, SummingUp))["stt"]
     assert row == {"runs": 100, "p50_ms": 50, "p95_ms": 95, "max_ms": 100}
 
 
@@ -261,6 +262,7 @@ def test_a_tts_without_a_first_byte_counts_with_its_end() -> None:
             event("mine", 3, 9, "call.turn", turn=3),
             stage("mine", 4, 9.5, "tts", 100, outcome="failure"),
             stage("mine", 5, 11, "tts", 1_000, first_ms=500),
-        ]
+        ],
+        SummingUp,
     )
-    assert [t.ms for t in summary(mine).took if t.stage == "answer"] == [2_000.0, 1_500.0]
+    assert mine.summary().took["answer"] == [2_000.0, 1_500.0]

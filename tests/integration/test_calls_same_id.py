@@ -11,7 +11,7 @@ from lone_call import lone_call
 from odd_sinks import LONG, Collected, emit, of
 
 from getpatter.calls import Event, Hub, JsonLinesSink
-from getpatter.calls.view.summary import by_call
+from getpatter.calls.view.calls_of import by_call
 from getpatter.cli import main
 
 if TYPE_CHECKING:
@@ -151,5 +151,6 @@ def numbered(*sequences: int, session: str = "mine") -> list[Event]:
 )
 def test_each_call_numbers_its_events_anew(given: tuple[int, ...], last: tuple[int, ...]) -> None:
     events = [*numbered(9, session="other"), *numbered(*given), *numbered(0, session="other")]
-    mine = [call for call in by_call(events) if call[0].session == "mine"]
+    known: list[list[Event]] = by_call(events, list)
+    mine = [call for call in known if call[0].session == "mine"]
     assert [event.sequence for call in mine[-1:] for event in call] == list(last)

@@ -142,7 +142,7 @@ def test_a_tts_that_tells_no_first_byte_is_an_upper_bound() -> None:
     events = [event(0, 1, "call.turn", turn=1), stage(1, 3, "tts", 1_000)]
     shown = text(80, events)
     assert "<= 2,000.0 ms" in shown
-    assert "<= to the end of a tts that told no first byte" in " ".join(shown.split())
+    assert "<=: to the end of a tts stage without a first byte" in " ".join(shown.split())
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,71 @@ def test_the_end_of_a_call_is_the_last_that_is_told_of_it(
     assert {event.session for event in events} == {"mine"}
 
 
+def test_events_of_participants_have_the_time_and_the_order_in_which_they_were_recorded(
+    patter: Patter, events: list[Event]
+) -> None:
+    call = patter.call(direction="inbound", session="mine")
+    go_on = threading.Event()
+    # Whatever is recorded from here on, another thread gets to it late.
+    assert patter.service.later("mine", lambda: go_on.wait(LONG))
+    for number in range(3):
+        with call.stage("stt"):
+            pass
+        assert call.event("participant_joined", f"{number}")
+        assert call.event("participant_joined", f"{number}", {"owner": "signalling"})
+        with call.stage("llm"):
+            pass
+        assert call.event("participant_active", f"{number}")
+        assert call.event("track_published", f"{number}", {"track": "t"})
+        assert call.event("participant_left", f"{number}")
+        call.turn()
+        assert call.event("participant_left", f"{number}", {"owner": "signalling"})
+        assert call.event("participant_left", f"{number}").status in ("ok", "already_left")
+    go_on.set()
+    assert patter.diagnostics.flush(LONG)
+    call.end()
+    assert patter.diagnostics.flush(LONG)
+    in_order = sorted(events, key=lambda event: event.sequence)
+    turn = [
+        *("stage.initiated", "stage.completed", "participant_joined"),
+        *("stage.initiated", "stage.completed", "participant_active", "track_published"),
+        *("call.turn", "participant_left"),
+    ]
+    recorded = [event.type for event in in_order if event.type != "call.answered"]
+    assert recorded == [
+        *("call.started", *turn[:2], "room_started", *turn[2:], *turn, *turn),
+        *("room_ended", "call.ended"),
+    ]
+    assert [event.sequence for event in in_order] == list(range(len(events)))
+    times = [event.timestamp_us for event in in_order]
+    assert times == sorted(times)
+
+
+def test_a_number_that_is_missing_is_an_event_that_was_lost(
+    patter: Patter, events: list[Event]
+) -> None:
+    call = patter.call(direction="inbound", session="mine")
+    assert call.event("participant_joined", "alice")
+    go_on = threading.Event()
+    assert patter.service.later("mine", lambda: go_on.wait(LONG))
+    answers = [call.event("track_muted", "alice", {"track": "t"}) for _ in range(3_000)]
+    go_on.set()
+    assert patter.diagnostics.flush(LONG)
+    call.end()
+    assert patter.diagnostics.close(LONG)
+    refused = sum(answer.status == "queue_full" for answer in answers)
+    assert 0 < refused < 3_000
+    mine = [event for event in events if event.session == "mine"]
+    lost: list[Any] = [e.data["lost"] for e in mine if e.type == "telemetry.health"]
+    reported: dict[str, int] = {}
+    for of_one in lost:
+        for reason, times in of_one.get("room", {}).items():
+            reported[reason] = reported.get(reason, 0) + times
+    assert reported["queue_full"] == refused
+    missing = max(event.sequence for event in mine) + 1 - len(mine)
+    assert missing == sum(reported.values())
+
+
 def test_a_call_that_tells_nothing_of_participants_has_no_room(
     patter: Patter, events: list[Event]
 ) -> None:

@@ -140,7 +140,7 @@ def test_disable_and_enable_say_first_what_was_done(command: Command) -> None:
 
     assert first("enable") == "No opt-out was stored."
     assert first("disable").startswith("Opted out, for every program of this user: ")
-    assert first("disable").startswith("The opt-out was stored before and stays")
+    assert first("disable").startswith("Opted out already")
     assert first("enable") == "The stored opt-out is removed."
 
 

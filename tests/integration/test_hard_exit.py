@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import Run
 
-from getpatter.telemetry.delivery.spool import waiting
+from getpatter.telemetry.delivery.spool_files import waiting
 from getpatter.telemetry.testing import Receiver
 
 CLIENT = """

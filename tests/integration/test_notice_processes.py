@@ -157,7 +157,7 @@ import sys
 stderr, sys.stderr = sys.stderr, None
 {STARTS}
 from getpatter.telemetry import install_id
-install_id.open_state().set_notice_shown()
+install_id.open_state().notice.remember()
 {FLUSHES}
 """
     assert run(code).stdout == "{}\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from senders import gone, senders
 
-from getpatter.telemetry.delivery.spool import waiting
+from getpatter.telemetry.delivery.spool_files import waiting
 from getpatter.telemetry.testing import Answer, Receiver
 
 PROGRAM = """

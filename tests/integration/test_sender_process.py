@@ -13,7 +13,7 @@ from senders import gone, senders
 
 import getpatter
 from getpatter.telemetry.delivery import exits
-from getpatter.telemetry.delivery.spool import waiting
+from getpatter.telemetry.delivery.spool_files import waiting
 from getpatter.telemetry.testing import Receiver
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -220,7 +220,7 @@ def test_without_a_stderr_nothing_leaves_and_stdout_stays_empty(
 def test_a_notice_that_was_not_shown_is_shown_next_time(run: Run, receiver: Receiver) -> None:
     run(f"import sys\nsys.stderr = None\n{STARTS}")
     assert receiver.requests == []
-    assert run(STARTS).stderr.startswith("getpatter sends anonymous usage telemetry")
+    assert run(STARTS).stderr.startswith("getpatter sends telemetry under a random ID")
     assert len(receiver.events) > 0
     assert run(STARTS).stderr == ""
 

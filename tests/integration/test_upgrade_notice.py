@@ -165,6 +165,44 @@ def test_from_v5_over_v7_to_v8_each_notice_names_only_its_own(
     assert "config_incomplete" in sent(receiver)
 
 
+@pytest.mark.parametrize("mode", ["detach", "wait"])
+def test_what_is_new_waits_until_the_grace_of_its_notice_is_over(
+    run: Run, receiver: Receiver, state: Path, mode: str
+) -> None:
+    """What was told of before leaves meanwhile, as the version before would have sent it."""
+    (state / "notice").write_text("7")
+    variables = {"PATTER_TELEMETRY_STATE_DIR": str(state), "PATTER_TELEMETRY_EXIT": mode}
+    for shown in (notice.compose(7, is_upgrade=True), ""):
+        done = run(PROGRAM, PATTER_TELEMETRY_GRACE="600", **variables)
+        assert done.stderr == shown
+        assert json.loads(done.stdout)["unknown"] == {"unknown_event": 1}
+    events = sent(receiver)
+    assert {"sdk_initialized", "call_started", "call_completed"} <= set(events)
+    assert all(is_as_before(event, 7) for event in receiver.events)
+
+    version, since, before = (state / "notice").read_text().split()
+    (state / "notice").write_text(f"{version} {int(since) - 601} {before}")
+    done = run(PROGRAM, PATTER_TELEMETRY_GRACE="600", **variables)
+    assert (done.stderr, json.loads(done.stdout)) == ("", {})
+    assert sent(receiver)["call_completed"].keys() >= NEW_IN_8
+    assert "config_incomplete" in sent(receiver)
+
+
+def test_a_no_within_the_grace_of_an_update_means_that_nothing_new_ever_left(
+    run: Run, receiver: Receiver, state: Path
+) -> None:
+    (state / "notice").write_text("7")
+    variables = {"PATTER_TELEMETRY_STATE_DIR": str(state), "PATTER_TELEMETRY_GRACE": "600"}
+    assert run(PROGRAM, **variables).returncode == 0
+    sent_before = len(receiver.events)
+    off = "from getpatter.cli import main; main(['telemetry', 'disable'])"
+    assert run(off, **variables).returncode == 0
+    done = run(PROGRAM, **variables)
+    assert (done.returncode, done.stdout) == (0, "{}\n")
+    assert len(receiver.events) == sent_before > 0
+    assert all(is_as_before(event, 7) for event in receiver.events)
+
+
 def test_a_version_that_is_newer_has_shown_all(run: Run, receiver: Receiver, state: Path) -> None:
     """Whoever goes back is told of nothing, and what that version stored stays."""
     newer = f"{SCHEMA_VERSION + 1}"
@@ -217,7 +255,7 @@ def test_preview_and_explain_say_what_waits(run: Run, state: Path) -> None:
     assert why["error_layer"].startswith("it is withheld until the notice that names it")
     assert why["outcome"] == "telemetry is on"
     words = run(code.replace("NAME", "preview").replace(", '--json'", ""), **variables).stderr
-    assert "once the notice was shown that names it" in words
+    assert "goes there once its notice was shown" in words
 
 
 def test_status_says_what_waits_in_words(run: Run, state: Path) -> None:
@@ -274,4 +312,4 @@ def test_explain_withholds_nothing_once_the_notice_was_shown(run: Run, state: Pa
 def test_explain_of_a_new_install_says_that_the_notice_comes_first(run: Run) -> None:
     found, text = explained(run)
     assert found["notice_shown"] is False
-    assert "The notice has not been shown yet; until it has, nothing is sent." in text
+    assert "Nothing is sent until the notice has been shown." in text

@@ -13,7 +13,7 @@ from in_process import environment
 
 from getpatter.telemetry import TelemetryClient, opt_out
 from getpatter.telemetry.delivery import sender
-from getpatter.telemetry.delivery.spool import waiting
+from getpatter.telemetry.delivery.spool_files import waiting
 from getpatter.telemetry.testing import Answer, Receiver
 
 

@@ -23,7 +23,8 @@ from getpatter.telemetry.delivery.limits import (
     TRIES,
 )
 from getpatter.telemetry.delivery.schedule import DELIVERED, DROP, REDUCE, RETRY, SPLIT, Verdict
-from getpatter.telemetry.delivery.spool import Spool, waiting
+from getpatter.telemetry.delivery.spool import Spool
+from getpatter.telemetry.delivery.spool_files import waiting
 from getpatter.telemetry.losses import Losses
 
 ENDPOINT = "http://127.0.0.1:9/v1/ingest"

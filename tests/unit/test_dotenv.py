@@ -2,11 +2,13 @@
 
 import os
 import resource
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import time_machine
 from conftest import Run
 
 from getpatter.telemetry import consent
@@ -169,3 +171,46 @@ def test_a_file_that_has_changed_where_no_descriptor_is_left_may_say_off(
     with without_descriptors():
         settings = asked.settings()
     assert settings is None
+
+
+def a_tick_later(dotenv: Path) -> None:
+    """Wait until the clock that dates files has gone on, a few milliseconds."""
+    probe = dotenv.with_name("probe")
+    probe.touch()
+    while probe.stat().st_ctime_ns == dotenv.stat().st_ctime_ns:
+        probe.write_text("x")
+
+
+def in_place(dotenv: Path, text: str) -> None:
+    dotenv.write_text(text)
+
+
+def with_its_old_date(dotenv: Path, text: str) -> None:
+    before = dotenv.stat()
+    dotenv.write_text(text)
+    os.utime(dotenv, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def by_another_file(dotenv: Path, text: str) -> None:
+    other = dotenv.with_name("other")
+    other.write_text(text)
+    other.replace(dotenv)
+
+
+@pytest.mark.parametrize("hours", [0, 1, -1], ids=["now", "later", "a clock that was set back"])
+@pytest.mark.parametrize("changed", [in_place, with_its_old_date, by_another_file])
+def test_an_opt_out_counts_however_the_file_comes_to_say_so(
+    home: Path, dotenv: Path, changed: Callable[[Path, str], None], hours: int
+) -> None:
+    """Also where it is as long as what it replaces, and read again and again."""
+    dotenv.write_text("DO_NOT_TRACK=0\n")
+    asked = consent.Consent({"HOME": str(home)})
+    with time_machine.travel(time.time() + hours * 3_600, tick=True):
+        assert all(asked.settings() is not None for _ in range(3))
+        a_tick_later(dotenv)
+        changed(dotenv, "DO_NOT_TRACK=1\n")
+        assert asked.settings() is None
+        dotenv.unlink()
+        assert asked.settings() is not None
+        dotenv.write_text("DO_NOT_TRACK=1\n")
+        assert asked.settings() is None

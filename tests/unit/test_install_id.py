@@ -90,8 +90,8 @@ def test_age_is_that_of_the_old_file_where_there_is_no_other(run: Run, home: Pat
     old.write_text("a" * 32)
     code = f"""
 import os
-from getpatter.telemetry import install_id as i, state
-then = state.now() - 9.5 * {DAY}
+from getpatter.telemetry import install_id as i, _clock
+then = _clock.wall() - 9.5 * {DAY}
 os.utime({str(old)!r}, (then, then))
 print(i.install_id(), round(i.install_age_seconds() / {DAY}, 2), i.days_since_install_bucket())
 """
@@ -114,7 +114,7 @@ def test_install_id_without_consent_is_none_that_is_stored(run: Run, home: Path)
 def test_open_state_is_read_only_without_consent(tmp_path: Path) -> None:
     """This is a test run."""
     environ = {"PATTER_TELEMETRY_STATE_DIR": str(tmp_path / "named")}
-    assert install_id.open_state({**environ, "CI": "1"}).writable is False
+    assert install_id.open_state({**environ, "CI": "1"}).files.writable is False
     assert not (tmp_path / "named").exists()
     opened = install_id.open_state(environ, writable=True)
     assert isinstance(opened, state.State)

@@ -11,15 +11,14 @@ from conftest import Run
 from descriptors import closed_behind_its_back, none_left
 
 from getpatter.telemetry.delivery.batch import Batch
+from getpatter.telemetry.delivery.claims import LOST, REMOVED
 from getpatter.telemetry.delivery.limits import SPOOL_BYTES, SPOOL_SECONDS
-from getpatter.telemetry.delivery.spool import (
+from getpatter.telemetry.delivery.spool import Spool
+from getpatter.telemetry.delivery.spool_files import (
     DAMAGED,
     FOREIGN,
     GONE,
     LATER,
-    LOST,
-    REMOVED,
-    Spool,
     endpoints,
     waiting,
 )
@@ -34,6 +33,11 @@ def state(tmp_path: Path) -> Path:
     directory = tmp_path / "state"
     directory.mkdir(mode=0o700)
     return directory
+
+
+def places_in(spool: Spool) -> list[str]:
+    """The batches on disk, the oldest first."""
+    return sorted(path.name for path in Path(spool.path).glob("*.json"))
 
 
 def batch(number: int = 0, events: int = 2, closed_at: float = NOW, **fields: object) -> Batch:
@@ -65,14 +69,14 @@ def test_a_batch_comes_back_as_it_was(state: Path) -> None:
     stored = batch()
     stored.tries = 3
     place = written(spool, stored, NOW + 5)
-    assert spool.places() == [place]
+    assert places_in(spool) == [place]
     loaded = spool.read(place, NOW + 7)
     assert isinstance(loaded, Batch)
     assert (loaded.events, loaded.key, loaded.report) == (stored.events, stored.key, REPORT)
     assert (loaded.rate, loaded.version, loaded.tries) == (0.5, "1.2.3", 3)
     assert NOW + 7 - loaded.closed_at == pytest.approx(5, abs=2)
     assert spool.remove(place)
-    assert spool.places() == []
+    assert places_in(spool) == []
     assert spool.read(place, NOW) == GONE
     assert not spool.remove(place)
 
@@ -119,7 +123,7 @@ def test_what_the_version_before_has_written_is_read(state: Path) -> None:
 def test_the_oldest_come_first(state: Path) -> None:
     spool = Spool(str(state), ENDPOINT)
     places = [written(spool, batch(n, closed_at=NOW - n)) for n in range(3)]
-    assert spool.places() == places[::-1]
+    assert places_in(spool) == places[::-1]
 
 
 def test_a_batch_is_stored_anew_in_its_place(state: Path) -> None:
@@ -170,7 +174,7 @@ def test_what_was_read_whole_and_is_no_batch_is_damaged(state: Path, content: by
     assert spool.read(place, NOW) == DAMAGED
     assert spool.count(place) == 1
     assert spool.set_aside(place)
-    assert spool.places() == []
+    assert places_in(spool) == []
     assert (state / "spool" / f"{place}.aside").read_bytes() == content
 
 
@@ -221,7 +225,7 @@ def test_foreign_files_are_not_touched(state: Path) -> None:
     foreign.write_text("mine")
     spool = Spool(str(state), ENDPOINT)
     written(spool, batch())
-    assert len(spool.places()) == 1
+    assert len(places_in(spool)) == 1
     spool.release()
     assert foreign.read_text() == "mine"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import tree
 
-from getpatter.telemetry import opt_out, state
+from getpatter.telemetry import _clock, opt_out, state
 
 A, B, MEMORY = "a" * 32, "b" * 32, "m" * 32
 MARKER = "telemetry-disabled"
@@ -58,7 +58,7 @@ def test_first_start_makes_a_private_directory_and_private_files(
     assert install.install_id(A) == A
     assert install.claim_first_run() is True
     assert install.swap_version("0.8.0") == ""
-    install.set_notice_shown()
+    install.notice.remember()
     assert install.problem is None
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
     found = tree(place)
@@ -116,11 +116,11 @@ def test_later_start_finds_what_the_first_left(open_state: Open) -> None:
     first.install_id(A)
     first.claim_first_run()
     first.swap_version("0.8.0")
-    first.set_notice_shown()
+    first.notice.remember()
     later = open_state()
     assert later.install_id(B) == A
     assert later.claim_first_run() is False
-    assert later.is_notice_shown() is True
+    assert later.notice.is_known() is True
     assert later.swap_version("0.9.0") == "0.8.0"
     assert later.swap_version("0.9.0") == "0.9.0"
 
@@ -234,7 +234,7 @@ def test_age_is_never_negative(place: Path, open_state: Open) -> None:
 
 
 def test_age_is_the_time_since_the_date(place: Path, open_state: Open) -> None:
-    make(place, install_id=A.encode(), install_date=f"{state.now() - 3 * DAY:.0f}".encode())
+    make(place, install_id=A.encode(), install_date=f"{_clock.wall() - 3 * DAY:.0f}".encode())
     age = open_state().age_seconds()
     assert age is not None
     assert abs(age - 3 * DAY) < 60
@@ -249,25 +249,25 @@ def test_age_without_an_install_is_unknown(open_state: Open) -> None:
 
 
 def test_the_notice_is_as_old_as_its_first_showing(place: Path, open_state: Open) -> None:
-    assert open_state().notice_age() is None
-    open_state().set_notice_shown()
-    age = open_state().notice_age()
+    assert open_state().notice.age() is None
+    open_state().notice.remember()
+    age = open_state().notice.age()
     assert age is not None
     assert 0 <= age < 60
-    make(place, notice=f"8 {state.now() - DAY:.0f}".encode())
-    open_state().set_notice_shown()
-    age = open_state().notice_age()
+    make(place, notice=f"8 {_clock.wall() - DAY:.0f}".encode())
+    open_state().notice.remember()
+    age = open_state().notice.age()
     assert age is not None
     assert abs(age - DAY) < 60
     os.utime(place / "notice")
-    assert (open_state().notice_age() or 0) > DAY - 60, "a modification time is no date"
+    assert (open_state().notice.age() or 0) > DAY - 60, "a modification time is no date"
 
 
 def test_the_notice_of_a_clock_that_was_set_back_was_shown_just_now(
     place: Path, open_state: Open
 ) -> None:
     make(place, notice=b"8 9999999999")
-    assert open_state().notice_age() == 0
+    assert open_state().notice.age() == 0
 
 
 @pytest.mark.parametrize("content", [b"7", b"7 9999999999", b"", b"torn!", b"8 x", b"8 1 2 3"])
@@ -275,35 +275,35 @@ def test_only_the_notice_of_this_version_has_an_age(
     place: Path, open_state: Open, content: bytes
 ) -> None:
     make(place, notice=content)
-    assert open_state().notice_age() is None
+    assert open_state().notice.age() is None
 
 
 def test_a_notice_without_a_date_was_shown_long_ago(place: Path, open_state: Open) -> None:
     make(place, notice=b"8")
-    assert open_state().notice_age() == float("inf")
-    assert open_state().told_version(1e9) == 8
+    assert open_state().notice.age() == float("inf")
+    assert open_state().notice.told_version(1e9) == 8
 
 
 def test_what_is_new_is_told_when_the_grace_is_over(place: Path, open_state: Open) -> None:
     """Until then what the notice before named may leave."""
-    assert open_state().told_version(0) is None
+    assert open_state().notice.told_version(0) is None
     make(place, notice=b"7")
-    assert open_state().told_version(30) == 7
-    open_state().set_notice_shown()
-    assert open_state().notice_version() == 8
-    assert open_state().told_version(30) == 7
-    assert open_state().told_version(0) == 8
-    make(place, notice=f"8 {state.now() - 31:.0f} 7".encode())
-    assert open_state().told_version(30) == 8
+    assert open_state().notice.told_version(30) == 7
+    open_state().notice.remember()
+    assert open_state().notice.version() == 8
+    assert open_state().notice.told_version(30) == 7
+    assert open_state().notice.told_version(0) == 8
+    make(place, notice=f"8 {_clock.wall() - 31:.0f} 7".encode())
+    assert open_state().notice.told_version(30) == 8
 
 
 def test_the_first_notice_lets_nothing_leave_until_the_grace_is_over(
     place: Path, open_state: Open
 ) -> None:
-    open_state().set_notice_shown()
-    assert open_state().told_version(30) is None
-    make(place, notice=f"8 {state.now() - 31:.0f}".encode())
-    assert open_state().told_version(30) == 8
+    open_state().notice.remember()
+    assert open_state().notice.told_version(30) is None
+    make(place, notice=f"8 {_clock.wall() - 31:.0f}".encode())
+    assert open_state().notice.told_version(30) == 8
 
 
 # earlier installs
@@ -392,7 +392,7 @@ def test_a_named_directory_that_others_may_only_read_is_used_and_left_as_it_is(
         assert install.install_date() is not None
         assert install.claim_first_run() is False
         install.swap_version("0.8.0")
-        install.set_notice_shown()
+        install.notice.remember()
     assert stat.S_IMODE(named.stat().st_mode) == mode
     assert {stat.S_IMODE(mode) for mode, _ in tree(named).values()} == {0o600}
 
@@ -447,9 +447,9 @@ def assert_in_memory(install: state.State) -> None:
     assert install.install_id(A) == MEMORY
     assert install.age_seconds() is None
     assert install.claim_first_run() is False
-    assert install.is_notice_shown() is False
-    install.set_notice_shown()
-    assert install.is_notice_shown() is False
+    assert install.notice.is_known() is False
+    install.notice.remember()
+    assert install.notice.is_known() is False
     assert install.swap_version("0.8.0") == ""
     assert install.swap_version("0.8.0") == ""
 
@@ -463,7 +463,7 @@ def test_reading_only_changes_nothing(home: Path, open_state: Open, place: Path)
         install = open_state(writable=False)
         assert install.install_id(A) == MEMORY
         install.claim_first_run()
-        install.set_notice_shown()
+        install.notice.remember()
         install.swap_version("0.8.0")
         install.age_seconds()
         assert tree(home) == before
@@ -665,12 +665,12 @@ def test_disable_keeps_what_is_known_once_per_install(environ: dict[str, str]) -
     install = state.State(state.Places.of(environ), MEMORY)
     install.install_id(A)
     install.claim_first_run()
-    install.set_notice_shown()
+    install.notice.remember()
     opt_out.set_opt_out(environ, disabled=True)
     opt_out.set_opt_out(environ, disabled=False)
     again = state.State(state.Places.of(environ), MEMORY)
     assert again.claim_first_run() is False
-    assert again.is_notice_shown() is True
+    assert again.notice.is_known() is True
     assert again.install_id(B) == B
 
 
@@ -793,9 +793,9 @@ def test_disable_retains_the_id_apart_for_30_days(environ: dict[str, str], tmp_p
     assert state.State(state.Places.of(environ), MEMORY).install_id(B) == B
     opt_out.set_opt_out(environ, disabled=True)
     assert opt_out.retained_ids(environ) == (B, A)
-    kept.write_text(f"{state.now() - 29 * DAY:.0f} {A}")
+    kept.write_text(f"{_clock.wall() - 29 * DAY:.0f} {A}")
     assert opt_out.retained_ids(environ) == (A,)
-    kept.write_text(f"{state.now() - 30 * DAY - 1:.0f} {A}")
+    kept.write_text(f"{_clock.wall() - 30 * DAY - 1:.0f} {A}")
     assert opt_out.retained_ids(environ) == ()
     assert not kept.exists()
 
@@ -888,8 +888,8 @@ def test_a_notice_that_cannot_be_read_now_is_neither_shown_nor_unknown(
 
     fail("notice", code)
     with pytest.raises(OSError, match=os.strerror(code)):
-        install.show_notice_once(show)
-    assert install.show_notice_once(show) == 8
+        install.notice.show_once(show)
+    assert install.notice.show_once(show) == 8
     assert shown == []
 
 

@@ -201,7 +201,7 @@ def test_never_shows_an_identity(run: Run) -> None:
 
 
 def test_notice_shown_is_told(run: Run, home: Path) -> None:
-    run("from getpatter.telemetry import install_id as i; i.open_state().set_notice_shown()")
+    run("from getpatter.telemetry import install_id as i; i.open_state().notice.remember()")
     assert list(home.rglob("notice"))
     assert facts(run)["notice_shown"] is True
 
@@ -210,7 +210,7 @@ def test_the_grace_is_told(run: Run) -> None:
     default: dict[str, str | None] = {"PATTER_TELEMETRY_ENDPOINT": None}
     assert "nothing leaves, and for 30 s after it." in lines(run, **default)
     assert "until then nothing leaves.\n" in lines(run), "there is no grace on this machine"
-    run("from getpatter.telemetry import install_id as i; i.open_state().set_notice_shown()")
+    run("from getpatter.telemetry import install_id as i; i.open_state().notice.remember()")
     left = facts(run, PATTER_TELEMETRY_GRACE="900", **default)["grace_left"]
     assert isinstance(left, float)
     assert 800 < left <= 900

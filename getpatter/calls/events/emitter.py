@@ -12,6 +12,7 @@ from getpatter.calls.clock import monotonic, timestamp_us
 from getpatter.calls.enums import FIELDS
 from getpatter.calls.events.rate_limit import PER_SECOND, EventRateLimit
 from getpatter.calls.result import OK, Result
+from getpatter.calls.stamp import Stamp
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -109,11 +110,12 @@ class Emitter:
         *,
         turn_id: object = None,
         is_exempt: bool = False,
+        stamp: Stamp | None = None,
     ) -> Record | None:
-        """Return an event for `put` that happens now, None if it must not pass.
+        """Return an event for `put`, None if it must not pass.
 
-        For a reporter, which may put it later. With `is_exempt` the rate limit does not count:
-        that is for the end of what was let begin.
+        For a reporter, which may put it later. It happens now unless it has a stamp. With
+        `is_exempt` the rate limit does not count: that is for the end of what was let begin.
         """
         session = self._session
         reason = session.rule if session.is_closed else ""
@@ -122,10 +124,18 @@ class Emitter:
         if reason:
             self.lose(reason)
             return None
+        at, number = stamp or (timestamp_us(), None)
+        number = session.next_sequence() if number is None else number
         return (
-            *(event_type, session.id, self.node, timestamp_us(), session.next_sequence()),
+            *(event_type, session.id, self.node, at, number),
             *({FIELDS.get(name, name): value for name, value in data.items()}, None, turn_id),
         )
+
+    def stamp(self, *, is_numbered: bool) -> Stamp:
+        """Return the stamp of an event that is recorded now and emitted later."""
+        session = self._session
+        is_open = is_numbered and not session.is_closed
+        return Stamp(timestamp_us(), session.next_sequence() if is_open else None)
 
     def put(self, records: list[Record], *, is_kept: bool = True) -> bool:
         """Emit, in one go, what `record` returned; return whether it was taken.

@@ -14,8 +14,8 @@ TYPE_ID = "getpatter.diagnostics/event@1"
 class Event:
     """One event, as sinks get it: already redacted, and all of it can be written as JSON.
 
-    `sequence` counts the events of a session from 0 without a gap but for what was lost on the
-    way; `timestamp_us` is the wall clock in microseconds, when it was emitted.
+    `sequence` counts the events of a session from 0 as they were recorded, without a gap but for
+    what was lost on the way; `timestamp_us` is the wall clock then, in microseconds.
     """
 
     type: str

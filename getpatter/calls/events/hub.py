@@ -12,7 +12,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING
 
-from getpatter.calls.clock import monotonic
+from getpatter.calls.clock import monotonic, seconds
 from getpatter.calls.events.callback_sink import CallbackSink
 from getpatter.calls.events.emitter import Emitter
 from getpatter.calls.events.loop import QUEUE_EVENTS, Loop
@@ -123,13 +123,13 @@ class Hub:
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait at most `timeout` seconds until the sinks have everything; return whether so."""
-        until = monotonic() + timeout
+        until = monotonic() + seconds(timeout)
         is_done = [watcher.flush(until - monotonic()) for watcher in self._sessions.watching()]
         return self._loop.flush(until - monotonic()) and all(is_done)
 
     def close(self, timeout: float = 2.0) -> bool:
         """`flush`, close the sinks, and take no more; what is left is lost, counted as `closed`."""
-        until = monotonic() + timeout
+        until = monotonic() + seconds(timeout)
         is_done = self.flush(timeout)
         if self._is_closed:
             return is_done

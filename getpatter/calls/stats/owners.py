@@ -14,6 +14,7 @@ from getpatter.calls.event_types import (
     DEPARTURES,
     PARTICIPANT_ACTIVE,
     PARTICIPANT_LEFT,
+    PARTICIPANT_RESUMED,
     ROOM_ENDED,
 )
 
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
         ) -> Result: ...
 
 
-__all__ = ["HOST", "Guards", "Owners"]
+__all__ = ["Guards", "Owners", "Presence", "owner_of"]
 
-#: Who says something, where nobody is named.
-HOST = "host"
+# Who says something, where nobody is named.
+_HOST = "host"
 _NOTHING: Mapping[str, object] = {}
 
 
@@ -65,6 +66,42 @@ class Guards:
         return not self._active
 
 
+class Presence:
+    """What owners say of one participant: whether it is there, and what of that is new."""
+
+    __slots__ = ("_guards", "_said", "is_active")
+
+    def __init__(self) -> None:
+        self._guards = Guards()
+        self._said: set[str] = set()
+        #: Whether it ever was active.
+        self.is_active = False
+
+    def take(self, kind: str, owner: str) -> bool:
+        """Take an arrival or a departure; return whether it is new: not said before, or the end."""
+        if kind in DEPARTURES:
+            has_ended = bool(self._said) and self._guards.release(owner)
+            if has_ended:
+                self._guards, self._said = Guards(), set()
+            return has_ended
+        is_new = kind == PARTICIPANT_RESUMED or kind not in self._said
+        self._said.add(kind)
+        self._guards.activate(owner)
+        self.is_active = self.is_active or kind == PARTICIPANT_ACTIVE
+        return is_new
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it has come and not ended."""
+        return bool(self._said)
+
+
+def owner_of(fields: Mapping[str, object]) -> str:
+    """Return who says something."""
+    owner = fields.get("owner")
+    return owner if isinstance(owner, str) and owner else _HOST
+
+
 class Owners:
     """Passes events on, and calls `gone(kind)` when the participant they are about has ended.
 
@@ -72,7 +109,7 @@ class Owners:
     threads that say the end in the same moment.
     """
 
-    __slots__ = ("_check", "_emit", "_gone", "_guards", "_is_active", "_is_there", "participant")
+    __slots__ = ("_check", "_emit", "_gone", "_presence", "participant")
 
     def __init__(self, participant: str, emit: EmitEvent, gone: Callable[[str], object]) -> None:
         from getpatter.calls.stats.vocabulary import check  # a table that most programs never need
@@ -81,9 +118,7 @@ class Owners:
         self.participant = participant
         self._emit = emit
         self._gone = gone
-        self._guards = Guards()
-        self._is_there = False
-        self._is_active = False
+        self._presence = Presence()
 
     def event(
         self,
@@ -98,24 +133,18 @@ class Owners:
         answer = self._emit(kind, participant, fields, notify=notify)
         try:
             if answer and self._ends(kind, participant, dict(fields)):
-                self._gone(PARTICIPANT_LEFT if self._is_active else CONNECTION_ABORTED)
+                self._gone(PARTICIPANT_LEFT if self._presence.is_active else CONNECTION_ABORTED)
         except Exception:  # what a host hands over may do anything; then it says nothing
             return answer
         return answer
 
     def _ends(self, kind: str, participant: str, fields: Mapping[str, object]) -> bool:
         if kind == ROOM_ENDED:
-            return self._is_there
-        is_begin = kind in ARRIVALS
-        if participant != self.participant or not (is_begin or kind in DEPARTURES):
+            return self._presence.is_there
+        if participant != self.participant or kind not in ARRIVALS | DEPARTURES:
             return False
         # Where nobody listens, nobody else has looked at it.
         if not self._check(kind, "call", participant, fields):
             return False
-        owner = str(fields.get("owner") or HOST)
-        if not is_begin:
-            return self._is_there and self._guards.release(owner)
-        self._is_there = True
-        self._is_active = self._is_active or kind == PARTICIPANT_ACTIVE
-        self._guards.activate(owner)
-        return False
+        is_new = self._presence.take(kind, owner_of(fields))
+        return is_new and kind in DEPARTURES

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from getpatter.calls.event_types import PARTICIPANT_STATS
 from getpatter.calls.stats.coalesce import Window, in_order, streams
-from getpatter.calls.stats.owners import HOST, Guards
+from getpatter.calls.stats.owners import Guards, owner_of
 from getpatter.calls.stats.track import Interval, Meter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from getpatter.calls.stamp import Stamp
     from getpatter.calls.stats.coalesce import Key
 
 __all__ = ["REAP_SECONDS", "Input", "Output", "Participant"]
@@ -36,6 +37,8 @@ class Output:
     call: str
     participant: str
     data: Mapping[str, object]
+    #: When it was recorded; None: it is what follows from others now.
+    stamp: Stamp | None = None
 
 
 class Input(NamedTuple):
@@ -47,12 +50,12 @@ class Input(NamedTuple):
     fields: Mapping[str, object]
     notify: bool
     now: float
+    stamp: Stamp | None = None
 
     @property
     def owner(self) -> str:
         """Who says so."""
-        owner = self.fields.get("owner")
-        return owner if isinstance(owner, str) and owner else HOST
+        return owner_of(self.fields)
 
     def output(self) -> Output:
         """Return it as it is emitted: with its subjects, without what is absent."""
@@ -63,7 +66,7 @@ class Input(NamedTuple):
             data = {"call": self.call, **data}
         if not self.notify:
             data["notify"] = False
-        return Output(self.kind, self.call, self.participant, data)
+        return Output(self.kind, self.call, self.participant, data, self.stamp)
 
 
 class Participant:

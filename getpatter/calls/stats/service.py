@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from getpatter.calls.clock import monotonic
+from getpatter.calls.clock import monotonic, seconds
 from getpatter.calls.event_types import ENDINGS, ROOM_STARTED
 from getpatter.calls.result import OK, Result
 from getpatter.calls.stats import flush_interval as interval
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from getpatter.calls.callbacks.subscriptions import Callbacks
-    from getpatter.calls.stats.ticker import Publisher
+    from getpatter.calls.stats.ticker import Numbering, Publisher
 
 
 __all__ = ["Service"]
@@ -53,6 +53,7 @@ class Service:
         on_forgotten: Callable[[str], object] | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        self._publisher = publisher
         self._callbacks = callbacks
         self._clock = clock
         self._ticker = Ticker(publisher, callbacks, on_forgotten, clock)
@@ -152,6 +153,7 @@ class Service:
         if self._jobs.is_own_thread():
             self._ticker.flush()
             return True
+        timeout = seconds(timeout)
         until = monotonic() + timeout
         if not self._jobs.flush(timeout):
             return False
@@ -162,6 +164,7 @@ class Service:
 
         What comes later is refused as `stopped`, and counted.
         """
+        timeout = seconds(timeout)
         until = monotonic() + timeout
         is_done = self._jobs.close(timeout)
         return self._callbacks.drain(max(0.0, until - monotonic())) and is_done
@@ -201,8 +204,22 @@ class Service:
         if not answer:
             return answer
         said = Input(kind, call, participant, own, bool(notify), self._clock())
+        numbering = self._numbering(call)
+        if numbering is not None:
+            said = said._replace(stamp=numbering.stamp(kind, participant, said.owner))
         limit = ENDING_JOBS if kind in _LAST_REFUSED else JOBS
-        return self._put("event", call, partial(self._ticker.event, said), limit)
+        answer = self._put("event", call, partial(self._ticker.event, said), limit)
+        if not answer and numbering is not None:
+            numbering.lose("closed" if answer.status == "stopped" else answer.status)
+        return answer
+
+    def _numbering(self, call: str) -> Numbering | None:
+        """Return the publisher of a call, if it numbers events."""
+        try:
+            publisher = self._publisher(call)
+        except Exception:  # as where it is asked to emit, and there it is counted
+            return None
+        return publisher if hasattr(publisher, "stamp") else None  # type: ignore[return-value] # just looked at
 
     def _leave_states(self, call: str, participant: str, given: Mapping[str, str | None]) -> Result:
         if not isinstance(call, str) or not isinstance(participant, str):

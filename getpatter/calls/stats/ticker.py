@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from getpatter.calls.callbacks.subscriptions import Callbacks
+    from getpatter.calls.stamp import Stamp
     from getpatter.calls.stats.jobs import Sample
     from getpatter.calls.stats.participant import Input, Output
 
     class Publisher(Protocol):
         """Where the events of a call go; answers whether it was taken. Never waits or raises."""
 
-        def emit(
-            self,
-            event_type: str,
-            data: object,
-            *,
-            correlation_id: str | None = None,
-            turn_id: str | None = None,
-        ) -> bool: ...
+        def emit(self, event_type: str, data: object, /) -> bool: ...
+
+    class Numbering(Publisher, Protocol):
+        """One that numbers events when they are recorded, and so has to know of lost ones."""
+
+        def stamp(self, kind: str, participant: str, owner: str, /) -> Stamp: ...
+        def lose(self, reason: str, /) -> None: ...
 
 
 __all__ = ["Tally", "Ticker"]
@@ -160,5 +160,6 @@ class Ticker:
                 self._on_forgotten(output.call)
         else:
             publisher = self._publisher(output.call)
-            was_taken = publisher is not None and publisher.emit(output.kind, output.data)
+            stamp = {} if output.stamp is None else {"stamp": output.stamp}
+            was_taken = publisher is not None and publisher.emit(output.kind, output.data, **stamp)
             self.tally.count("told", "taken" if was_taken else "not_published")

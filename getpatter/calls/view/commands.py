@@ -14,9 +14,8 @@ from getpatter.telemetry._terminal import has_colours, say, say_json
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from getpatter.calls.events.event import Event
     from getpatter.calls.view.summary import Summary
 
 __all__ = ["HELP", "describe", "run"]
@@ -26,8 +25,6 @@ HELP = "read a diagnostics file: a list of calls, a call as a waterfall, a live 
 _LINES = 100
 _FILE = "written by JsonLinesSink, rotated parts too; - is standard input"
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-# What a list is made of, in lines as our sink writes them: half of the lines need no reading.
-_SUMMED_UP = ('"call.', '"stage.completed"')
 
 
 class _Problem(Exception):  # noqa: N818 - a message for a person
@@ -47,17 +44,21 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--slower",
         action="append",
         metavar="STAGE=MS",
-        help="only calls in which this stage once took longer; `answer` is one, too",
+        help="only calls in which this stage took longer at least once; `answer` counts as a stage",
     )
     listed.add_argument("--json", action="store_true", help="as one JSON object")
     tail = actions.add_parser("tail", help="show events as they come, one line each")
     tail.add_argument("file", metavar="FILE", help="written by JsonLinesSink")
     tail.add_argument("--call", metavar="ID", help="only this call; an ID prefix is enough")
-    tail.add_argument("--json", action="store_true", help="the events as they are, a line each")
+    tail.add_argument("--json", action="store_true", help="the events unchanged, one per line")
     tail.add_argument(
-        "--lines", type=int, default=_LINES, metavar="N", help=f"begin N lines back ({_LINES})"
+        "--lines",
+        type=int,
+        default=_LINES,
+        metavar="N",
+        help=f"start with the last N lines ({_LINES})",
     )
-    tail.add_argument("--no-follow", action="store_true", help="end where the file ends")
+    tail.add_argument("--no-follow", action="store_true", help="stop at the end of the file")
     show = actions.add_parser("show", help="show one call as a waterfall of its stages")
     show.add_argument("file", metavar="FILE", help=_FILE)
     which = show.add_mutually_exclusive_group()
@@ -111,12 +112,13 @@ def _tail(options: argparse.Namespace, *, is_coloured: bool) -> None:
 def _list(options: argparse.Namespace) -> None:
     import json
 
-    from getpatter.calls.view.summary import as_json, by_call, has_stage, summary, table
+    from getpatter.calls.view.calls_of import by_call
+    from getpatter.calls.view.reading import Reader
+    from getpatter.calls.view.summary import SummingUp, as_json, has_stage, table
 
     since_us = _since(options.since) if options.since else float("-inf")
     slower = [_limit(text) for text in options.slower or ()]
-    events = _read(options.file, _SUMMED_UP)
-    known = [summary(events) for events in by_call(events) if _is_call(events)]
+    known = [call.summary() for call in by_call(Reader(options.file).milestones(), SummingUp)]
     if not known:
         raise _Problem(_no_call(options.file))
     for stage, _ in slower:
@@ -168,31 +170,30 @@ def _limit(text: str) -> tuple[str, float]:
     return stage, number
 
 
-def _is_call(events: list[Event]) -> bool:
-    return any(event.type.startswith(("call.", "stage.")) for event in events)
-
-
 def _no_call(path: str) -> str:
     return f"no call in {path}"
 
 
 def _show(options: argparse.Namespace) -> None:
+    from getpatter.calls.view.calls_of import Head, by_call, is_call, is_failed
     from getpatter.calls.view.drawing import render
-    from getpatter.calls.view.summary import by_call, summary
+    from getpatter.calls.view.reading import Reader
     from getpatter.calls.view.waterfall import waterfall
 
-    known = [events for events in by_call(_read(options.file)) if _is_call(events)]
+    reader = Reader(options.file)
+    known: list[list[Head]] = by_call(reader.heads(), list)
+    known = [call for call in known if is_call(call)]
     if not known:
         raise _Problem(_no_call(options.file))
     if options.failed:
-        known = [events for events in known if summary(events).is_failed]
+        known = [call for call in known if is_failed(call)]
         if not known:
             message = f"no call in {options.file} failed"
             raise _Problem(message)
     if options.call is not None:
-        wanted = _only(options.call, list(dict.fromkeys(events[0].session for events in known)))
-        known = [events for events in known if events[0].session == wanted]
-    mine = known[-1]
+        wanted = _only(options.call, list(dict.fromkeys(call[0].session for call in known)))
+        known = [call for call in known if call[0].session == wanted]
+    mine = reader.events(known[-1])
     drawn = waterfall(mine)
     if options.html:
         from getpatter.calls.private_file import PrivateFile
@@ -216,19 +217,6 @@ def _is_read(path: str, source: str) -> bool:
     return source != "-" and any(
         os.path.samefile(path, part) for part in parts(source) if os.path.exists(part)
     )
-
-
-def _read(path: str, containing: tuple[str, ...] = ("",)) -> Iterator[Event]:
-    """Yield the events of the lines that contain one of these texts."""
-    from getpatter.calls.view.follow import lines
-    from getpatter.calls.view.reading import Reader
-
-    reader = Reader(path)
-    for line in lines(path):
-        if any(text in line for text in containing):
-            event = reader.read(line)
-            if event is not None:
-                yield event
 
 
 def _only(prefix: str, known: list[str]) -> str:

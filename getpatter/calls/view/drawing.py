@@ -107,7 +107,7 @@ def _legend(drawn: Waterfall, columns: int) -> list[str]:
     if drawn.turns:
         answer = "answer: from the end of the caller's speech to the first audio"
         if not all(turn.is_exact for turn in drawn.turns):
-            answer += "; <= to the end of a tts that told no first byte"
+            answer += "; <=: to the end of a tts stage without a first byte"
         lines += textwrap.wrap(answer, columns)
     return ["", *(line.replace(_NO_BREAK, " ").rstrip() for line in lines)]
 

@@ -36,13 +36,17 @@ def lines(path: str) -> Iterator[str]:
     """
     if path == "-":
         if sys.stdin is not None:
-            yield from (line.decode("utf-8", "replace") for line in sys.stdin.buffer)
+            yield from map(_text, sys.stdin.buffer)
         return
     for part in parts(path):
         if part != path and not os.path.exists(part):
             continue  # rotated away meanwhile
-        with open(part, encoding="utf-8", errors="replace") as file:
-            yield from file
+        with open(part, "rb") as file:
+            yield from map(_text, file)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace")
 
 
 def follow(path: str) -> Iterator[str | None]:

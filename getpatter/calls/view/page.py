@@ -130,7 +130,7 @@ def _turns(turns: Sequence[Turn]) -> str:
         return ""
     return (
         "<h2>Turns</h2><p>answer: from the end of the caller's speech to the first audio; "
-        "&lt;= where tts told no first byte: to its end</p>"
+        "&lt;=: to the end of a tts stage without a first byte</p>"
         '<table class="turns"><tr><th>turn</th><th>length</th><th>answer</th></tr>'
         f"{rows}</table>"
     )

@@ -6,20 +6,28 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING
 
-from getpatter.calls.view.timeline import TYPE_ID, Timeline, parse
+from getpatter.calls.event_types import STAGE_COMPLETED
+from getpatter.calls.view.calls_of import head
+from getpatter.calls.view.follow import lines
+from getpatter.calls.view.timeline import TYPE_ID, Read, Timeline, parse, read_quickly
 from getpatter.telemetry._terminal import say, say_json
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from getpatter.calls.events.event import Event
+    from getpatter.calls.view.calls_of import Head
 
 __all__ = ["Reader", "Tail"]
 
+_MILESTONES = ("call.", STAGE_COMPLETED)
+# As they stand in a line.
+_CALL, _STAGE = '"call.', f'"{STAGE_COMPLETED}"'
+
 
 class Reader:
-    """Reads lines as events. An event that cannot be is left out, which is said once."""
+    """Reads the lines of a file as events. One that cannot be is left out, which is said once."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -28,11 +36,41 @@ class Reader:
     def read(self, line: str) -> Event | None:
         """Return the event of a line; None for one that is none."""
         event = parse(line)
-        if event is None and TYPE_ID in line and not self._has_said:
-            self._has_said = True
-            message = f"getpatter: {self._path} has events that cannot be; they are left out"
-            say(message, stream=sys.stderr)
+        if event is None:
+            self._leave_out(line)
         return event
+
+    def events(self, these: Iterable[Head]) -> list[Event]:
+        """Return the events of these lines."""
+        return [event for one in these if (event := self.read(one.line)) is not None]
+
+    def heads(self) -> Iterator[Head]:
+        """Yield the begins of all lines."""
+        for line in lines(self._path):
+            found = head(line)
+            if found is None:
+                self._leave_out(line)
+            else:
+                yield found
+
+    def milestones(self) -> Iterator[Read]:
+        """Yield the events that sum a call up: its own, and the ends of stages.
+
+        Half of the lines of a file need no reading for that.
+        """
+        for line in lines(self._path):
+            if _CALL in line or _STAGE in line:
+                event = read_quickly(line)
+                if event is None:
+                    self._leave_out(line)
+                elif event.type.startswith(_MILESTONES):
+                    yield event
+
+    def _leave_out(self, line: str) -> None:
+        if TYPE_ID in line and not self._has_said:
+            self._has_said = True
+            message = f"getpatter: {self._path} has invalid events; they are left out"
+            say(message, stream=sys.stderr)
 
 
 class Tail:

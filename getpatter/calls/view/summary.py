@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from getpatter.calls.event_types import CALL_ENDED, CALL_STARTED, CALL_TURN, STAGE_COMPLETED
+from getpatter.calls.event_types import CALL_ENDED, CALL_TURN, STAGE_COMPLETED
 from getpatter.calls.view.timeline import clipped, distinct_chars, duration, moment, printable
-from getpatter.calls.view.turns import FAILED, begin_us, turns
+from getpatter.calls.view.turns import FAILED, answers, first_audio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from getpatter.calls.events.event import Event
+    from getpatter.calls.view.timeline import Read
+    from getpatter.calls.view.turns import Audio
 
-__all__ = ["Summary", "as_json", "by_call", "has_stage", "percentiles", "summary", "table"]
+__all__ = ["Summary", "SummingUp", "as_json", "has_stage", "percentiles", "table"]
 
 #: Beside the stages: from the end of the caller's speech to the first audio of the answer.
 ANSWER = "answer"
-# By so many events threads of one call may overtake each other.
-_OVERTAKEN = 16
 _CODE_CHARS, _ID_CHARS = 24, 40
+# No call has more: what says so is no count.
+_MOST_TURNS = 1_000_000
 
 
 class Took(NamedTuple):
-    """One run of a stage, in ms."""
+    """The longest run of a stage, in ms."""
 
     stage: str
     ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """One call. `outcome` is `open` if its end is not in the file; `ms` is its length."""
+class Summary(NamedTuple):
+    """One call. `outcome` is `open` if its end is not in the file; `ms` is its length.
+
+    `took` is stage → how long each of its runs took, in ms.
+    """
 
     session: str
     begin_us: int
@@ -41,7 +44,7 @@ class Summary:
     layer: str
     code: str
     turns: int
-    took: tuple[Took, ...]
+    took: Mapping[str, Sequence[float]]
 
     @property
     def is_failed(self) -> bool:
@@ -51,82 +54,84 @@ class Summary:
     @property
     def slowest(self) -> Took | None:
         """The run of a stage that took longest."""
-        runs = [took for took in self.took if took.stage != ANSWER]
+        runs = [Took(stage, max(ms)) for stage, ms in self.took.items() if stage != ANSWER]
         return max(runs, key=lambda took: took.ms, default=None)
 
     def is_slower(self, stage: str, ms: float) -> bool:
         """Whether a run of that stage took longer."""
-        return any(took.stage == stage and took.ms > ms for took in self.took)
+        return any(took > ms for took in self.took.get(stage, ()))
 
 
-def by_call(events: Iterable[Event]) -> list[list[Event]]:
-    """Return the events of each call, the calls in the order of their first events.
+class SummingUp:
+    """Takes the events of one call as they come, and keeps no more than its line needs."""
 
-    Several calls may have had the same id, one after the other: each numbers its events anew.
-    """
-    found: list[list[Event]] = []
-    current: dict[str, tuple[list[Event], set[int]]] = {}
-    for event in events:
-        mine, seen = current.get(event.session, ([], set()))
-        number = event.sequence
-        is_first = number == 0 or event.type == CALL_STARTED
-        # It was there already, or comes long after its place: it is that of another call.
-        if is_first and (number in seen or max(seen, default=0) > number + _OVERTAKEN):
-            mine, seen = [], set()
-        if not mine:
-            found.append(mine)
-            current[event.session] = mine, seen
-        mine.append(event)
-        seen.add(number)
-    return found
+    __slots__ = ("_audio", "_begin_us", "_end", "_end_us", "_marks", "_session", "_took")
 
+    def __init__(self) -> None:
+        self._session = ""
+        self._begin_us = self._end_us = -1
+        self._end: Mapping[str, object] = {}
+        self._took: dict[str, list[float]] = {}
+        # The turns, in the order of their numbers, and the audio that answered them.
+        self._marks: list[tuple[int, int]] = []
+        self._audio: list[Audio] = []
 
-def summary(events: Sequence[Event]) -> Summary:
-    """Sum up the events of one call; there is one at least."""
-    begin = min(map(begin_us, events))
-    end = max(event.timestamp_us for event in events)
-    facts: dict[str, object] = {"outcome": "open"}
-    took = []
-    marks = 0
-    for event in events:
-        if event.type == CALL_ENDED:
-            facts |= event.data
-        elif event.type == CALL_TURN:
-            marks += 1
-        elif event.type == STAGE_COMPLETED:
+    def append(self, event: Event | Read) -> None:
+        """Take an event."""
+        begin = end = event.timestamp_us
+        if event.type == STAGE_COMPLETED:
+            stage = event.data.get("stage")
             ms = duration(event.data.get("elapsed_ms"))
             if ms is not None:
-                took.append(Took(printable(event.data.get("stage")), ms))
-    if marks:
-        ordered = sorted(events, key=lambda event: event.sequence)
-        answers = (turn.answer for turn in turns(ordered))
-        took += [Took(ANSWER, ms) for ms in answers if ms is not None]
-    layer = printable(facts.get("error_layer", ""))
-    code = facts.get("error_code") or facts.get("failure_code") or ""
-    said = facts.get("turns")
-    return Summary(
-        session=events[0].session,
-        begin_us=begin,
-        ms=(end - begin) / 1e3,
-        outcome=printable(facts["outcome"]),
-        layer="" if layer == "none" else layer,
-        code=printable(code),
-        turns=said if isinstance(said, int) else marks,
-        took=tuple(took),
-    )
+                # A stage ends with its event, and began before.
+                begin -= round(ms * 1e3)
+                name = stage if type(stage) is str else printable(stage)
+                self._took.setdefault(name, []).append(ms)
+            if stage == "tts" and (audio := first_audio(end, event.data)) is not None:
+                self._audio.append(audio)
+        elif event.type == CALL_TURN:
+            self._marks.append((event.sequence, end))
+        elif event.type == CALL_ENDED:
+            self._end = event.data
+        if self._begin_us < 0 or begin < self._begin_us:
+            self._begin_us = begin
+        self._end_us = max(self._end_us, end)
+        self._session = event.session
+
+    def summary(self) -> Summary:
+        """Return what the events amount to; there is one at least."""
+        took: dict[str, list[float]] = {}
+        for stage, runs in self._took.items():
+            took.setdefault(printable(stage), []).extend(runs)
+        marks = [at for _, at in sorted(self._marks)]
+        if heard := [answer for answer, _ in answers(marks, self._audio) if answer is not None]:
+            took[ANSWER] = heard
+        end = self._end
+        layer = printable(end.get("error_layer", ""))
+        said = end.get("turns")
+        return Summary(
+            session=self._session,
+            begin_us=self._begin_us,
+            ms=(self._end_us - self._begin_us) / 1e3,
+            outcome=printable(end.get("outcome", "open")),
+            layer="" if layer == "none" else layer,
+            code=printable(end.get("error_code") or end.get("failure_code") or ""),
+            turns=said if isinstance(said, int) and 0 <= said <= _MOST_TURNS else len(marks),
+            took=took,
+        )
 
 
 def has_stage(calls: Iterable[Summary], stage: str) -> bool:
     """Whether any of the calls has a run of that stage."""
-    return any(took.stage == stage for call in calls for took in call.took)
+    return any(stage in call.took for call in calls)
 
 
 def percentiles(calls: Iterable[Summary]) -> dict[str, dict[str, float]]:
     """Return of each stage how often it ran in these calls, and its p50, p95 and maximum in ms."""
     runs: dict[str, list[float]] = {}
     for call in calls:
-        for took in call.took:
-            runs.setdefault(took.stage, []).append(took.ms)
+        for stage, took in call.took.items():
+            runs.setdefault(stage, []).extend(took)
     found: dict[str, dict[str, float]] = {}
     for stage in sorted(runs, key=lambda name: (name == ANSWER, name)):
         values = sorted(runs[stage])

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from getpatter.calls.event_types import HEALTH
 from getpatter.calls.events.event import TYPE_ID, Event
@@ -15,10 +15,11 @@ from getpatter.telemetry._terminal import one_line as printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import TypeGuard
+    from typing import Any, TypeGuard
 
 __all__ = [
     "TYPE_ID",
+    "Read",
     "Timeline",
     "clipped",
     "distinct_chars",
@@ -26,6 +27,7 @@ __all__ = [
     "moment",
     "parse",
     "printable",
+    "read_quickly",
     "said",
 ]
 
@@ -46,6 +48,16 @@ _LAST_US = 253_339_228_800_000_000
 _LONGEST_MS = 1e12
 
 
+class Read(NamedTuple):
+    """What of an event sums its call up; `Event` has it, too, and takes longer to make."""
+
+    type: str
+    session: str
+    timestamp_us: int
+    sequence: int
+    data: dict[str, object]
+
+
 def parse(line: str) -> Event | None:
     """Return the event of a line; None for one that is none.
 
@@ -53,22 +65,42 @@ def parse(line: str) -> Event | None:
     """
     try:
         said = _DECODER.decode(line)
-        if said["type_id"] != TYPE_ID or not isinstance(said["data"], dict):
-            return None
-        if not 0 <= said["timestamp_us"] <= _LAST_US:
-            return None
-        return Event(
-            type=str(said["type"]),
-            session=str(said["session"]),
-            node=str(said["node"]),
-            timestamp_us=int(said["timestamp_us"]),
-            sequence=int(said["sequence"]),
-            data=said["data"],
-            correlation_id=said.get("correlation_id"),
-            turn_id=said.get("turn_id"),
-        )
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return Event(*_read(said), said.get("correlation_id"), said.get("turn_id"))
+    except _NO_EVENT:
         return None
+
+
+def read_quickly(line: str) -> Read | None:
+    """Return what sums a call up, of the event of a line; None for one that is none.
+
+    Numbers stay as they are.
+    """
+    try:
+        said, end = _scan(line, 0)
+        if line[end:] in ("\n", ""):
+            kind, session, _, timestamp_us, sequence, data = _read(said)
+            return Read(kind, session, timestamp_us, sequence, data)
+    except (StopIteration, *_NO_EVENT):
+        pass
+    event = parse(line)
+    if event is None:
+        return None
+    return Read(event.type, event.session, event.timestamp_us, event.sequence, event.data)
+
+
+def _read(said: dict[str, Any]) -> tuple[str, str, str, int, int, dict[str, object]]:
+    """Return the fields of an event, in its order; raises one of `_NO_EVENT` if there is none."""
+    data, at = said["data"], said["timestamp_us"]
+    if said["type_id"] != TYPE_ID or not isinstance(data, dict) or not 0 <= at <= _LAST_US:
+        raise ValueError
+    return (
+        str(said["type"]),
+        str(said["session"]),
+        str(said["node"]),
+        int(at),
+        int(said["sequence"]),
+        data,
+    )
 
 
 def _whole(digits: str) -> int | str:
@@ -84,8 +116,10 @@ def _shortened(digits: str) -> str:
     return f"{digits[:_DIGITS]}… ({len(digits)} digits)"
 
 
-# Made once: it takes as long to make as a line takes to read.
+_NO_EVENT = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+# Made once: they take as long to make as a line takes to read.
 _DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=str)
+_scan = json.JSONDecoder(parse_constant=str).scan_once  # type: ignore[attr-defined] # documented, not typed
 
 
 def duration(value: object) -> float | None:

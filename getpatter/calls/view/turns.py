@@ -9,11 +9,14 @@ from getpatter.calls.event_types import CALL_TURN, STAGE_COMPLETED
 from getpatter.calls.view.timeline import duration, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from getpatter.calls.events.event import Event
 
-__all__ = ["FAILED", "Turn", "begin_us", "turns"]
+    # When a `tts` began, its first audio, and whether its end stands for that.
+    Audio = tuple[int, int, bool]
+
+__all__ = ["FAILED", "Turn", "answers", "begin_us", "first_audio", "turns"]
 
 #: How a call ended that did not work; `busy` and `no_answer` are what the other side did.
 FAILED = ("error", "failed")
@@ -48,35 +51,42 @@ def begin_us(event: Event) -> int:
     return event.timestamp_us
 
 
-def turns(events: Iterable[Event]) -> list[Turn]:
-    """Return the turns of one call's events, which are in order."""
-    marks: list[Event] = []
-    audio: list[tuple[int, int, bool]] = []
-    last = 0
-    for event in events:
-        last = max(last, event.timestamp_us)
-        if event.type == CALL_TURN:
-            marks.append(event)
-        elif event.type == STAGE_COMPLETED and event.data.get("stage") == "tts":
-            began, first = begin_us(event), duration(event.data.get("first_ms"))
-            if first is not None:
-                audio.append((began, began + round(first * 1e3), True))
-            elif event.data.get("outcome") == "success":
-                audio.append((began, event.timestamp_us, False))
-    if not marks:
-        return []
-    audio.sort()
-    ends = [mark.timestamp_us for mark in marks[1:]] + [last]
+def first_audio(at_us: int, data: Mapping[str, object]) -> Audio | None:
+    """Return what the end of a stage at that time says of audio: if it is a `tts` that had any."""
+    if data.get("stage") != "tts":
+        return None
+    took, first = duration(data.get("elapsed_ms")), duration(data.get("first_ms"))
+    began = at_us if took is None else at_us - round(took * 1e3)
+    if first is not None:
+        return began, began + round(first * 1e3), True
+    return (began, at_us, False) if data.get("outcome") == "success" else None
+
+
+def answers(marks: Sequence[int], audio: Iterable[Audio]) -> list[tuple[float | None, bool]]:
+    """Return of each turn, by when it began, its answer and whether that is exact."""
+    ordered = sorted(audio)
     found, place = [], 0
-    for mark, end in zip(marks, ends, strict=True):
-        begin = mark.timestamp_us
+    for number, begin in enumerate(marks, 1):
         # An answer belongs to the turn in which its `tts` began.
-        while place < len(audio) and audio[place][0] < begin:
+        while place < len(ordered) and ordered[place][0] < begin:
             place += 1
         answer, is_exact = None, True
-        if place < len(audio) and (audio[place][0] < end or mark is marks[-1]):
-            _, at, is_exact = audio[place]
+        if place < len(ordered) and (number == len(marks) or ordered[place][0] < marks[number]):
+            _, at, is_exact = ordered[place]
             answer = (at - begin) / 1e3
-        number = printable(mark.data.get("turn"))
-        found.append(Turn(number, begin, end, answer, is_exact))
+        found.append((answer, is_exact))
     return found
+
+
+def turns(events: Sequence[Event]) -> list[Turn]:
+    """Return the turns of one call's events, which are in order."""
+    marks = [event for event in events if event.type == CALL_TURN]
+    ends = [event for event in events if event.type == STAGE_COMPLETED]
+    begins = [mark.timestamp_us for mark in marks]
+    heard = [first_audio(end.timestamp_us, end.data) for end in ends]
+    answered = answers(begins, [audio for audio in heard if audio is not None])
+    until = [*begins[1:], max((event.timestamp_us for event in events), default=0)]
+    return [
+        Turn(printable(mark.data.get("turn")), mark.timestamp_us, end, *answer)
+        for mark, end, answer in zip(marks, until, answered, strict=False)
+    ]

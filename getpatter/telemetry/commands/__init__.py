@@ -26,22 +26,22 @@ _ACTIONS = {
     ),
     "preview": (
         "preview",
-        "the very body that a start, an agent and a call would send; sends and changes nothing",
+        "the exact body that a start, an agent and a call would send; sends and changes nothing",
         ("preview", "preview | getpatter telemetry check -", "preview --json"),
     ),
     "explain": (
         "explain",
-        "every field: what it is for, its value here and now, why it is or is not sent",
+        "every field: its purpose, its value on this machine, why it is or is not sent",
         ("explain", "explain call_completed", "explain first_run --json"),
     ),
     "log": (
         "log",
-        "what was sent from here, byte for byte, and what was dropped and why",
+        "what was sent from this machine, byte for byte, and what was lost and why",
         ("log", "log --json"),
     ),
     "check": (
         "check",
-        "judge events against the schemas; never repeats their content",
+        "validate events against the schemas; never repeats their content",
         ("check events.json", "check events.ndjson --json", "check - < events.json"),
     ),
     "schema": (
@@ -51,7 +51,7 @@ _ACTIONS = {
     ),
     "inventory": (
         "inventory",
-        "everything that any version can send, a row a field",
+        "everything that any version can send, one row per field",
         ("inventory", "inventory --format csv", "inventory --format json"),
     ),
     "disable": (
@@ -61,12 +61,12 @@ _ACTIONS = {
     ),
     "enable": (
         "switch",
-        "take a stored opt-out back",
+        "remove a stored opt-out",
         ("enable",),
     ),
     "forget": (
         "forget",
-        "opt out and erase; with --remote also ask the collector to erase, before",
+        "opt out and erase; with --remote ask the collector to erase first",
         ("forget", "forget --remote", "forget --remote --yes"),
     ),
 }
@@ -92,7 +92,7 @@ def describe(telemetry: argparse.ArgumentParser, sdk_version: str) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         action.set_defaults(action=name)
-        action.add_argument("--json", action="store_true", help="answer in JSON")
+        action.add_argument("--json", action="store_true", help="print JSON")
         _add_arguments(name, action)
 
 
@@ -105,13 +105,13 @@ def _add_arguments(name: str, action: argparse.ArgumentParser) -> None:
         text = "after `diff`: OLD NEW, two versions or folders of *.schema.json"
         action.add_argument("versions", metavar="VERSION", nargs="*", help=text)
     elif name == "check":
-        text = "an event, an array of events, or one of either a line; - is standard input"
+        text = "an event, an array of events, or one of either per line; - is standard input"
         action.add_argument("file", metavar="FILE", help=text)
     elif name == "inventory":
         action.add_argument("--format", choices=("md", "csv", "json"), default="md")
     elif name == "forget":
         action.add_argument("--remote", action="store_true", help="ask the collector first")
-        action.add_argument("--yes", action="store_true", help="without the question")
+        action.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 _EVENTS = "one of " + ", ".join(EVENT_NAMES)

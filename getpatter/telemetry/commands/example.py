@@ -50,7 +50,7 @@ class Example:
         self.age = state.age_seconds()
         self.rate = env.Settings.load(environ).sample_rate
         dimensions = shape(environ, carrier=_CARRIER, tunnel="none")
-        start = startup_records("sdk_initialized", dimensions, state, sdk_version) or []
+        start = startup_records("sdk_initialized", dimensions, state, sdk_version, self.age) or []
         common = events.common_fields(sdk_version, state.install_id(install_id.new_id()), environ)
         common["run_id"] = _kept_run(self.rate)
         builder = events.Builder(

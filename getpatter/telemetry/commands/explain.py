@@ -34,8 +34,8 @@ _DEPENDS = {
     "sdk_initialized": "the program",
 }
 _MADE = {
-    "run_id": "made anew at each start of a program",
-    "call_uid": "made anew for each call",
+    "run_id": "new at each start of a program",
+    "call_uid": "new for each call",
 }
 _WITHHELD = "it is withheld until the notice that names it has been shown"
 _STARTS = ("first_run", "sdk_initialized")
@@ -134,7 +134,7 @@ def _event(
 ) -> "Row":
     is_over = name == "first_run" and all(event["event"] != name for event in example.events)
     if obstacle is None and is_over:
-        obstacle = "this install has had its first run, or cannot know"
+        obstacle = "this install has had its first run, or cannot tell"
     row: Row = {
         "event": name,
         "description": schema["description"],
@@ -156,7 +156,7 @@ def _depends(event: str, field: str, example: Example) -> "str | None":
     if field == "time_to_first_call_bucket":
         return None
     if field == "sample_rate":
-        return None if example.rate > 0 else "nothing: at rate 0 no call is kept but for errors"
+        return None if example.rate > 0 else "nothing: at rate 0 only calls with an error are kept"
     if event in _STARTS and field not in _OF_THE_PROGRAM:
         return None
     return _MADE.get(field) or f"depends on {_DEPENDS.get(event, 'the program')}"
@@ -200,7 +200,7 @@ def render(found: "dict[str, object]") -> str:
     on_or_off = "on" if found["enabled"] else "off"
     lines = [f"Telemetry is {on_or_off}: {decided['rule']} ({decided['why']})."]
     if found["enabled"] and not found["notice_shown"]:
-        lines.append("The notice has not been shown yet; until it has, nothing is sent.")
+        lines.append("Nothing is sent until the notice has been shown.")
     lines.append("")
     lines += ["Every event:", *_render_rows(every)]
     for event in events:
@@ -210,7 +210,7 @@ def render(found: "dict[str, object]") -> str:
             f"{event['event']}: {event['description']}",
             f"  When: {event['when']}",
             f"  Question it answers: {event['question']}",
-            *([f"  Goes without: {', '.join(event['without'])}"] if event["without"] else []),
+            *([f"  Does not have: {', '.join(event['without'])}"] if event["without"] else []),
             *([sent] if sent else []),
             *_render_rows(event["fields"]),
         ]

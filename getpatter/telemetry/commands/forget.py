@@ -86,7 +86,7 @@ def _instead(rule: str, settings: env.Settings) -> str:
 def _question(collector: str) -> None:
     """Ask on the terminal; raise Failure if there is none or the answer is no."""
     if sys.stdin is None or not sys.stdin.isatty():
-        message = "there is no terminal to ask on: add --yes to erase without the question"
+        message = "there is no terminal to ask on: add --yes to erase without asking"
         raise Failure(message, 2)
     say(
         f"Ask {collector} to erase everything that this install sent, and erase what is kept here?"

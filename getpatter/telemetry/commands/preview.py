@@ -44,9 +44,9 @@ def render(found: "dict[str, object]") -> str:
     lines = [
         "What a start, an agent and a call would send from here. Nothing was sent or changed.",
         _whether(found),
-        "Of this machine: the common fields, its deploy shape, the install's age.",
-        "An example, which your program decides: carrier, stack, agent, how the call went.",
-        "New each time: run_id, call_uid"
+        "Real values of this machine: the common fields, the deploy shape, the age of the install.",
+        "Examples of what your program decides: carrier, stack, agent, how the call went.",
+        "Random in each preview: run_id, call_uid"
         + (", and install_id until the first start has made it." if found["new_install"] else "."),
     ]
     rate = found["sample_rate"]
@@ -69,8 +69,8 @@ def _whether(found: "dict[str, object]") -> str:
     assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what `collect` made
     if not found["enabled"]:
         return (
-            f"Telemetry is off ({decided['rule']}: {decided['why']}), so none of this leaves; "
-            "it is what would, if it were on."
+            f"Telemetry is off ({decided['rule']}: {decided['why']}), so none of this leaves. "
+            "It is what would leave if it were on."
         )
     if found["debug"]:
         return "PATTER_TELEMETRY_DEBUG is set, so a program prints it and sends nothing."
@@ -80,7 +80,7 @@ def _whether(found: "dict[str, object]") -> str:
     if not found["notice_shown"]:
         first = ", once the notice was shown"
     elif found["withheld"]:
-        first = "; what status lists as withheld, once the notice was shown that names it"
+        first = "; what status lists as withheld goes there once its notice was shown"
     return f"It would go to {found['endpoint']}{first}."
 
 

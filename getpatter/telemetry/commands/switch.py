@@ -17,8 +17,8 @@ _VERBS = {"disable": "stored", "enable": "removed"}
 INSTEAD = "Set DO_NOT_TRACK=1 or PATTER_TELEMETRY=0 instead: it has the same effect."
 #: How to have erased what has left.
 ERASE = (
-    "What was sent before can be erased, too: `getpatter telemetry forget --remote`. "
-    "Its install id is kept apart for that, for 30 days."
+    "To erase what was sent before: `getpatter telemetry forget --remote`. "
+    "The install ID is kept apart for that request, for 30 days."
 )
 # What was done, by whether an opt-out was stored before.
 _DONE = {
@@ -26,7 +26,7 @@ _DONE = {
         "Opted out, for every program of this user: the install ID and the log are erased, and "
         "nothing is sent from now on."
     ),
-    ("disable", True): "The opt-out was stored before and stays, for every program of this user.",
+    ("disable", True): "Opted out already, for every program of this user.",
     ("enable", True): "The stored opt-out is removed.",
     ("enable", False): "No opt-out was stored.",
 }

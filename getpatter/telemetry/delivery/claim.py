@@ -12,6 +12,7 @@ import os
 from contextlib import suppress
 
 from getpatter.telemetry import _files
+from getpatter.telemetry._locks import open_lock
 
 try:
     # Now, with all that the worker loads: a fork in the middle of loading it later would leave the
@@ -50,7 +51,7 @@ class Claim:
             return None
         for _ in range(_ATTEMPTS):
             try:
-                descriptor = _files.open_lock(path)
+                descriptor = open_lock(path)
             except OSError:
                 return None
             try:

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from getpatter.telemetry import env, environment, state
+from getpatter.telemetry import env, environment, places
 from getpatter.telemetry.consent import Consent
 from getpatter.telemetry.delivery import claim as _claim
 
@@ -156,7 +156,7 @@ def start_sender(
     consent = Consent(environ, dotenv=dotenv, directory=directory)
     if consent.settings() is None:
         return False
-    free = _claim.Claim.take(os.path.join(directory, state.SPOOL, state.SENDER))
+    free = _claim.Claim.take(os.path.join(directory, places.SPOOL, places.SENDER))
     if free is None:
         return False
     free.end()

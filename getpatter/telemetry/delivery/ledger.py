@@ -11,7 +11,9 @@ import os
 import stat
 import sys
 
-from getpatter.telemetry import _files, state
+from getpatter.telemetry import _clock, _files
+from getpatter.telemetry._locks import Lock
+from getpatter.telemetry.places import LEDGER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from types import UnionType
 
     from getpatter.telemetry.losses import Losses
+    from getpatter.telemetry.places import Places
 
 __all__ = ["LIMIT", "Ledger", "NoLedger", "read"]
 
@@ -51,7 +54,7 @@ class Ledger:
         directory: str,
         endpoint: str | None,
         losses: "Losses",
-        places: "state.Places",
+        places: "Places",
     ) -> None:
         self._directory = directory
         self._endpoint = endpoint
@@ -73,17 +76,16 @@ class Ledger:
         dropped = self._fresh_losses()
         if not body and not dropped:
             return
-        entry: dict[str, object] = {"at": round(state.now(), 3), "endpoint": self._endpoint}
+        entry: dict[str, object] = {"at": round(_clock.wall(), 3), "endpoint": self._endpoint}
         if body:
             entry |= {"key": key, "status": status, "headers": dict(headers or {}), "body": body}
         entry["dropped"] = dropped
         line = json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
-        # Asked before and after: an opt-out that is stored meanwhile erases what is there, and
-        # if it came too early for this line, this line goes here.
-        if self._places.opt_out() is None:
-            _append(self._directory, line)
-            if self._places.opt_out() is not None:
-                _files.remove(_path(self._directory))
+        _append(self._directory, line)
+        # Asked after: an opt-out that is stored meanwhile erases what is there, and where it came
+        # too early for this line, this line goes here.
+        if self._places.opt_out() is not None:
+            _files.remove(_path(self._directory))
 
     def _fresh_losses(self) -> dict[str, dict[str, int]]:
         totals = self._losses.totals()
@@ -131,7 +133,7 @@ def _is_entry(entry: object) -> bool:
 
 
 def _path(directory: str) -> str:
-    return os.path.join(directory, state.LEDGER)
+    return os.path.join(directory, LEDGER)
 
 
 def _append(directory: str, line: bytes) -> None:
@@ -140,10 +142,10 @@ def _append(directory: str, line: bytes) -> None:
     path = _path(directory)
     # Whether the lock is had or not (there is none on Windows): the bound matters more than a
     # line that another process writes in the same moment.
-    with _files.Lock(os.path.join(directory, "lock")):
+    with Lock(os.path.join(directory, "lock")):
         try:
             if not _add(path, line):
-                _rewrite(directory, path, line)
+                _rewrite(path, line)
         except (OSError, ValueError):
             return
 
@@ -167,7 +169,7 @@ def _add(path: str, line: bytes) -> bool:
     return True
 
 
-def _rewrite(directory: str, path: str, line: bytes) -> None:
+def _rewrite(path: str, line: bytes) -> None:
     """Put `line` behind the newest lines that leave room for it, the file whole at any time."""
     room = max(0, _KEPT - len(line))
     content = _content(path, room + 1)
@@ -175,8 +177,7 @@ def _rewrite(directory: str, path: str, line: bytes) -> None:
     start, end = content.find(b"\n") + 1, content.rfind(b"\n") + 1
     if len(content) <= room:
         start = 0
-    with _files.Temporary(directory, content[start:end] + line) as temporary:
-        os.replace(temporary, path)
+    _files.replace(path, content[start:end] + line)
 
 
 def _content(path: str, limit: int = LIMIT) -> bytes:

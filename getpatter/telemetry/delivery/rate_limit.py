@@ -11,6 +11,8 @@ __all__ = ["BURST", "PER_SECOND", "RateLimit"]
 BURST = 2_000
 #: Events of one name a second from then on; far above any number of calls one process holds.
 PER_SECOND = 100.0
+# No process records so many events.
+_UNLIMITED = 1e12
 
 
 class RateLimit:
@@ -22,8 +24,9 @@ class RateLimit:
     __slots__ = ("_ahead", "_full_at", "_gap")
 
     def __init__(
-        self, names: "tuple[str, ...]", burst: int = BURST, per_second: float = PER_SECOND
+        self, names: "tuple[str, ...]", burst: float = BURST, per_second: float = PER_SECOND
     ) -> None:
+        burst, per_second = _finite(burst), _finite(per_second)
         # A bucket that nothing refills: a gap so long that the burst alone counts.
         self._gap = 1.0 / per_second if per_second > 0 else 1e9
         # Half an event of slack: sums of gaps are not exact.
@@ -40,3 +43,11 @@ class RateLimit:
             return False
         full_at[key] = until + self._gap
         return True
+
+
+def _finite(number: float) -> float:
+    """Return a number of the host's as one that can be reckoned with; NaN is nothing."""
+    try:
+        return min(max(0.0, float(number)), _UNLIMITED)
+    except OverflowError:
+        return _UNLIMITED if number > 0 else 0.0

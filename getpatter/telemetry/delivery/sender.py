@@ -9,10 +9,10 @@ programs that say they are ending. What cannot be delivered stays where it is, f
 import os
 import time
 
-from getpatter.telemetry import grace, state
+from getpatter.telemetry import grace, places
 from getpatter.telemetry._clock import monotonic
 from getpatter.telemetry.consent import Consent
-from getpatter.telemetry.delivery import spool
+from getpatter.telemetry.delivery import spool_files
 from getpatter.telemetry.delivery.buffer import Buffer
 from getpatter.telemetry.delivery.claim import Claim
 from getpatter.telemetry.delivery.destination import Destination
@@ -44,10 +44,10 @@ def send_all(
     Consent is asked of `environ`, of the file `dotenv` and of all places, that directory included.
     """
     consent = Consent(environ, dotenv=dotenv, directory=directory)
-    path = os.path.join(directory, state.SPOOL)
+    path = os.path.join(directory, places.SPOOL)
     until = monotonic() + seconds
     while monotonic() < until:
-        held = Claim.take(os.path.join(path, state.SENDER))
+        held = Claim.take(os.path.join(path, places.SENDER))
         if held is None:
             return  # another one is at work, and will look again before it ends
         sender = _Sender(directory, environ, consent, until)
@@ -57,7 +57,7 @@ def send_all(
             sender.close()
             held.end()
         # Who has come since saw that lock and left it to us.
-        if not spool.ending(path):
+        if not spool_files.ending(path):
             return
 
 
@@ -69,7 +69,7 @@ class _Sender:
     ) -> None:
         self._environ = environ
         self._directory = directory
-        self._path = os.path.join(directory, state.SPOOL)
+        self._path = os.path.join(directory, places.SPOOL)
         self._consent = consent
         self._until = until
         self._errors = Errors(lambda: False)
@@ -78,7 +78,7 @@ class _Sender:
     def run(self) -> None:
         """Deliver until nothing is left, or nothing more can be."""
         while (now := monotonic()) < self._until and self._has_consent():
-            for endpoint in spool.endpoints(self._path) - self._outboxes.keys():
+            for endpoint in spool_files.endpoints(self._path) - self._outboxes.keys():
                 self._outboxes[endpoint] = self._opened(endpoint)
             pause = self._step(now)
             if pause is not None:
@@ -107,8 +107,8 @@ class _Sender:
 
     def _has_awaited(self) -> bool:
         """Wait for a program that says it is ending; return whether one has ended."""
-        while (owners := spool.ending(self._path)) and monotonic() < self._until:
-            if sum(spool.has_ended(self._path, owner) for owner in owners):
+        while (owners := spool_files.ending(self._path)) and monotonic() < self._until:
+            if sum(spool_files.has_ended(self._path, owner) for owner in owners):
                 for outbox in self._outboxes.values():
                     outbox.look_again()
                 return True

@@ -9,12 +9,21 @@ nothing, counts nothing, and never raises OSError: what becomes of a batch is th
 import errno
 import os
 import re
-import stat
 
-from getpatter.telemetry import _files, state
+from getpatter.telemetry import _clock, _files
 from getpatter.telemetry.delivery import spool_format
 from getpatter.telemetry.delivery.claim import Claim
+from getpatter.telemetry.delivery.claims import Claims
 from getpatter.telemetry.delivery.limits import CLAIMS, SPOOL_BYTES, SPOOL_EVENTS, SPOOL_SECONDS
+from getpatter.telemetry.delivery.spool_files import (
+    DAMAGED,
+    ENDING,
+    FOREIGN,
+    count,
+    listed,
+    read,
+)
+from getpatter.telemetry.places import ASIDE, SPOOL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,39 +32,9 @@ if TYPE_CHECKING:
     from getpatter.telemetry.delivery.batch import Batch
     from getpatter.telemetry.delivery.spool_format import Content
 
-__all__ = [
-    "DAMAGED",
-    "FOREIGN",
-    "GONE",
-    "LATER",
-    "LOST",
-    "REMOVED",
-    "Spool",
-    "endpoints",
-    "waiting",
-]
-
-# Why a file gives no batch.
-#: There is none.
-GONE = "gone"
-#: It cannot be opened or read now: no descriptor, no memory, a device that fails.
-LATER = "later"
-#: It was read whole, and is no batch.
-DAMAGED = "damaged"
-#: It is for another endpoint, of a later version, or no file of ours at all.
-FOREIGN = "foreign"
-
-# What became of our own claim.
-#: Its file was removed, and what was beside it may have been, too; nobody has taken over.
-REMOVED = "removed"
-#: Its descriptor was closed behind our back, so that anybody may have taken over.
-LOST = "lost"
+__all__ = ["Spool"]
 
 _LOCK = re.compile("([0-9a-f]{16})[.]lock")
-# A file that is no batch is left for a person to look at, until it is too old.
-_ASIDE = state.ASIDE
-# What stands behind the name of an owner that is about to end.
-_ENDING = ".ending"
 _NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
@@ -65,14 +44,12 @@ class Spool:
     Owned by the backlog.
     """
 
-    __slots__ = ("_adopted", "_claim", "_endpoint", "_not_ours", "_owner", "_sizes", "path")
+    __slots__ = ("_claims", "_endpoint", "_not_ours", "_sizes", "path")
 
     def __init__(self, directory: str, endpoint: str) -> None:
-        self.path = os.path.join(directory, state.SPOOL)
+        self.path = os.path.join(directory, SPOOL)
         self._endpoint = endpoint
-        self._owner = os.urandom(8).hex()
-        self._claim: Claim | None = None
-        self._adopted: dict[str, Claim] = {}
+        self._claims = Claims(self.path)
         self._not_ours: set[str] = set()
         # Name → bytes and events, of the files that were looked at.
         self._sizes: dict[str, tuple[int, int]] = {}
@@ -89,36 +66,18 @@ class Spool:
         content = spool_format.encoded(batch, self._endpoint)
         if len(content) > SPOOL_BYTES:
             return None
-        owner = spool_format.owner_of(place or beside or "") or self._owner
-        if not self._has(owner):
+        owner = spool_format.owner_of(place or beside or "") or self._claims.own
+        if not self._claims.may_write(owner):
             return None
         if place is None:
-            closed = state.now() - max(0.0, now - batch.closed_at)
+            closed = _clock.wall() - max(0.0, now - batch.closed_at)
             place = spool_format.batch_name(batch, closed, owner)
         try:
-            with _files.Temporary(self.path, content) as temporary:
-                os.replace(temporary, os.path.join(self.path, place))
+            _files.replace(os.path.join(self.path, place), content)
         except OSError:
             return None  # a full or read-only disk, or the directory has gone
         self._sizes[place] = (len(content), len(batch.events))
         return place
-
-    def _has(self, owner: str) -> bool:
-        """Return whether we hold the name of this owner; take our own if need be."""
-        if owner != self._owner:
-            return owner in self._adopted and self._adopted[owner].is_held
-        if self._claim is None:
-            try:
-                _files.make_directory(self.path)
-            except OSError:
-                return False
-            if not _is_private(self.path):
-                return False
-            self._claim = Claim.take(self._lock(owner))
-        return self._claim is not None and self._claim.is_held
-
-    def _lock(self, owner: str) -> str:
-        return os.path.join(self.path, f"{owner}.lock")
 
     # reading
 
@@ -135,7 +94,7 @@ class Spool:
     @staticmethod
     def batch(content: "Content", place: str, now: float) -> "Batch":
         """Return the batch in the content of the file at `place`."""
-        age = max(0.0, state.now() - spool_format.closed_at(place))
+        age = max(0.0, _clock.wall() - spool_format.closed_at(place))
         return content.batch(spool_format.key_of(place), now - age)
 
     def content(self, place: str) -> "Content | str":
@@ -143,7 +102,7 @@ class Spool:
         return self._content(place)
 
     def _content(self, place: str) -> "Content | str":
-        found = _read(os.path.join(self.path, place))
+        found = read(os.path.join(self.path, place))
         if isinstance(found, str):
             return found
         content = spool_format.parsed(found)
@@ -153,11 +112,11 @@ class Spool:
 
     def count(self, place: str) -> int:
         """Return how many events the file at `place` says it holds; 0 if it cannot be read."""
-        return _count(os.path.join(self.path, place))
+        return count(os.path.join(self.path, place))
 
     def age(self, place: str) -> float:
         """Return how long ago the batch at `place` was closed, in seconds."""
-        return state.now() - spool_format.closed_at(place)
+        return _clock.wall() - spool_format.closed_at(place)
 
     def is_there(self, place: str) -> bool:
         """Return whether the file is there, or may be."""
@@ -167,8 +126,7 @@ class Spool:
 
     def remove(self, place: str) -> bool:
         """Remove a batch of an owner that we hold; return whether it was there, or may still be."""
-        owner = spool_format.owner_of(place)
-        if owner is None or not self._has_claim(owner):
+        if not self.holds(place):
             return True
         self._sizes.pop(place, None)
         error = _files.remove(os.path.join(self.path, place), missing=False)
@@ -178,7 +136,7 @@ class Spool:
         """Put away what is no batch; return whether that could be done."""
         path = os.path.join(self.path, place)
         try:
-            os.rename(path, path + _ASIDE)
+            os.rename(path, path + ASIDE)
         except OSError:
             return False
         return True
@@ -196,14 +154,12 @@ class Spool:
             if not is_old and size <= SPOOL_BYTES and events <= SPOOL_EVENTS:
                 continue
             owner = spool_format.owner_of(name) or ""
-            claim = None if self._has_claim(owner) else Claim.take(self._lock(owner))
-            if claim is None and not self._has_claim(owner):
+            is_orphan = not self._claims.holds(owner)
+            if is_orphan and not self._claims.adopt(owner):
                 continue  # another process has it, and counts it
-            if claim is not None:
-                self._adopted[owner] = claim
             yield name, "expired" if is_old else "spool_full"
-            if claim is not None:
-                self.give_back(owner)
+            if is_orphan:
+                self._give_back(owner)
             if name not in self._sizes:  # it was removed
                 size, events = size - its_size, events - its_events
 
@@ -215,49 +171,36 @@ class Spool:
                 size = os.lstat(path).st_size
             except OSError:
                 return 0, 0
-            self._sizes[name] = (size, _count(path))
+            self._sizes[name] = (size, count(path))
         return self._sizes[name]
 
     # claims
 
     def check(self) -> str | None:
         """Return what became of our own claim, if it is no longer held; it is taken anew then."""
-        claim = self._claim
-        if claim is None or claim.is_held:
-            return None
-        happened = REMOVED if claim.is_open else LOST
-        claim.end()
-        self._claim = None
-        self._has(self._owner)
-        return happened
-
-    def _has_claim(self, owner: str) -> bool:
-        claim = self._claim if owner == self._owner else self._adopted.get(owner)
-        return claim is not None and claim.is_held
+        return self._claims.check()
 
     def holds(self, place: str) -> bool:
         """Return whether the batch at `place` is this process's to send and to remove."""
-        owner = spool_format.owner_of(place)
-        return owner is not None and self._has_claim(owner)
+        return self._claims.holds(spool_format.owner_of(place))
 
     def adopt(self) -> list[str]:
         """Take over the batches of an owner that has exited; return their places, the oldest
         first, none if there is no such owner.
         """
-        seen = {self._owner, *self._not_ours, *self._adopted}
+        claims = self._claims
+        seen = {claims.own, *self._not_ours, *claims.adopted}
         for name in self._names():
             owner = spool_format.owner_of(name)
-            if owner is None or owner in seen or len(self._adopted) >= CLAIMS:
+            if owner is None or owner in seen or len(claims.adopted) >= CLAIMS:
                 continue
             seen.add(owner)
-            claim = Claim.take(self._lock(owner))
-            if claim is None:
+            if not claims.adopt(owner):
                 continue
             if self._is_for_us(name):
-                self._adopted[owner] = claim
-                return self.places(owner)
+                return self._places(owner)
             self._not_ours.add(owner)
-            claim.end()
+            claims.give_back(owner, remove=False)
         return []
 
     def _is_for_us(self, name: str) -> bool:
@@ -266,146 +209,73 @@ class Spool:
             return content != FOREIGN
         return content.endpoint == self._endpoint
 
-    def places(self, owner: str | None = None) -> list[str]:
-        """Return the batches of an owner, our own unless told, the oldest first."""
-        chosen = owner or self._owner
-        return [name for name in self._names() if spool_format.owner_of(name) == chosen]
+    def _places(self, owner: str) -> list[str]:
+        """Return the batches of an owner, the oldest first."""
+        return [name for name in self._names() if spool_format.owner_of(name) == owner]
 
-    def give_back(self, owner: str) -> None:
+    def _give_back(self, owner: str) -> None:
         """Give back the name of an adopted owner, and remove it if it stands for nothing."""
-        claim = self._adopted.pop(owner, None)
-        if claim is not None:
-            claim.end(remove=not self.places(owner))
+        self._claims.give_back(owner, remove=not self._places(owner))
 
     def keep(self, owners: "set[str]") -> None:
         """Give back every adopted name but these."""
-        for owner in self._adopted.keys() - owners:
-            self.give_back(owner)
+        for owner in self._claims.adopted.keys() - owners:
+            self._give_back(owner)
 
     # the end
 
     def tidy(self) -> None:
         """Give back the adopted names, and remove what stands for nothing any more."""
-        for owner in list(self._adopted):
-            self.give_back(owner)
+        self._tidied()
+
+    def _tidied(self) -> "set[str]":
+        """Do so, and return the owners of the batches that are left."""
+        names = listed(self.path)
+        used = {owner for owner in map(spool_format.owner_of, names) if owner is not None}
+        for owner in list(self._claims.adopted):
+            self._claims.give_back(owner, remove=owner not in used)
         self._not_ours.clear()
         self._sizes.clear()
-        used = {spool_format.owner_of(name) for name in self._names()}
-        for name in _listed(self.path):
+        for name in names:
             lock = _LOCK.fullmatch(name)
-            if lock and lock[1] not in used and lock[1] != self._owner:
+            if lock and lock[1] not in used and lock[1] != self._claims.own:
                 free = Claim.take(os.path.join(self.path, name))
                 if free is not None:
-                    _files.remove(os.path.join(self.path, lock[1] + _ENDING))
+                    _files.remove(os.path.join(self.path, lock[1] + ENDING))
                     free.end(remove=True)
             self._remove_old(name)
+        return used
 
     def _remove_old(self, name: str) -> None:
         """Remove what was set aside, or left by a writer that was killed, when it is too old."""
-        if not (name.endswith(_ASIDE) or _files.is_temporary(name)):
+        if not (name.endswith(ASIDE) or _files.is_temporary(name)):
             return
         path = os.path.join(self.path, name)
         try:
-            if state.now() - os.lstat(path).st_mtime > SPOOL_SECONDS:
+            if _clock.wall() - os.lstat(path).st_mtime > SPOOL_SECONDS:
                 os.unlink(path)
         except OSError:
             return
 
     def release(self) -> None:
         """Give back all claims: a process that begins from now on may adopt our batches."""
-        self.tidy()
-        if self._claim is not None:
-            self._claim.end(remove=not self.places())
-            self._claim = None
+        used = self._tidied()
+        self._claims.release(remove=self._claims.own not in used)
 
     def say_ending(self) -> bool:
         """Tell a sender to wait for the end of this process; answer whether it has a reason to."""
-        if self._claim is None:
+        if not self._claims.is_begun:
             return False
         try:
-            _files.write(os.path.join(self.path, self._owner + _ENDING), b"")
+            _files.write(os.path.join(self.path, self._claims.own + ENDING), b"")
         except OSError:
             return False
         return True
 
     def drop_inherited(self) -> None:
         """Close what a `fork` child has of its parent's claims; they stay the parent's."""
-        for claim in (self._claim, *self._adopted.values()):
-            if claim is not None:
-                claim.close()
+        self._claims.drop_inherited()
 
     def _names(self) -> list[str]:
         """Return the names of the batches, the oldest first."""
-        return sorted(name for name in _listed(self.path) if spool_format.owner_of(name))
-
-
-def endpoints(path: str) -> set[str]:
-    """Return the endpoints of the batches in the spool at `path`, as far as they can be read."""
-    found: dict[str, str | None] = {}
-    for name in _listed(path):
-        owner = spool_format.owner_of(name)
-        if owner is None or found.get(owner) is not None:
-            continue  # an owner writes for one endpoint
-        read = _read(os.path.join(path, name))
-        content = None if isinstance(read, str) else spool_format.parsed(read)
-        found[owner] = None if content is None else content.endpoint
-    return {endpoint for endpoint in found.values() if endpoint is not None}
-
-
-def ending(path: str) -> list[str]:
-    """Return the owners in the spool at `path` that say they are about to end."""
-    names = _listed(path)
-    return [name.removesuffix(_ENDING) for name in names if name.endswith(_ENDING)]
-
-
-def has_ended(path: str, owner: str) -> bool:
-    """Return whether an owner that said so has ended; then it says so no longer."""
-    claim = Claim.take(os.path.join(path, f"{owner}.lock"))
-    if claim is None:
-        return False
-    _files.remove(os.path.join(path, owner + _ENDING))
-    claim.end()
-    return True
-
-
-def waiting(directory: str) -> int:
-    """Return how many events are in the spool of `directory`, whoever they belong to."""
-    path = os.path.join(directory, state.SPOOL)
-    names = [name for name in _listed(path) if spool_format.owner_of(name)]
-    return sum(_count(os.path.join(path, name)) for name in names)
-
-
-def _read(path: str) -> bytes | str:
-    """Return the whole content of a file, or why not."""
-    try:
-        content = _files.read_regular(path, SPOOL_BYTES)
-    except (FileNotFoundError, NotADirectoryError):
-        return GONE
-    except (OSError, MemoryError):
-        return LATER
-    return FOREIGN if content is None else content
-
-
-def _count(path: str) -> int:
-    """Return how many events the file of a batch says it holds; one, if it does not."""
-    try:
-        content = _files.read_regular(path, spool_format.HEAD_BYTES, whole=False)
-    except (OSError, MemoryError):
-        return 0
-    return 0 if content is None else spool_format.count(content)
-
-
-def _listed(path: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except OSError:
-        return []
-
-
-def _is_private(path: str) -> bool:
-    """Return whether `path` is a directory of this user alone."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+        return sorted(name for name in listed(self.path) if spool_format.owner_of(name))

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from getpatter.telemetry import client, consent, env, events, state
-from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry._clock import monotonic, seconds
 from getpatter.telemetry._schema_documents import documents
-from getpatter.telemetry.delivery import sender, spool
+from getpatter.telemetry.delivery import sender, spool_files
 from getpatter.telemetry.fields import demand_of, misplaced
 from getpatter.telemetry.install_id import open_state
 
@@ -126,7 +126,7 @@ class Capture:
         What a process that has ended left on disk is sent from here. AssertionError after `timeout`
         seconds.
         """
-        until = monotonic() + timeout
+        until = monotonic() + seconds(timeout)
         while True:
             self._flush()
             left = max(0.0, until - monotonic())
@@ -144,7 +144,7 @@ class Capture:
     def _send_what_is_left(self, seconds: float) -> None:
         """Deliver what processes that have ended could not: they wait for half a second at most."""
         directory = str(self._directory / "state")
-        if spool.waiting(directory):
+        if spool_files.waiting(directory):
             sender.send_all(directory, env.process_environment(), seconds)
 
     def assert_events(self, *names: str, timeout: float = 5.0) -> list[dict[str, Any]]:
@@ -208,7 +208,7 @@ class Capture:
 
         patch.setattr(client.TelemetryClient, "record", record_and_note)
         # The notice would come at any time, in the middle of what the test reads off stderr.
-        open_state(writable=True).set_notice_shown()
+        open_state(writable=True).notice.remember()
 
     def end(self) -> None:
         """Stop the clients that were made: what they record from now on goes nowhere."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from getpatter.telemetry._clock import seconds
 from getpatter.telemetry.judge import Judge, Violation
 from getpatter.telemetry.testing.server import (
     Answer,
@@ -156,7 +157,7 @@ class Receiver:
     def wait_for(self, count: int, timeout: float = 5.0) -> list[dict[str, Any]]:
         """Return the accepted events once there are ``count``; AssertionError after timeout."""
         with self._condition:
-            if not self._condition.wait_for(lambda: len(self._events) >= count, timeout):
+            if not self._condition.wait_for(lambda: len(self._events) >= count, seconds(timeout)):
                 names = [event["event"] for event in self._events]
                 message = (
                     f"{count} events expected within {timeout} s, {len(names)} arrived: {names}; "

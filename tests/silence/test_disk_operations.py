@@ -1,0 +1,57 @@
+"""How often a short program looks at its `.env` and its state, from start to end: by strace."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from getpatter.telemetry.testing import Receiver
+
+PROGRAM = """
+from getpatter import Patter
+patter = Patter(carrier="none")
+patter.telemetry.record("cli_command", cli_command="demo")
+"""
+# What was counted, and a few for a thread that looks once more on a busy machine. Before consent
+# was asked once a step, and startup left to the worker: 211, 162, 216 and 156.
+MOST = {"wait": 105, "detach": 105, "spool": 100, "none": 65}
+
+
+@pytest.mark.parametrize("mode", MOST)
+def test_a_start_one_record_and_the_end_of_a_program(
+    tmp_path: Path, receiver: Receiver, child_environment: dict[str, str], mode: str
+) -> None:
+    work = tmp_path / "program"
+    work.mkdir()
+    script = work / "program.py"
+    script.write_text(PROGRAM)
+    (work / ".env").write_text("OTHER=1\n")
+    environ = {**child_environment, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, str(script)]
+
+    def run(how: str, *tracer: str) -> None:
+        done = subprocess.run(
+            [*tracer, *command],
+            env={**environ, "PATTER_TELEMETRY_EXIT": how},
+            cwd=work,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+
+    run("wait")  # the install is there, and its notice was shown
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    # -ff: a file for each thread and process; -y: the paths of descriptors.
+    run(mode, "strace", "-ff", "-y", "-e", "trace=%file,%desc", "-o", str(logs / "of"))
+    found = []
+    for log in logs.iterdir():
+        lines = log.read_text(errors="replace").splitlines()
+        if any('execve("/bin/sh"' in line or "detached.py" in line for line in lines):
+            continue  # the sender, and the shell that starts it
+        found += [line for line in lines if child_environment["HOME"] in line or ".env" in line]
+    assert 20 < len(found) <= MOST[mode], "\n".join(found)
+    assert receiver.events
