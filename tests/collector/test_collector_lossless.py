@@ -142,3 +142,11 @@ def test_worse_release_is_seen_and_the_same_one_is_not(population: Population) -
     assert holds(worse, truth["0.7.1"]["error_rate"] - truth["0.7.0"]["error_rate"])
     assert worse["cell"]["verdict"] == "worse"
     assert same["cell"]["verdict"] != "worse"
+
+
+def test_new_installs_are_compared_by_their_first_run(population: Population) -> None:
+    """A release that is out for a shorter time has a larger share of new installs in its runs."""
+    rows = population.rows("releases", release="0.7.2", against="0.7.0")
+    found = value(rows, measure="new installs, blocked at first")
+    assert found["lower"] <= 0 <= found["upper"]
+    assert found["cell"]["verdict"] not in {"better", "worse"}

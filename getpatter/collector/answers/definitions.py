@@ -91,10 +91,11 @@ _FIRST = (
         "another one (`against`, otherwise the one before). Worse: the interval lies above zero. "
         "Not worse: it ends below the smallest difference that matters, 2 points for failed calls "
         "and 5 points for everything else. The first days of a release are its eager upgraders: "
-        "compare the rows over the installs seen on both. The last 7 days are left out unless "
-        "`until` is given.",
+        "compare the rows over the installs seen on both. Runs are blocked more often where more "
+        "installs are new: compare the new installs that were blocked at their first run. The last "
+        "7 days are left out unless `until` is given.",
         releases.releases,
-        ("volume", "funnel", "rates", "paired"),
+        ("volume", "newcomers", "funnel", "rates", "paired"),
         ("release", "against", *_OF_CALLS[1:]),
         serves=("Which releases are in use, and did a release make anything better or worse?",),
     ),
