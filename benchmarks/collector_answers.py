@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from getpatter.collector import clock
-from getpatter.collector.batch import Batch
+from getpatter.collector.batch import ReceivedBatch
 from getpatter.collector.keys import Key
 from getpatter.collector.limits import DAY, HOUR
 from getpatter.collector.store import Store
@@ -108,7 +108,7 @@ class Population:
         return [*made, {**end, **stamp, **ending, **waits, "duration_seconds": 60}]
 
 
-def batch(events: list[dict[str, Any]], rate: float, received: int) -> Batch:
+def batch(events: list[dict[str, Any]], rate: float, received: int) -> ReceivedBatch:
     """Return a batch of a run, as the collector has it once it was judged."""
     key = Key(
         int.from_bytes(os.urandom(8), "big"),
@@ -116,7 +116,7 @@ def batch(events: list[dict[str, Any]], rate: float, received: int) -> Batch:
         received // HOUR,
         is_legacy=False,
     )
-    return Batch(
+    return ReceivedBatch(
         key=key,
         received=received,
         age=0,

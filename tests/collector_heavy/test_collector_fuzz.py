@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 from collector_process import Collector, Start, event, hex_id, rows
 
-from getpatter.collector.judge import Judge
+from getpatter.collector.judge import EventJudge
 from getpatter.collector.store.columns import FIELDS
 
 pytest_plugins = ("collector_fixtures",)
@@ -147,7 +147,7 @@ def test_odd_requests_are_answered_and_leave_nothing(start: Start, tmp_path: Pat
 def _judge_again(data: Path) -> None:
     """No event is kept that its schema refuses."""
     names = list(FIELDS)
-    judge = Judge()
+    judge = EventJudge()
     found = rows(data, f"SELECT legacy, {', '.join(names)} FROM events")
     assert found
     for legacy, *values in found:

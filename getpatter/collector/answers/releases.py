@@ -13,7 +13,7 @@ from getpatter.collector.compare import (
     CANNOT_TELL,
     NOT_WORSE,
     WORSE,
-    Verdict,
+    ReleaseVerdict,
     difference,
     paired,
     verdict,
@@ -57,7 +57,7 @@ class Comparison:
     one: Estimate
     other: Estimate
     found: Estimate
-    verdict: Verdict
+    verdict: ReleaseVerdict
     runs: int
     installs: int
     is_few: bool

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from getpatter.telemetry.delivery.batcher import Run
+    from getpatter.telemetry.delivery.batcher import BuildsEvents
     from getpatter.telemetry.delivery.buffer import Buffer
     from getpatter.telemetry.delivery.observer import Observed
     from getpatter.telemetry.delivery.spool import Spool
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from getpatter.telemetry.delivery.uploader import Uploader
     from getpatter.telemetry.losses import Losses
 
-    class Destination(Protocol):
+    class SendsBatches(Protocol):
         """Where batches go."""
 
         problem: str | None
@@ -49,8 +49,8 @@ class Outbox:
 
     def __init__(
         self,
-        destination: "Destination",
-        run: "Run | None",
+        destination: "SendsBatches",
+        run: "BuildsEvents | None",
         buffer: "Buffer",
         losses: "Losses",
         *,
