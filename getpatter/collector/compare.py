@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from getpatter.collector.estimate import Share
 
 __all__ = [
-    *("BETTER", "CANNOT_TELL", "NOT_WORSE", "WORSE"),
-    *("ReleaseVerdict", "difference", "paired", "verdict"),
+    "BETTER",
+    "CANNOT_TELL",
+    "NOT_WORSE",
+    "WORSE",
+    "ReleaseVerdict",
+    "difference",
+    "paired",
+    "verdict",
 ]
 
 BETTER, WORSE, NOT_WORSE, CANNOT_TELL = "better", "worse", "not worse", "cannot tell yet"

@@ -27,8 +27,10 @@ from getpatter.collector.store.append import (
 )
 from getpatter.collector.store.database import (
     StoreError,
+    invalidates,
     lock,
     open_database,
+    rolled_back,
 )
 from getpatter.collector.store.key_tables import KeyTables
 
@@ -107,7 +109,7 @@ class Store:
         try:
             return self._write_group(batches, refusals or {})
         except Exception as error:
-            if not _invalidates(error):
+            if not invalidates(error):
                 raise
         self._reopen(generation)
         # What the failed commit made durable is found by its keys.
@@ -116,7 +118,7 @@ class Store:
     def _write_group(
         self, batches: list[ReceivedBatch], refusals: Mapping[RefusalKind, int]
     ) -> list[BatchAnswer]:
-        with self._write, _rolled_back(self.connection):
+        with self._write, rolled_back(self.connection):
             return self._append(batches, refusals)
 
     def reopen(self) -> None:
@@ -233,12 +235,12 @@ class Store:
         generation = self._generation
         with self._fold, self._write:
             try:
-                with _rolled_back(self.connection):
+                with rolled_back(self.connection):
                     self.connection.execute("BEGIN").fetchall()
                     yield self.connection
                     self.connection.execute("COMMIT").fetchall()
             except Exception as error:
-                if _invalidates(error):
+                if invalidates(error):
                     self._reopen(generation)
                 raise
 
@@ -255,12 +257,12 @@ class Store:
         with self._fold:
             cursor = self.connection.cursor()
             try:
-                with _rolled_back(cursor):
+                with rolled_back(cursor):
                     cursor.execute("BEGIN").fetchall()
                     step(cursor)
                     cursor.execute("COMMIT").fetchall()
             except Exception as error:
-                if _invalidates(error):
+                if invalidates(error):
                     self._reopen(generation)
                 raise
             finally:
@@ -290,24 +292,8 @@ class Store:
     def is_usable(self) -> bool:
         """Return whether a commit works."""
         try:
-            with self._write, _rolled_back(self.connection):
+            with self._write, rolled_back(self.connection):
                 self.connection.execute("UPDATE meta SET value = value").fetchall()
         except (duckdb.Error, StoreError):
             return False
         return True
-
-
-@contextmanager
-def _rolled_back(connection: DuckDBPyConnection) -> Iterator[None]:
-    """End an open transaction if the block fails; leave the error as it is."""
-    try:
-        yield
-    except BaseException:
-        with suppress(duckdb.Error):  # none is open, or nothing works any more
-            connection.execute("ROLLBACK").fetchall()
-        raise
-
-
-def _invalidates(error: Exception) -> bool:
-    """Return whether the database has to be reopened after `error`."""
-    return isinstance(error, duckdb.FatalException | duckdb.InternalException | duckdb.IOException)
