@@ -146,9 +146,15 @@ class Pipeline(Flusher):
     # fork
 
     def before_fork(self) -> None:
-        """Wait until no module is being loaded, and have our threads end if they can at once."""
+        """Wait until no module is being loaded, and have our threads end if they can at once.
+
+        Not while something is pending: the interpreter counts threads after the fork, when the
+        hooks have run and that has to go on.
+        """
         self._loader.before_fork()
-        if _WARNS_OF_THREADS and self._has_thread():
+        backlog = None if self._outbox is None else self._outbox.backlog
+        is_pending = len(self.buffer) or (backlog is not None and backlog.has_own)
+        if _WARNS_OF_THREADS and self._has_thread() and not is_pending:
             self._part()
 
     def _part(self) -> None:
