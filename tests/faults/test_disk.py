@@ -193,7 +193,7 @@ def test_a_spool_that_is_removed_is_begun_anew(host: Host, relay: Relay, mode: s
     stage.check()
 
 
-# Each look at the state directory takes a hundredth of a second; whoever looks from the main thread
+# Each look at the state directory takes a tenth of a second; whoever looks from the main thread
 # while the host works is told on.
 SLOW = """
 import builtins, os, sys, threading, time
@@ -205,7 +205,7 @@ def slow(function):
         if arguments and "/state" in str(arguments[0]):
             if is_working() and threading.current_thread() is threading.main_thread():
                 os.write(2, f"the host waited for {arguments[0]}\\n".encode())
-            time.sleep(0.01)
+            time.sleep(0.1)
         return function(*arguments, **named)
     return wrapped
 for name in ("open", "stat", "lstat", "replace", "rename", "unlink", "listdir", "mkdir", "link"):
@@ -214,7 +214,7 @@ builtins.open = slow(builtins.open)
 for name in ("write", "fsync"):
     def wait(*arguments, function=getattr(os, name)):
         if threading.current_thread() is not threading.main_thread():
-            time.sleep(0.01)
+            time.sleep(0.1)
         return function(*arguments)
     setattr(os, name, wait)
 """
@@ -222,8 +222,8 @@ for name in ("write", "fsync"):
 
 @pytest.mark.parametrize("is_away", [True, False])
 def test_a_slow_disk(host: Host, stage: Stage, relay: Relay, *, is_away: bool) -> None:
-    """Ten times slower than any: nothing waits for it but our own thread. An ending program waits
-    half a second at most; a disk that is slower than this one does not take all in that time.
+    """A hundred times slower than any: nothing waits for it but our own thread, and an ending
+    program while that gets on.
     """
     if is_away:
         relay.go()

@@ -19,6 +19,8 @@ __all__ = ["Flusher"]
 
 # How often a waiting caller looks whether the thread still lives.
 _LOOK_SECONDS = 0.1
+# A thread that was seen so often again where it was before waits for what does not come.
+_STUCK_LOOKS = 3
 
 
 class Flusher(Worker):
@@ -111,12 +113,18 @@ class Flusher(Worker):
     def _persist_soon(self, patience: Patience) -> bool:
         """Have what is left persisted; return whether all of it is.
 
-        On the thread, if there is one: a disk or a lock that hangs then holds up nobody.
+        On the thread, if there is one: a disk or a lock that hangs then holds up nobody. One that
+        is slow is waited for while it gets on, as far as there is time to spare.
         """
         self._is_persisting = True
-        while self._is_persisting and self._has_thread():
+        position, stuck = None, 0
+        while self._is_persisting and (thread := self._thread) is not None and thread.is_alive:
             self._bell.ring()
-            if not patience.left:
+            before, position = position, thread.position()
+            stuck = stuck + 1 if position == before else 0
+            if stuck >= _STUCK_LOOKS:
+                patience.spare = 0.0  # it hangs, and nobody waits for it any longer
+            if not (patience.left or patience.prolong(_LOOK_SECONDS)):
                 break
             self._waiters.wait(patience, _LOOK_SECONDS, lambda: not self._is_persisting)
         if self._is_persisting and not self._has_thread() and patience.acquire(self._io):

@@ -16,6 +16,7 @@ __all__ = [
     "DISK_AGAIN",
     "DISK_LONGEST",
     "EXIT_SECONDS",
+    "EXIT_SPARE_SECONDS",
     "FIRST_LOOK",
     "FORK_SECONDS",
     "GAP",
@@ -114,9 +115,11 @@ LOOK = 1.0
 STEP = 3.0
 #: Loading `requests` takes 0.1 s, many times that on a busy machine; no fork is held up longer.
 FORK_SECONDS = 5.0
-#: What an ending program waits for at most: half a second, less what it takes to put the rest on
-#: disk.
+#: What an ending program waits for at most: half a second, with what it takes to choose how.
 EXIT_SECONDS = 0.45
+#: How much longer it waits while what is left is being put on a slow disk, as long as that gets on:
+#: a first start asks some forty things of its disk, and one that needs 0.1 s for each is very slow.
+EXIT_SPARE_SECONDS = 4.0
 #: How long a detached sender tries; `detached`, which loads nothing, ends it a second later.
 SENDER_SECONDS = 9.0
 
@@ -130,4 +133,5 @@ assert BREAKER_LONGEST <= RETRY_AFTER_LONGEST < SPOOL_SECONDS
 assert DISK_AGAIN < DISK_LONGEST <= PAUSE_LONGEST
 assert TRIES_OF_A_BUG < TRIES
 assert EXIT_SECONDS < 0.5
+assert EXIT_SECONDS + EXIT_SPARE_SECONDS < FORK_SECONDS
 assert OVERDUE < SENDER_SECONDS < IDLE

@@ -20,13 +20,16 @@ _LONGEST = 4_000_000.0
 
 
 class Patience:
-    """Begins with so many seconds, and is used up by waiting and by time that passes."""
+    """Begins with so many seconds, and is used up by waiting and by time that passes. `spare` is by
+    how many it may be prolonged.
+    """
 
-    __slots__ = ("_left", "_until")
+    __slots__ = ("_left", "_until", "spare")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, spare: float = 0.0) -> None:
         self._left = min(max(0.0, seconds), _LONGEST)
         self._until = monotonic() + self._left
+        self.spare = spare
 
     @property
     def left(self) -> float:
@@ -36,6 +39,14 @@ class Patience:
     def spend(self, seconds: float) -> None:
         """Count a wait that was in vain."""
         self._left -= seconds
+
+    def prolong(self, seconds: float) -> bool:
+        """Begin again with so many seconds of the spare ones; return whether there were any."""
+        more = min(seconds, self.spare)
+        self.spare -= more
+        self._left = more
+        self._until = monotonic() + more
+        return more > 0
 
     def acquire(self, lock: "threading.Lock", most: float = _LONGEST) -> bool:
         """Wait for a lock, at most so long, and take it; return whether it was had."""

@@ -9,7 +9,7 @@ import sys
 from getpatter.telemetry._clock import sleep
 from getpatter.telemetry.delivery import process_hooks as _hooks
 from getpatter.telemetry.delivery.flusher import Flusher
-from getpatter.telemetry.delivery.limits import EXIT_SECONDS
+from getpatter.telemetry.delivery.limits import EXIT_SECONDS, EXIT_SPARE_SECONDS
 from getpatter.telemetry.delivery.patience import Patience
 from getpatter.telemetry.delivery.phase import ENDING
 from getpatter.telemetry.delivery.rate_limit import BURST, PER_SECOND
@@ -36,10 +36,19 @@ _PART_LOOK = 0.0005
 class _ExitTime:
     """What is left of `EXIT_SECONDS`: one for all clients of the process, which ends only once."""
 
-    __slots__ = ("left",)
+    __slots__ = ("left", "spare")
 
     def __init__(self) -> None:
-        self.left = EXIT_SECONDS
+        self.begin()
+
+    def begin(self) -> None:
+        self.left, self.spare = EXIT_SECONDS, EXIT_SPARE_SECONDS
+
+    def patience(self) -> Patience:
+        return Patience(self.left, self.spare)
+
+    def spent(self, patience: Patience) -> None:
+        self.left, self.spare = patience.left, patience.spare
 
 
 _EXIT_TIME = _ExitTime()
@@ -79,7 +88,7 @@ class Pipeline(Flusher):
         moments it could be stopped anywhere, and what it holds would be held for ever. Whoever
         presses Ctrl-C meanwhile is not made to wait, and what is left is persisted all the same.
         """
-        patience = Patience(_EXIT_TIME.left)
+        patience = _EXIT_TIME.patience()
         for part in (self._deliver_last, self._persist_last, self._persist_last):
             try:
                 part(patience)
@@ -88,7 +97,7 @@ class Pipeline(Flusher):
             else:
                 if part == self._persist_last:
                     break
-        _EXIT_TIME.left = patience.left
+        _EXIT_TIME.spent(patience)
 
     def _deliver_last(self, patience: Patience) -> None:
         """Choose how to end; persist what is left, and deliver it where that is the way."""
@@ -123,7 +132,7 @@ class Pipeline(Flusher):
         if self.phase.refuses is not None:
             self.buffer.lose(self.phase.refuses)
             return
-        patience = Patience(_EXIT_TIME.left)
+        patience = _EXIT_TIME.patience()
         self._deliver_last(patience)
         self._persist_soon(patience)
         if self._io.acquire(blocking=False):
@@ -132,14 +141,20 @@ class Pipeline(Flusher):
                     self._outbox.disconnect()  # the next one may never come
             finally:
                 self._io.release()
-        _EXIT_TIME.left = patience.left
+        _EXIT_TIME.spent(patience)
 
     # fork
 
     def before_fork(self) -> None:
-        """Wait until no module is being loaded, and have our threads end if they can at once."""
+        """Wait until no module is being loaded, and have our threads end if they can at once.
+
+        Not while something is pending: the interpreter counts threads after the fork, when the
+        hooks have run and that has to go on.
+        """
         self._loader.before_fork()
-        if _WARNS_OF_THREADS and self._has_thread():
+        backlog = None if self._outbox is None else self._outbox.backlog
+        is_pending = len(self.buffer) or (backlog is not None and backlog.has_own)
+        if _WARNS_OF_THREADS and self._has_thread() and not is_pending:
             self._part()
 
     def _part(self) -> None:
@@ -165,7 +180,7 @@ class Pipeline(Flusher):
 
     def after_fork_in_child(self) -> None:
         """Begin anew."""
-        _EXIT_TIME.left = EXIT_SECONDS
+        _EXIT_TIME.begin()
         self._loader.after_fork_in_child()
         if self._outbox is not None:
             self._outbox.backlog.drop_inherited()

@@ -9,6 +9,7 @@ tracing libraries of the host put their own code into.
 
 import _thread
 import os
+import sys
 import weakref
 from _thread import allocate_lock, get_ident, start_new_thread
 
@@ -69,6 +70,15 @@ class OwnThread:
     def is_there(self) -> bool:
         """Whether it lives, or the system still has it: a little longer."""
         return self.is_alive or os.path.exists(f"/proc/self/task/{self.native_id}")
+
+    def position(self) -> object:
+        """Return where in its code it is: the same again if it waits for something in between."""
+        frame = sys._current_frames().get(self.ident)  # noqa: SLF001 - documented, for debuggers
+        lines = []
+        while frame is not None:
+            lines.append((frame.f_code, frame.f_lasti))
+            frame = frame.f_back
+        return lines
 
     def end(self, _: object = None) -> None:
         """Count as ended from now on: for a thread that does nothing more."""
