@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_ENDPOINT", "TelemetryClient"]
 
+# As many as there are events, and some that are none.
+_MOST_NAMES = 64
 _OFF_SAYS = "telemetry is off; `getpatter telemetry status` says which rule decided"
 DEFAULT_ENDPOINT = "https://telemetry.getpatter.com/v1/ingest"
 
@@ -57,6 +59,31 @@ class _Off:
 
     def reduce(self, sample_rate: float | None, without: "Collection[str]", *, off: bool) -> None:
         """Nothing is less than nothing."""
+
+
+class _Unclear(_Off):
+    """Telemetry that is off since nobody could say otherwise: what might say off could not be
+    read. What is recorded is lost, and counted.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[str, int] = {}
+
+    def record(self, name: str, dimensions: "Mapping[str, object]") -> None:  # noqa: ARG002
+        if type(name) is str and (name in self._names or len(self._names) < _MOST_NAMES):
+            self._names[name] = self._names.get(name, 0) + 1
+
+    def stats(self) -> "dict[str, object]":
+        counts = self._names.copy()
+        try:
+            from getpatter.telemetry._tables import EVENT_NAMES  # not loaded by who is off
+        except Exception:  # what is loaded late cannot be loaded without a descriptor
+            EVENT_NAMES = ()  # noqa: N806 - as it is called there
+        lost: dict[str, dict[str, int]] = {}
+        for name, times in counts.items():
+            count = lost.setdefault(name if name in EVENT_NAMES else "unknown", {"opted_out": 0})
+            count["opted_out"] += times
+        return {**super().stats(), "lost": lost}
 
 
 class TelemetryClient:
@@ -87,11 +114,12 @@ class TelemetryClient:
         self._pipeline: _Pipeline = _Off()
         self._drains: Drains | None = None
         self._is_enabled = False
+        chosen = env.process_environment() if environ is None else environ
+        asked = consent.Consent(chosen, flag)
         try:
-            chosen = env.process_environment() if environ is None else environ
-            asked = consent.Consent(chosen, flag)
             settings = asked.settings()
             if settings is None:
+                self._pipeline = _Unclear() if asked.is_unclear else self._pipeline
                 _tell(observer, "disabled", _OFF_SAYS)
                 _say_misspelt(asked.refusals)
                 return
@@ -106,6 +134,7 @@ class TelemetryClient:
             )
             self._is_enabled = True
         except Exception as error:  # the host's start matters more than any event
+            self._pipeline = _Unclear()
             _tell(observer, "state_error", f"telemetry cannot start: {type(error).__name__}")
 
     @property

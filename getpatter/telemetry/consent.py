@@ -4,7 +4,7 @@ Pure but for the two edges at the end. The rules and their order are the contrac
 that says "off" decides, nothing says "on" but the absence of every "off".
 """
 
-from getpatter.telemetry import env
+from getpatter.telemetry import env, unattended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,20 +122,9 @@ def _flag_rule(flag: "bool | None") -> Rule:
 
 
 def _machine_rule(environ: "Mapping[str, str]") -> Rule:
-    ci = env.ci_variable(environ)
-    if ci is not None:
-        return Rule("CI or test run", f"{ci} is set", off=True)
-    test = env.test_variable(environ)
-    if test is not None:
-        return Rule("CI or test run", f"{test} is set", off=True)
-    runner = env.test_runner()
-    if runner is not None:
-        return Rule("CI or test run", f"{runner} runs", off=True)
-    if env.may_be_replaced():
-        from getpatter.telemetry.network.doubles import is_network_replaced
-
-        if is_network_replaced():
-            return Rule("CI or test run", "a test has replaced the network", off=True)
+    sign = unattended.sign(environ)
+    if sign is not None:
+        return Rule("CI or test run", sign, off=True)
     return Rule("CI or test run", "no sign of either", off=False)
 
 
@@ -183,7 +172,10 @@ class Consent:
     state directory to ask beside the known places: both for a process that goes on for another.
     """
 
-    __slots__ = ("_directory", "_dotenv", "_environ", "_flag", "_last", "_places", "refusals")
+    __slots__ = (
+        *("_directory", "_dotenv", "_environ", "_flag", "_last", "_places"),
+        *("is_unclear", "refusals"),
+    )
 
     def __init__(
         self,
@@ -200,6 +192,8 @@ class Consent:
         self._last: Dotenv | None = None
         #: The rules that said off when that was asked last, as far as it was asked.
         self.refusals: list[Rule] = []
+        #: Whether that was for want of an answer: what might say off could not be read.
+        self.is_unclear = False
         self._dotenv = dotenv
 
     @property
@@ -229,14 +223,21 @@ class Consent:
         Asks the environment and the flag first: where they say off, nothing is touched at all.
         """
         self.refusals = _refusals(self._environ, self._flag)
+        self.is_unclear = False
         if self.refusals:
             return None
+        self.is_unclear = True  # and so it is if anything is raised
         settings = env.Settings.load(self._environ, self.dotenv, self._last)
         self._last = settings.file
         self.refusals = [rule for rule in _environment_rules(settings) if rule.off]
         if self.refusals:
+            self.is_unclear = settings.file is not None and settings.file.problem is not None
             return None
-        return None if self.places.opt_out() is not None else settings
+        if self.places.opt_out() is not None:
+            self.is_unclear = self.places.stored_opt_out(is_certain=True) is None
+            return None
+        self.is_unclear = False
+        return settings
 
     def rules(self) -> "list[Rule]":
         """Return every rule with what it says, in order, for a person."""

@@ -5,7 +5,9 @@ process environment is only the default at the edge.
 """
 
 import os
-import sys
+
+from getpatter.telemetry import unattended
+from getpatter.telemetry.unattended import ci_variable, is_truthy, test_runner, test_variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ __all__ = [
     "is_ci",
     "is_test",
     "is_truthy",
-    "may_be_replaced",
     "parse_grace",
     "parse_sample_rate",
     "process_environment",
@@ -35,42 +36,7 @@ __all__ = [
     "unknown_variables",
 ]
 
-_FALSE = frozenset({"", "0", "false", "no", "off"})
 _DECIMAL = frozenset("0123456789+-.eE")
-
-# The CI systems that say so in a variable of their own.
-CI_VARIABLES = (
-    "CI",
-    "CONTINUOUS_INTEGRATION",
-    "GITHUB_ACTIONS",
-    "GITLAB_CI",
-    "TRAVIS",
-    "CIRCLECI",
-    "APPVEYOR",
-    "TF_BUILD",
-    "TEAMCITY_VERSION",
-    "BUILDKITE",
-    "DRONE",
-    "JENKINS_URL",
-    "HUDSON_URL",
-    "BAMBOO_BUILDKEY",
-    "CODEBUILD_BUILD_ID",
-)
-
-_TEST_BY_PRESENCE = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
-_TEST_BY_VALUE = ("PATTER_ENV", "NODE_ENV")
-
-# Test runners by the name of their module or script. pytest says so in a variable; a name that a
-# program of its own might well have (`robot`, `green`) is none of them.
-_RUNNERS = frozenset(
-    {"unittest", "doctest", "nose2", "ward", "behave", "stestr", "trial", "twisted.trial"}
-    | {"testtools.run", "zope.testrunner", "zope-testrunner"}
-)
-# What tests put doubles in the place of, and what most doubles are made with.
-_REPLACED_OR_REPLACING = frozenset(
-    {"requests", "urllib3", "unittest.mock", "mock", "flexmock", "httpretty", "mocket", "pook"}
-)
-_DJANGO = ("manage.py", "django-admin", "django")
 
 #: The variables that may say off.
 OPT_OUTS = ("DO_NOT_TRACK", "PATTER_TELEMETRY", "PATTER_TELEMETRY_DISABLED")
@@ -81,9 +47,7 @@ DOTENV_VARIABLES = (*OPT_OUTS, "PATTER_TELEMETRY_SAMPLE", "PATTER_TELEMETRY_DEBU
 #: All that consent asks the environment for, and what it then allows.
 CONSENT_VARIABLES = (
     *DOTENV_VARIABLES,
-    *CI_VARIABLES,
-    *_TEST_BY_PRESENCE,
-    *_TEST_BY_VALUE,
+    *unattended.VARIABLES,
     "PATTER_TELEMETRY_GRACE",
     "PATTER_TELEMETRY_STATE_DIR",
 )
@@ -103,61 +67,6 @@ GRACE = 30.0
 def process_environment() -> "Mapping[str, str]":
     """Return the environment of this process, live and not to be written to."""
     return os.environ  # noqa: TID251 - the one place
-
-
-def is_truthy(value: str | None) -> bool:
-    """Return whether `value` is set and not one of empty, `0`, `false`, `no`, `off`.
-
-    White space around it and its case do not matter.
-    """
-    return value is not None and value.strip().lower() not in _FALSE
-
-
-def ci_variable(environ: "Mapping[str, str]") -> str | None:
-    """Return the first variable that says that this is CI, or None."""
-    return next((name for name in CI_VARIABLES if is_truthy(environ.get(name))), None)
-
-
-def test_variable(environ: "Mapping[str, str]") -> str | None:
-    """Return the first variable that says that this is a test run, or None."""
-    for name in _TEST_BY_PRESENCE:
-        if name in environ:
-            return name
-    for name in _TEST_BY_VALUE:
-        if environ.get(name, "").strip().lower() == "test":
-            return name
-    return None
-
-
-def test_runner() -> str | None:
-    """Return which test runner is this program, or None: one that no variable tells of.
-
-    Looks at how the program was started, and whether its script holds test cases; loads nothing.
-    """
-    main = sys.modules.get("__main__")
-    module = str(getattr(getattr(main, "__spec__", None), "name", None) or "")
-    if module.removesuffix(".__main__") in _RUNNERS:
-        return f"python -m {module.removesuffix('.__main__')}"
-    script, *arguments = [str(word) for word in getattr(sys, "argv", None) or [""]]
-    # A module that a tracer or a debugger runs names itself `python -m unittest`.
-    script = os.path.basename(script).rpartition(" -m ")[2]
-    script = script.removesuffix(".exe").removesuffix("-script.py")
-    if script in _RUNNERS:
-        return script
-    if script in _DJANGO and arguments[:1] == ["test"]:
-        return f"{script} test"
-    case = getattr(sys.modules.get("unittest.case"), "TestCase", None)
-    if isinstance(case, type) and any(
-        issubclass(type(value), type) and issubclass(value, case) and value is not case
-        for value in list(getattr(main, "__dict__", {}).values())
-    ):
-        return "a script of test cases"
-    return None
-
-
-def may_be_replaced() -> bool:
-    """Return whether there is anything loaded that a test could put into the network's place."""
-    return not sys.modules.keys().isdisjoint(_REPLACED_OR_REPLACING)
 
 
 def unknown_variables(values: "Mapping[str, str]") -> dict[str, str]:

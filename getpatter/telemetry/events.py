@@ -74,14 +74,14 @@ _TOKENS: "dict[str, Callable[[object], object]]" = dict.fromkeys(
 
 
 def _coercer(dimension: str) -> "Callable[[object], object]":
-    """Return what makes a recorded value one that may stand in `dimension`, or `REFUSED`."""
+    """Return what makes a recorded value one that may stand in `dimension`, or `UNFIT`."""
     coerce, narrow = schema.COERCERS[dimension], _TOKENS.get(dimension)
     if narrow is None:
         return coerce
 
     def both(value: object) -> object:
         token = coerce(value)
-        return token if token is schema.REFUSED else narrow(token)
+        return token if token is schema.UNFIT else narrow(token)
 
     return both
 
@@ -107,7 +107,7 @@ def common_fields(
         "run_id": run_id(),
         "install_id": install,
         "sdk": "python",
-        "sdk_version": "0" if version is schema.REFUSED else version,
+        "sdk_version": "0" if version is schema.UNFIT else version,
         "os": os_of(sys.platform),
         "arch": arch_of(_machine(environ)),
         "runtime": runtime if runtime in _RUNTIMES else "other",
@@ -146,8 +146,8 @@ def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, o
         # A name of a type of its own (StrEnum, or anything hostile) counts by its characters.
         dimension = given if type(given) is str else str.__str__(given)
         coercer = coercers.get(dimension)
-        fit = schema.REFUSED if coercer is None else coercer(value)
-        if fit is schema.REFUSED:
+        fit = schema.UNFIT if coercer is None else coercer(value)
+        if fit is schema.UNFIT:
             if dimension not in retired:
                 refused.append(dimension)
         else:

@@ -105,6 +105,10 @@ class Places:
 
         A place that cannot be looked into counts as an opt-out.
         """
+        return self.stored_opt_out() or self._unknown
+
+    def stored_opt_out(self, *, is_certain: bool = False) -> str | None:
+        """Return the same of the places that are known; `is_certain`: only what was seen there."""
         for place in self.all:
             marker = os.path.join(place, OPT_OUT)
             try:
@@ -112,9 +116,11 @@ class Places:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except (OSError, ValueError):
+                if is_certain:
+                    continue
                 return f"{marker} cannot be looked at"
             return f"stored in {marker}"
-        return self._unknown
+        return None
 
 
 def _absolute(path: str) -> str | None:

@@ -82,7 +82,7 @@ class Run:
         self.dotenv = start.consent.dotenv
         #: The loss reason for what may not be sent, as it was when that was asked last.
         self.refusal = "opted_out"
-        can_keep = self._state.store.writable and not start.is_debug
+        can_keep = self._state.files.writable and not start.is_debug
         self.destination = Destination(
             None if start.is_debug else start.endpoint,
             self._state.directory if can_keep else None,

@@ -34,25 +34,25 @@ if TYPE_CHECKING:
     from typing import Final
 
     _Rule = Callable[[object], str | None]
-    Coercer = Callable[[object], "str | int | float | bool | Refused"]
+    Coercer = Callable[[object], "str | int | float | bool | Unfit"]
 
-__all__ = ["COERCERS", "REFUSED", "Refused", "check", "check_dimensions", "coerce"]
+__all__ = ["COERCERS", "UNFIT", "Unfit", "check", "check_dimensions", "coerce"]
 
 _FALLBACK = "other"
 _DECIMALS = {"cost_usd": 4}  # a hundredth of a cent: what a turn of a cheap model costs
 
 
-class Refused(Enum):
-    """The type of `REFUSED`, for annotations."""
+class Unfit(Enum):
+    """The type of `UNFIT`, for annotations."""
 
-    REFUSED = "refused"
-
-
-REFUSED: Final = Refused.REFUSED
+    UNFIT = "unfit"
 
 
-def coerce(field: str, value: object) -> str | int | float | bool | Refused:
-    """Return the value as it may stand in an event, or `REFUSED`.
+UNFIT: Final = Unfit.UNFIT
+
+
+def coerce(field: str, value: object) -> str | int | float | bool | Unfit:
+    """Return the value as it may stand in an event, or `UNFIT`.
 
     Text of an enumeration is compared in lower case; what is not listed, or of another type,
     becomes ``other``. Numbers are
@@ -61,7 +61,7 @@ def coerce(field: str, value: object) -> str | int | float | bool | Refused:
     Never raises.
     """
     coercer = COERCERS.get(field)
-    return REFUSED if coercer is None else coercer(value)
+    return UNFIT if coercer is None else coercer(value)
 
 
 def check(event: object) -> tuple[str, str] | None:
@@ -221,9 +221,9 @@ _OWN_FIELDS: dict[str, dict[str, _Rule]] = {
 
 
 def _enum_coercer(values: frozenset[str]) -> Coercer:
-    otherwise = _FALLBACK if _FALLBACK in values else REFUSED
+    otherwise = _FALLBACK if _FALLBACK in values else UNFIT
 
-    def coercer(value: object) -> str | Refused:
+    def coercer(value: object) -> str | Unfit:
         if type(value) is str and value in values:
             return value
         lower = lower_text(value)
@@ -233,31 +233,31 @@ def _enum_coercer(values: frozenset[str]) -> Coercer:
 
 
 def _whole_coercer(low: int, high: int) -> Coercer:
-    def coercer(value: object) -> int | Refused:
+    def coercer(value: object) -> int | Unfit:
         if type(value) is int and low <= value <= high:
             return value
         plain = _plain(value)
         if type(plain) is not int and type(plain) is not float:
-            return REFUSED
+            return UNFIT
         # Judged before it is rounded (-0.4 is negative); NaN is in no range.
-        return round(plain) if low <= plain <= high else REFUSED
+        return round(plain) if low <= plain <= high else UNFIT
 
     return coercer
 
 
 def _plain_coercer(rule: _Rule) -> Coercer:
-    def coercer(value: object) -> str | int | float | bool | Refused:
+    def coercer(value: object) -> str | int | float | bool | Unfit:
         plain = _plain(value)
-        return REFUSED if plain is None or rule(plain) else plain
+        return UNFIT if plain is None or rule(plain) else plain
 
     return coercer
 
 
 def _number_coercer(rule: _Rule, decimals: int | None) -> Coercer:
-    def coercer(value: object) -> str | int | float | bool | Refused:
+    def coercer(value: object) -> str | int | float | bool | Unfit:
         plain = _plain(value)
         if plain is None or rule(plain):
-            return REFUSED
+            return UNFIT
         # + 0.0: no negative zero.
         return plain if decimals is None else round(float(plain), decimals) + 0.0
 
@@ -272,13 +272,13 @@ _RELEASE = re.compile(
 )
 
 
-def _release(value: object) -> str | Refused:
+def _release(value: object) -> str | Unfit:
     """Return the release of a version: a local label, or whatever follows, could be any word."""
     plain = _plain(value)
     if type(plain) is not str or _RULES["sdk_version"](plain):
-        return REFUSED
+        return UNFIT
     found = _RELEASE.match(plain)
-    return REFUSED if found is None else found[0]
+    return UNFIT if found is None else found[0]
 
 
 #: Field → what `coerce` does with a value of it.

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from getpatter.telemetry.store import Store
+    from getpatter.telemetry.state_files import StateFiles
 
 __all__ = ["ShownNotice"]
 
@@ -57,17 +57,17 @@ class _Shown:
 
 
 class ShownNotice:
-    """The notice that was shown last to the install whose files are in `store`."""
+    """The notice that was shown last to the install whose files are in `files`."""
 
-    __slots__ = ("_store",)
+    __slots__ = ("_files",)
 
-    def __init__(self, store: "Store") -> None:
-        self._store = store
+    def __init__(self, files: "StateFiles") -> None:
+        self._files = files
 
     def is_known(self) -> bool:
         """Return whether the notice is known to have been shown to this install."""
         # What cannot be looked at is no: showing it twice is the lesser evil.
-        return self._store.directory is not None and os.path.lexists(self._store.path(NOTICE))
+        return self._files.directory is not None and os.path.lexists(self._files.path(NOTICE))
 
     def version(self) -> int | None:
         """Return the schema version whose notice was shown; None if none is known to have been."""
@@ -96,17 +96,17 @@ class ShownNotice:
     def _read(self) -> "_Shown | None":
         if not self.is_known():
             return None
-        return _Shown.parse(self._store.read(NOTICE) or b"")
+        return _Shown.parse(self._files.read(NOTICE) or b"")
 
     def remember(self) -> None:
         """Remember that the notice of this version was shown now, unless it was before."""
         last = self._read()
         if last is not None and last.version >= SCHEMA_VERSION:
             return
-        if self._store.can_write:
+        if self._files.can_write:
             before = None if last is None else last.version
             shown = _Shown(SCHEMA_VERSION, _clock.wall(), before)
-            self._store.replace(NOTICE, shown.content())
+            self._files.replace(NOTICE, shown.content())
 
     def show_once(self, show: "Callable[[int | None], bool]") -> int | None:
         """Have the notice shown unless this version's has been; return the version shown last.
@@ -115,9 +115,9 @@ class ShownNotice:
         one's. However many ask at once, one shows it, as far as there are file locks. It waits, so
         the lock is one that nobody else ever needs.
         """
-        if not self._store.can_write:
+        if not self._files.can_write:
             return self._show(show)
-        with self._store.lock(NOTICE_LOCK):
+        with self._files.lock(NOTICE_LOCK):
             return self._show(show)
 
     def _show(self, show: "Callable[[int | None], bool]") -> int | None:

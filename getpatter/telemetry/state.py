@@ -18,7 +18,7 @@ from getpatter.telemetry.places import (
     stored_id,
 )
 from getpatter.telemetry.shown import ShownNotice
-from getpatter.telemetry.store import Store
+from getpatter.telemetry.state_files import StateFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class State:
     place, nor said of it.
     """
 
-    __slots__ = ("_earlier", "_memory_id", "_places", "_seen", "notice", "store")
+    __slots__ = ("_earlier", "_memory_id", "_places", "_seen", "files", "notice")
 
     def __init__(self, places: Places, memory_id: str, *, writable: bool = True) -> None:
         self._places = places
@@ -56,23 +56,23 @@ class State:
         # Whoever names a directory means that one alone.
         is_named = places.override is not None
         self._earlier = () if is_named else places.earlier
-        self.store = Store(
+        self.files = StateFiles(
             places.directory, places.problem, is_ours=not is_named, writable=writable
         )
-        if self.store.can_write:
+        if self.files.can_write:
             for name in _RELEASED:
-                _files.narrow(self.store.path(name))
-        self.notice = ShownNotice(self.store)
+                _files.narrow(self.files.path(name))
+        self.notice = ShownNotice(self.files)
 
     @property
     def directory(self) -> str | None:
         """The state directory; None where nothing is kept."""
-        return self.store.directory
+        return self.files.directory
 
     @property
     def problem(self) -> str | None:
         """Why nothing is kept; None if it is."""
-        return self.store.problem
+        return self.files.problem
 
     @property
     def _known(self) -> "tuple[str, ...]":
@@ -97,16 +97,16 @@ class State:
                 chosen = earlier
                 since = self._date_in(place) or since
                 break
-        if not self.store.can_write:
+        if not self.files.can_write:
             return self._memory_id if chosen == fresh else chosen
         return self._make_id(chosen, since, is_new=chosen == fresh) or self._memory_id
 
     def _make_id(self, chosen: str, since: float, *, is_new: bool) -> str | None:
         """Store an install id and its date; return the one that is stored then."""
-        if not self.store.create(INSTALL_DATE, f"{since:.0f}".encode()) and is_new:
+        if not self.files.create(INSTALL_DATE, f"{since:.0f}".encode()) and is_new:
             since = self._date_in(self.directory) or since
         # Released versions read the date off this file, so that it must tell them the same.
-        self.store.create(INSTALL_ID, chosen.encode(), since)
+        self.files.create(INSTALL_ID, chosen.encode(), since)
         stored = stored_id(self.directory)
         if stored is None:
             stored = self._repair_id(chosen, since)
@@ -118,18 +118,18 @@ class State:
         """
         if self._places.opt_out() is None:
             return False
-        self.store.remove(INSTALL_ID, INSTALL_DATE, VERSION)
-        self.store.writable = False
+        self.files.remove(INSTALL_ID, INSTALL_DATE, VERSION)
+        self.files.writable = False
         return True
 
     def _repair_id(self, chosen: str, since: float) -> str | None:
         """Replace a damaged install id; one process at a time, and only while it is damaged."""
-        with self.store.lock() as held:
+        with self.files.lock() as held:
             if not held:
                 return stored_id(self.directory)
             stored = stored_id(self.directory)
             if stored is None:
-                self.store.replace(INSTALL_ID, chosen.encode(), since)
+                self.files.replace(INSTALL_ID, chosen.encode(), since)
                 stored = stored_id(self.directory)
             return stored
 
@@ -150,7 +150,7 @@ class State:
         if self.directory is None:
             return False
         try:
-            found = os.lstat(self.store.path(INSTALL_ID))
+            found = os.lstat(self.files.path(INSTALL_ID))
         except (FileNotFoundError, NotADirectoryError):
             return os.path.isdir(self.directory)
         except OSError:
@@ -174,9 +174,9 @@ class State:
                 continue
             stored = stored_date(place)
             date = self._made(place) if stored is None else stored
-            is_ours = place == self.directory and self.store.writable
+            is_ours = place == self.directory and self.files.writable
             if is_ours and date is not None and stored is None:
-                self.store.replace(INSTALL_DATE, f"{date:.0f}".encode())
+                self.files.replace(INSTALL_DATE, f"{date:.0f}".encode())
                 self._withdrawn()
             return date
         return None
@@ -200,7 +200,7 @@ class State:
         since = self.install_date()
         if since is None:
             is_new = self.directory is not None and self.known_id() is None
-            return 0.0 if is_new and not self.store.writable else None
+            return 0.0 if is_new and not self.files.writable else None
         return max(0.0, _clock.wall() - since)
 
     # once per install
@@ -222,17 +222,17 @@ class State:
         if not self.may_be_first_run():
             return False
         # Earlier versions left it empty: so they can be told from this one.
-        return self.store.create(FIRST_RUN, _VERSION_CONTENT) if self.store.writable else True
+        return self.files.create(FIRST_RUN, _VERSION_CONTENT) if self.files.writable else True
 
     def release_first_run(self) -> None:
         """Let a later start be the first: no notice could be shown, so nothing of this one leaves.
 
         Not where a notice was shown, by whatever version or process: then it has left.
         """
-        if not self.store.can_write or self.notice.is_known():
+        if not self.files.can_write or self.notice.is_known():
             return
-        if self.store.read(FIRST_RUN) == _VERSION_CONTENT:
-            self.store.remove(FIRST_RUN)
+        if self.files.read(FIRST_RUN) == _VERSION_CONTENT:
+            self.files.remove(FIRST_RUN)
 
     def has_earlier_version(self) -> bool:
         """Return whether a version ran here that did not keep which notice it had shown."""
@@ -254,7 +254,7 @@ class State:
             if found and found.isascii() and found.isprintable():
                 last = found
                 break
-        if last != current and self.store.can_write:
-            self.store.replace(VERSION, current.encode("ascii", "replace"))
+        if last != current and self.files.can_write:
+            self.files.replace(VERSION, current.encode("ascii", "replace"))
             self._withdrawn()
         return last

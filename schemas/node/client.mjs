@@ -82,10 +82,26 @@ export class Client {
         "telemetry=False": () => flag !== null && !flag,
         "CI or test run": () => this.isMachine(environ, refuses),
       };
-      const variable = () => refuses(environ[rule]) || refuses(dotenv[rule]);
+      const variable = () =>
+        [environ, dotenv].some((place) => refuses(place[rule]) || this.isMisspelt(place, rule, refuses));
       if ((off[rule] ?? variable)()) return { on: false, rule };
     }
     return { on: true, rule: "default" };
+  }
+
+  isMisspelt(place, rule, refuses) {
+    const heading = "Misspelt opt-outs";
+    const [first, others, known] = this.page.find(heading, /if (`\w+`) and one of (.+?) are in it,.*? none of (.+?)\. In/);
+    const has = (name, words) => codes(words).some((word) => name.toUpperCase().includes(word));
+    const rows = this.page.table(heading, "meant");
+    const negated = rows.find((row) => codes(row["its name"]).length > 0);
+    return Object.entries(place).some(([name, value]) => {
+      if (!has(name, first) || !has(name, others) || codes(known).includes(name)) return false;
+      const row = has(name, negated["its name"]) ? negated : rows.find((one) => one !== negated);
+      const values = codes(row["its value"]);
+      const isOff = values.length ? values.includes(trim(value).toLowerCase()) : refuses(value);
+      return code(row.meant) === rule && isOff;
+    });
   }
 
   isMachine(environ, refuses) {

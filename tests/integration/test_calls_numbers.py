@@ -16,7 +16,7 @@ from getpatter.calls import Hub
 from getpatter.calls.callbacks.subscriptions import Callbacks
 from getpatter.calls.stats.service import Service
 from getpatter.telemetry.call_metrics import record_call_completed
-from getpatter.telemetry.schema import REFUSED, coerce
+from getpatter.telemetry.schema import UNFIT, coerce
 
 PATIENCE = 20.0
 #: What is no number here: not finite, below 0, far beyond any bound, or of another type.
@@ -76,7 +76,7 @@ def test_what_is_no_number_never_raises_and_the_call_ends(name: str) -> None:
     assert said["outcome"] == "completed"
     assert "stt_latency_ms" not in said
     assert said["tts_first_byte_ms"] == 500
-    assert coerce("cost_usd", said["cost_usd"]) is REFUSED
+    assert coerce("cost_usd", said["cost_usd"]) is UNFIT
 
 
 @pytest.mark.parametrize("name", BAD)

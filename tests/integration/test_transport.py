@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from recorder import Recorder, listening, recording
 
-from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.batch import Batch, Response
 from getpatter.telemetry.delivery.transport import HttpTransport, erase
 from getpatter.telemetry.testing import Receiver
 
@@ -35,12 +35,12 @@ def batch() -> Batch:
     return Batch([{"event": "x"}], KEY, 0.0, {})
 
 
-def send(endpoint: str) -> Answer:
+def send(endpoint: str) -> Response:
     with closing(HttpTransport(endpoint)) as transport:
         return transport.send(batch(), 0.0)
 
 
-def answer_to(collector: Recorder, answer: bytes) -> Answer:
+def answer_to(collector: Recorder, answer: bytes) -> Response:
     collector.answers = [answer]
     return send(f"{collector.url}/v1/ingest")
 

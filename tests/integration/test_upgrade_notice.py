@@ -165,6 +165,44 @@ def test_from_v5_over_v7_to_v8_each_notice_names_only_its_own(
     assert "config_incomplete" in sent(receiver)
 
 
+@pytest.mark.parametrize("mode", ["detach", "wait"])
+def test_what_is_new_waits_until_the_grace_of_its_notice_is_over(
+    run: Run, receiver: Receiver, state: Path, mode: str
+) -> None:
+    """What was told of before leaves meanwhile, as the version before would have sent it."""
+    (state / "notice").write_text("7")
+    variables = {"PATTER_TELEMETRY_STATE_DIR": str(state), "PATTER_TELEMETRY_EXIT": mode}
+    for shown in (notice.compose(7, is_upgrade=True), ""):
+        done = run(PROGRAM, PATTER_TELEMETRY_GRACE="600", **variables)
+        assert done.stderr == shown
+        assert json.loads(done.stdout)["unknown"] == {"unknown_event": 1}
+    events = sent(receiver)
+    assert {"sdk_initialized", "call_started", "call_completed"} <= set(events)
+    assert all(is_as_before(event, 7) for event in receiver.events)
+
+    version, since, before = (state / "notice").read_text().split()
+    (state / "notice").write_text(f"{version} {int(since) - 601} {before}")
+    done = run(PROGRAM, PATTER_TELEMETRY_GRACE="600", **variables)
+    assert (done.stderr, json.loads(done.stdout)) == ("", {})
+    assert sent(receiver)["call_completed"].keys() >= NEW_IN_8
+    assert "config_incomplete" in sent(receiver)
+
+
+def test_a_no_within_the_grace_of_an_update_means_that_nothing_new_ever_left(
+    run: Run, receiver: Receiver, state: Path
+) -> None:
+    (state / "notice").write_text("7")
+    variables = {"PATTER_TELEMETRY_STATE_DIR": str(state), "PATTER_TELEMETRY_GRACE": "600"}
+    assert run(PROGRAM, **variables).returncode == 0
+    sent_before = len(receiver.events)
+    off = "from getpatter.cli import main; main(['telemetry', 'disable'])"
+    assert run(off, **variables).returncode == 0
+    done = run(PROGRAM, **variables)
+    assert (done.returncode, done.stdout) == (0, "{}\n")
+    assert len(receiver.events) == sent_before > 0
+    assert all(is_as_before(event, 7) for event in receiver.events)
+
+
 def test_a_version_that_is_newer_has_shown_all(run: Run, receiver: Receiver, state: Path) -> None:
     """Whoever goes back is told of nothing, and what that version stored stays."""
     newer = f"{SCHEMA_VERSION + 1}"

@@ -11,7 +11,7 @@ import pytest
 import trustme
 from recorder import Recorder, join, listening, recording
 
-from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.batch import Batch, Response
 from getpatter.telemetry.delivery.transport import HttpTransport
 
 KEY = "0123456789abcdef" * 2
@@ -36,7 +36,7 @@ def batch() -> Batch:
     return Batch([{"event": "x"}], KEY, 0.0, {})
 
 
-def send(endpoint: str) -> Answer:
+def send(endpoint: str) -> Response:
     with closing(HttpTransport(endpoint)) as transport:
         return transport.send(batch(), 0.0)
 

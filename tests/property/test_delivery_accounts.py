@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from getpatter.telemetry.delivery.backlog import Backlog
-from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.batch import Batch, Response
 from getpatter.telemetry.delivery.limits import BATCH_EVENTS
 from getpatter.telemetry.delivery.schedule import DELIVERED, Schedule
 from getpatter.telemetry.delivery.spool import Spool
@@ -107,9 +107,9 @@ class Accounts(RuleBasedStateMachine):
     def answer(
         self, status: int | None, refused: list[int], retry_after: float | None, chance: float
     ) -> None:
-        self.answer_with(Answer(status, refused, retry_after), chance)
+        self.answer_with(Response(status, refused, retry_after), chance)
 
-    def answer_with(self, answer: Answer, chance: float) -> None:
+    def answer_with(self, answer: Response, chance: float) -> None:
         batch, self.in_flight = self.in_flight, None
         assert batch is not None
         assert len(batch.key) == 32
@@ -165,7 +165,7 @@ class Accounts(RuleBasedStateMachine):
             if self.in_flight is None:
                 self.send(BATCH_EVENTS)
             if self.in_flight is not None:
-                self.answer_with(Answer(200), 0.0)
+                self.answer_with(Response(200), 0.0)
         self.backlog.release()
         self.directory.cleanup()
         assert self.added == self.backlog.delivered + self.lost()

@@ -16,7 +16,7 @@ from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry._tables import SCHEMA_VERSION as VERSION
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.losses import Losses
-from getpatter.telemetry.schema import REFUSED, check, check_dimensions, coerce
+from getpatter.telemetry.schema import UNFIT, check, check_dimensions, coerce
 
 SENT = {name: history.sent(schema) for name, schema in documents().items()}
 VALIDATORS = {name: Draft202012Validator(schema) for name, schema in SENT.items()}
@@ -167,7 +167,7 @@ def test_what_coerce_returns_is_valid_and_stays_as_it_is(
     event: dict[str, Any], field: str, value: object
 ) -> None:
     coerced = coerce(field, value)
-    if coerced is REFUSED:
+    if coerced is UNFIT:
         return
     schema = {"type": "object", "properties": {field: _rule(field)}}
     assert Draft202012Validator(schema).is_valid({field: coerced})

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from getpatter.telemetry.delivery.batch import Answer, Batch, part_key
+from getpatter.telemetry.delivery.batch import Batch, Response, part_key
 
 KEY = "0123456789abcdef" * 2
 REPORT = {("call_started", "queue_full"): 3}
@@ -46,6 +46,6 @@ def test_the_body_is_an_array_of_the_events_and_nothing_else() -> None:
 
 
 def test_an_answer_says_by_itself_that_a_request_was_made() -> None:
-    assert Answer(None).reason == ""
-    not_made = Answer.none("opted_out")
+    assert Response(None).reason == ""
+    not_made = Response.none("opted_out")
     assert (not_made.status, not_made.reason) == (None, "opted_out")

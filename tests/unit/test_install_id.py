@@ -114,7 +114,7 @@ def test_install_id_without_consent_is_none_that_is_stored(run: Run, home: Path)
 def test_open_state_is_read_only_without_consent(tmp_path: Path) -> None:
     """This is a test run."""
     environ = {"PATTER_TELEMETRY_STATE_DIR": str(tmp_path / "named")}
-    assert install_id.open_state({**environ, "CI": "1"}).store.writable is False
+    assert install_id.open_state({**environ, "CI": "1"}).files.writable is False
     assert not (tmp_path / "named").exists()
     opened = install_id.open_state(environ, writable=True)
     assert isinstance(opened, state.State)

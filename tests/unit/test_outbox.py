@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.batch import Batch, Response
 from getpatter.telemetry.delivery.buffer import Buffer
 from getpatter.telemetry.delivery.observer import Observed
 from getpatter.telemetry.delivery.outbox import Outbox
@@ -28,14 +28,14 @@ class Uploader:
 
     def __init__(self) -> None:
         self.sent: list[Batch] = []
-        self.answers: list[Answer] = []
+        self.answers: list[Response] = []
         self.is_alive = True
         self.hangs = False
 
     def send(self, batch: Batch) -> None:
         self.sent.append(batch)
 
-    def take(self) -> Answer | None:
+    def take(self) -> Response | None:
         return self.answers.pop() if self.answers else None
 
     def is_overdue(self, now: float) -> bool:
@@ -93,7 +93,7 @@ class Run:
     def may_send(self) -> bool:
         return self.consent
 
-    def note(self, batch: Batch | None = None, answer: Answer | None = None) -> None:
+    def note(self, batch: Batch | None = None, answer: Response | None = None) -> None:
         """Keep no ledger."""
 
 
@@ -138,7 +138,7 @@ class Scene:
         for number in range(count):
             self.buffer.put(("cli_command", {"number": number}, self.now))
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: Response) -> None:
         """Have the request under way answered."""
         self.uploaders[-1].answers.append(answer)
 
@@ -194,7 +194,7 @@ def test_a_disk_that_fails_once_is_used_again(scene: Scene) -> None:
     scene.record(64)
     scene.run(START + 0.6)
     scene.uploaders[0].hangs = False
-    scene.answer(Answer(403))  # the circuit breaker opens, for a minute
+    scene.answer(Response(403))  # the circuit breaker opens, for a minute
     scene.disk.fails = True
     scene.record(64)
     scene.run(START + 3)
@@ -211,7 +211,7 @@ def test_a_disk_that_fails_once_is_used_again(scene: Scene) -> None:
 def test_a_disk_that_goes_on_failing_is_not_asked_all_the_time(scene: Scene) -> None:
     scene.record(64)
     scene.run(START + 0.6)
-    scene.answer(Answer(403))
+    scene.answer(Response(403))
     scene.disk.fails = True
     for _ in range(30):
         scene.record(64)
@@ -228,7 +228,7 @@ def test_without_a_disk_and_with_a_collector_that_is_left_alone_nothing_spins(
     scene = Scene(tmp_path / "state", has_disk=False)
     scene.record(64)
     scene.run(START + 0.6)
-    scene.answer(Answer(404))
+    scene.answer(Response(404))
     for _ in range(20):
         scene.record(64)
         assert scene.run(scene.now + 1) < 5
@@ -238,7 +238,7 @@ def test_what_comes_back_when_all_has_stopped_is_given_up(scene: Scene) -> None:
     scene.record(3)
     scene.run(START + 0.6)
     scene.outbox.stop("opted_out")
-    scene.answer(Answer(500))
+    scene.answer(Response(500))
     scene.outbox.step(scene.now)
     assert scene.outbox.backlog.is_empty
     assert scene.losses.totals() == {("cli_command", "opted_out"): 3}
@@ -248,7 +248,7 @@ def test_what_was_not_sent_for_want_of_consent_is_given_up(scene: Scene) -> None
     scene.record(3)
     scene.run(START + 2)
     assert scene.spooled == 3
-    scene.answer(Answer.none("opted_out"))
+    scene.answer(Response.none("opted_out"))
     scene.run(START + 3)
     assert scene.outbox.stopped == "opted_out"
     assert scene.losses.totals() == {("cli_command", "opted_out"): 3}
@@ -267,7 +267,7 @@ def test_a_request_whose_uploader_has_gone_is_not_waited_for(scene: Scene) -> No
 def test_a_batch_on_disk_takes_none_of_another_rate(scene: Scene) -> None:
     scene.record(64)
     scene.run(START + 0.6)
-    scene.answer(Answer(403))
+    scene.answer(Response(403))
     scene.record(3)
     scene.run(START + 3)
     before = set(scene.files())
@@ -288,10 +288,10 @@ def test_what_an_opt_out_gives_up_is_counted_once_though_it_is_split_and_on_disk
     scene.run(START + 2)
     assert scene.spooled == 4
     scene.run_.consent = False
-    scene.answer(Answer(413))
+    scene.answer(Response(413))
     scene.run(START + 2.1)
     assert len(scene.files()) == 2
-    scene.answer(Answer.none("opted_out"))
+    scene.answer(Response.none("opted_out"))
     scene.run(START + 3)
     assert scene.losses.totals() == {("cli_command", "opted_out"): 4}
     assert scene.files() == []
@@ -326,7 +326,7 @@ def test_a_bug_that_keeps_a_batch_from_being_sent_costs_that_batch_alone(scene: 
     scene.record(2)
     scene.run(START + 0.6)
     for _ in range(2):
-        scene.answer(Answer.none("internal_error"))
+        scene.answer(Response.none("internal_error"))
         scene.run(scene.now + 2)
     scene.record(64)
     scene.run(scene.now + 3)
@@ -342,7 +342,7 @@ def test_batches_grow_once_the_collector_has_offered_it(
 ) -> None:
     scene.record(64)
     scene.run(START + 0.1)
-    scene.answer(Answer(200, max_events=offered))
+    scene.answer(Response(200, max_events=offered))
     scene.run(START + 0.2)
     scene.record(136)
     scene.run(START + 2)
@@ -357,7 +357,7 @@ def test_orphans_are_looked_for_until_there_are_none(scene: Scene) -> None:
     scene.record(1)
     scene.run(START + 0.6)
     for _ in range(13):
-        scene.answer(Answer(200))
+        scene.answer(Response(200))
         scene.run(scene.now + 0.1)
     assert len(scene.uploaders[0].sent) == 13
     assert scene.files() == []

@@ -13,7 +13,7 @@ import golden
 import pytest
 
 from getpatter.telemetry._tables import COMMON_FIELDS, SCHEMA_VERSION
-from getpatter.telemetry.schema import REFUSED, check, coerce
+from getpatter.telemetry.schema import UNFIT, check, coerce
 
 HUGE = 10**10_000  # more digits than Python turns into text
 ID = "0123456789abcdef" * 2
@@ -110,7 +110,7 @@ def test_a_number_is_no_bucket() -> None:
 
 def test_a_fallback_that_the_set_does_not_list_is_refused() -> None:
     assert coerce("event", "call_started") == "call_started"
-    assert coerce("event", "call_transferred") is REFUSED
+    assert coerce("event", "call_transferred") is UNFIT
 
 
 def test_a_string_enum_counts_by_its_content() -> None:
@@ -144,12 +144,12 @@ def test_milliseconds_are_whole(value: float, whole: int) -> None:
     ids=lambda value: "huge" if value in (HUGE, -HUGE) else repr(value),
 )
 def test_a_number_that_is_none_or_out_of_bounds_is_refused(field: str, value: object) -> None:
-    assert coerce(field, value) is REFUSED
+    assert coerce(field, value) is UNFIT
 
 
 def test_a_number_is_judged_before_it_is_rounded() -> None:
-    assert coerce("latency_ms", 3_600_000.4) is REFUSED
-    assert coerce("cost_usd", 10_000.00001) is REFUSED
+    assert coerce("latency_ms", 3_600_000.4) is UNFIT
+    assert coerce("cost_usd", 10_000.00001) is UNFIT
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_sample_rate_is_exact(value: float) -> None:
 
 @pytest.mark.parametrize("value", [0, 1, 1.0, -0.5, 2, math.nan, True, "0.5"])
 def test_a_sample_rate_without_meaning_is_refused(value: object) -> None:
-    assert coerce("sample_rate", value) is REFUSED
+    assert coerce("sample_rate", value) is UNFIT
 
 
 @pytest.mark.parametrize("value", ["x", "a" * 41, "0.7.1", "openai-gpt-4o", "a.-"])
@@ -190,37 +190,37 @@ def test_a_token_is_taken_whole(value: str) -> None:
     ids=lambda value: ascii(value)[:30],
 )
 def test_a_token_that_does_not_fit_is_refused(value: object) -> None:
-    assert coerce("llm_model", value) is REFUSED
+    assert coerce("llm_model", value) is UNFIT
 
 
 @pytest.mark.parametrize("value", [ID[:-1], ID + "0", ID.upper(), ID[:-1] + "\n", ID[:-1] + "g", 7])
 def test_an_id_is_32_hexadecimal_digits(value: object) -> None:
     assert coerce("call_uid", ID) == ID
-    assert coerce("call_uid", value) is REFUSED
+    assert coerce("call_uid", value) is UNFIT
 
 
 @pytest.mark.parametrize("value", [0, 1, "true", "", None, [], Milliseconds.FAST])
 def test_only_a_real_boolean_is_one(value: object) -> None:
     assert coerce("container", True) is True
     assert coerce("container", False) is False
-    assert coerce("container", value) is REFUSED
+    assert coerce("container", value) is UNFIT
 
 
 def test_a_constant_is_its_value_or_refused() -> None:
     assert coerce("schema_version", SCHEMA_VERSION) == SCHEMA_VERSION
-    assert coerce("schema_version", SCHEMA_VERSION - 1) is REFUSED
+    assert coerce("schema_version", SCHEMA_VERSION - 1) is UNFIT
     assert coerce("sdk", "python") == "python"
 
 
 def test_an_unknown_field_is_refused() -> None:
-    assert coerce("hostname", "x") is REFUSED
+    assert coerce("hostname", "x") is UNFIT
 
 
 @pytest.mark.parametrize("field", FIELD_OF_EACH_KIND)
 def test_no_code_of_a_recorded_value_runs(field: str) -> None:
     for value in (Hostile(), Hostile, HostileText("stt"), HostileInteger(7), HostileNumber(0.5)):
         result = coerce(field, value)
-        assert type(result) in {str, int, float, type(REFUSED)}
+        assert type(result) in {str, int, float, type(UNFIT)}
 
 
 def test_a_hostile_subclass_still_counts_by_its_content() -> None:
@@ -289,9 +289,9 @@ def test_check_never_repeats_an_unknown_name() -> None:
         ("0.8.0rc1+gdeadbeef", "0.8.0rc1"),
         ("1.2.3.4.5.6.7.8", "1.2.3.4"),
         ("0.15550001234", "0"),
-        ("15550001234", REFUSED),
-        ("customer", REFUSED),
-        ("0.7.1 customer", REFUSED),
+        ("15550001234", UNFIT),
+        ("customer", UNFIT),
+        ("0.7.1 customer", UNFIT),
     ],
 )
 def test_a_version_says_its_release_and_nothing_else(version: str, release: object) -> None:

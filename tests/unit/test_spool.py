@@ -11,8 +11,8 @@ from conftest import Run
 from descriptors import closed_behind_its_back, none_left
 
 from getpatter.telemetry.delivery.batch import Batch
+from getpatter.telemetry.delivery.claims import LOST, REMOVED
 from getpatter.telemetry.delivery.limits import SPOOL_BYTES, SPOOL_SECONDS
-from getpatter.telemetry.delivery.owners import LOST, REMOVED
 from getpatter.telemetry.delivery.spool import Spool
 from getpatter.telemetry.delivery.spool_files import (
     DAMAGED,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     Event = Mapping[str, object]
     Report = dict[tuple[str, str], int]
 
-__all__ = ["Answer", "Batch", "encode", "part_key"]
+__all__ = ["Batch", "Response", "encode", "part_key"]
 
 
 class Batch:
@@ -76,7 +76,7 @@ class Batch:
         )
 
 
-class Answer:
+class Response:
     """What came back: the status (None: nothing did), and what the collector said with it.
 
     `max_events` is how many events it takes in one batch, if it says so.
@@ -102,7 +102,7 @@ class Answer:
         self.reason = ""
 
     @classmethod
-    def none(cls, reason: str) -> "Answer":
+    def none(cls, reason: str) -> "Response":
         """Return the answer to a request that was not made, for this reason."""
         answer = cls(None)
         answer.reason = reason

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from getpatter.telemetry.delivery.batch import Answer, Batch
+    from getpatter.telemetry.delivery.batch import Batch, Response
     from getpatter.telemetry.delivery.uploader import Transport
     from getpatter.telemetry.losses import Losses
     from getpatter.telemetry.places import Places
@@ -73,7 +73,7 @@ class Destination:
             return StderrTransport()
         return HttpTransport(self._url, self.has_consent)
 
-    def note(self, batch: "Batch | None" = None, answer: "Answer | None" = None) -> None:
+    def note(self, batch: "Batch | None" = None, answer: "Response | None" = None) -> None:
         """Note in the ledger what was sent and answered, and what was lost since the last note."""
         if batch is None or answer is None:
             self._ledger.note()

@@ -10,15 +10,17 @@ import os
 
 from getpatter.telemetry.delivery import limits
 from getpatter.telemetry.delivery.backlog import Backlog
-from getpatter.telemetry.delivery.batch import Answer, Batch
+from getpatter.telemetry.delivery.batch import Batch, Response
+from getpatter.telemetry.delivery.batcher import Batcher
 from getpatter.telemetry.delivery.schedule import Schedule, is_final
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Protocol
 
+    from getpatter.telemetry.delivery.batcher import Run
     from getpatter.telemetry.delivery.buffer import Buffer
     from getpatter.telemetry.delivery.observer import Observed
     from getpatter.telemetry.delivery.spool import Spool
@@ -36,23 +38,7 @@ if TYPE_CHECKING:
         @property
         def needs_name(self) -> bool: ...
         def has_consent(self) -> bool: ...
-        def note(self, batch: Batch | None = None, answer: Answer | None = None) -> None: ...
-
-    class Run(Protocol):
-        """What builds events; the detached sender has none, since it records nothing."""
-
-        rate: float
-        version: str
-        refusal: str
-        dotenv: str
-
-        @property
-        def standing(self) -> tuple[str, str]: ...
-        def lower_rate(self, rate: float) -> None: ...
-        def build(
-            self, name: object, dimensions: Mapping[str, object], at: float
-        ) -> list[dict[str, object]]: ...
-        def may_send(self) -> bool: ...
+        def note(self, batch: Batch | None = None, answer: Response | None = None) -> None: ...
 
 
 __all__ = ["Outbox"]
@@ -77,10 +63,12 @@ class Outbox:
         self._destination = destination
         self.run = run
         self._buffer = buffer
-        self._losses = losses
         self._open_uploader = open_uploader
         self._observed = observed
         self._on_error = on_error
+        self._batcher = Batcher(
+            run, buffer, losses, self.backlog, destination=destination, on_error=on_error
+        )
         #: Why this run may send no more; None while it may.
         self.stopped: str | None = None
         self._uploader: Uploader | None = None
@@ -144,7 +132,7 @@ class Outbox:
             # It is left to its request; no other is made until that has ended.
             self._stuck, self._uploader = uploader, None
             uploader.end()
-            answer = Answer(None)
+            answer = Response(None)
         if answer is None:
             return False
         self._answered(answer, now)
@@ -187,70 +175,20 @@ class Outbox:
 
     def _due(self, now: float, *, urgent: bool, flushing: bool) -> float | None:
         """Return in how many seconds a batch must be closed; None if nothing is due."""
-        oldest = self._buffer.oldest()
-        if oldest is None or self.run is None:
-            return None
-        if self._destination.problem is not None:
-            return 0.0
-        is_full = len(self._buffer) >= self._schedule.limit
-        if self._may_ask(now) and not self.backlog.has_own:
-            if is_full or flushing:
-                return 0.0
-            at = oldest + limits.LINGER_URGENT if urgent else oldest + limits.LINGER
-            return (at if urgent else max(at, self._sent_at + limits.GAP)) - now
-        return self._due_without_answer(oldest, now, is_full=is_full)
-
-    def _due_without_answer(self, oldest: float, now: float, *, is_full: bool) -> float:
-        """Return the same where the collector cannot be asked now."""
-        if not self.backlog.can_persist(now):
-            # It waits in memory, where the oldest gives way.
-            return max(limits.NOTICE, self.wait(now))
-        is_next = is_full and not self.backlog.has_own
-        if is_next or len(self._buffer) >= limits.MANY:
-            return 0.0
-        return oldest + limits.KEPT_WITHIN - now
+        return self._batcher.due(
+            now,
+            self._schedule.limit,
+            may_ask=self._may_ask(now),
+            wait=self.wait(now),
+            sent_at=self._sent_at,
+            urgent=urgent,
+            flushing=flushing,
+        )
 
     def _close_batch(self, now: float) -> None:
-        """Take up to a batch of records and build their events."""
-        run = self.run
-        if run is None or self._destination.problem is not None:
-            self._buffer.lose(self._destination.problem or "internal_error")
-            return
-        if not run.may_send():
-            self.stop(run.refusal)
-            return
-        limit = self._schedule.limit
-        room = self.backlog.room(run.rate, limit)
-        oldest = self._buffer.oldest()
-        events = self._build(run, room or limit)
-        if not events:
-            return
-        report = self._losses.take_unreported()
-        if not (room and self.backlog.fill(events, report, now)):
-            batch = Batch(
-                events,
-                os.urandom(16).hex(),
-                now,
-                report,
-                rate=run.rate,
-                version=run.version,
-            )
-            # What is said once per install is on disk at once: a kill loses nothing of it.
-            is_once = any(event["event"] == "first_run" for event in events)
-            keep_at = now if is_once else (oldest or now) + limits.KEPT_WITHIN
-            self.backlog.add(batch, now, keep_at)
-        if self.backlog.spooled and not self._destination.has_consent():
-            self.stop("opted_out")  # it came while we were writing: what was written goes
-
-    def _build(self, run: "Run", limit: int) -> "list[dict[str, object]]":
-        events: list[dict[str, object]] = []
-        for name, dimensions, at in self._buffer.take(limit):
-            try:
-                events += run.build(name, dimensions, at)
-            except BaseException as error:  # of this record alone: the others are taken already
-                self._on_error(error)
-                self._losses.count(name, "internal_error")
-        return events
+        reason = self._batcher.close(now, self._schedule.limit)
+        if reason is not None:
+            self.stop(reason)
 
     # sending
 
@@ -271,7 +209,7 @@ class Outbox:
         elif here is None:
             self._opened().send(batch)
         elif self._destination.needs_name and self.run is not None:
-            self._answered(Answer(None), now)  # nothing could put an end to a look-up here
+            self._answered(Response(None), now)  # nothing could put an end to a look-up here
         else:
             self._answered(self._opened().send_here(batch, here), now)
         return True
@@ -286,7 +224,7 @@ class Outbox:
             self._uploader = self._open_uploader()
         return self._uploader
 
-    def _answered(self, answer: Answer, now: float) -> None:
+    def _answered(self, answer: Response, now: float) -> None:
         batch, self._batch = self._batch, None
         if batch is None:
             return
@@ -304,7 +242,7 @@ class Outbox:
         if answer.status is not None and answer.status < 300:
             self._look_at = now if self._look_at == float("inf") else self._look_at
 
-    def _note(self, batch: Batch | None = None, answer: Answer | None = None) -> None:
+    def _note(self, batch: Batch | None = None, answer: Response | None = None) -> None:
         try:
             self._destination.note(batch, answer)
         except Exception as error:  # no event is lost with it

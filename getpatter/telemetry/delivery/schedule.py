@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from getpatter.telemetry.delivery.batch import Answer, Batch
+    from getpatter.telemetry.delivery.batch import Batch, Response
 
 __all__ = [
     "DELIVERED",
@@ -83,7 +83,7 @@ class Schedule:
         return self.wait(now) == 0
 
     def answered(  # noqa: PLR0911 - one for each kind of answer
-        self, batch: "Batch", answer: "Answer", now: float, chance: float
+        self, batch: "Batch", answer: "Response", now: float, chance: float
     ) -> Verdict:
         """Take in the answer to `batch`; return what becomes of it.
 
@@ -120,6 +120,6 @@ class Schedule:
         self._not_before = now + max(chance * bound, least)
 
 
-def _named(batch: "Batch", answer: "Answer") -> list[int]:
+def _named(batch: "Batch", answer: "Response") -> list[int]:
     """Return the indices that the answer names as refused, each once, as far as there are any."""
     return sorted({index for index in answer.refused if 0 <= index < len(batch.events)})

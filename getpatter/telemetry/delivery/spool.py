@@ -13,8 +13,8 @@ import re
 from getpatter.telemetry import _clock, _files
 from getpatter.telemetry.delivery import spool_format
 from getpatter.telemetry.delivery.claim import Claim
+from getpatter.telemetry.delivery.claims import Claims
 from getpatter.telemetry.delivery.limits import CLAIMS, SPOOL_BYTES, SPOOL_EVENTS, SPOOL_SECONDS
-from getpatter.telemetry.delivery.owners import Owners
 from getpatter.telemetry.delivery.spool_files import (
     DAMAGED,
     ENDING,
@@ -44,12 +44,12 @@ class Spool:
     Owned by the backlog.
     """
 
-    __slots__ = ("_endpoint", "_not_ours", "_owners", "_sizes", "path")
+    __slots__ = ("_claims", "_endpoint", "_not_ours", "_sizes", "path")
 
     def __init__(self, directory: str, endpoint: str) -> None:
         self.path = os.path.join(directory, SPOOL)
         self._endpoint = endpoint
-        self._owners = Owners(self.path)
+        self._claims = Claims(self.path)
         self._not_ours: set[str] = set()
         # Name → bytes and events, of the files that were looked at.
         self._sizes: dict[str, tuple[int, int]] = {}
@@ -66,8 +66,8 @@ class Spool:
         content = spool_format.encoded(batch, self._endpoint)
         if len(content) > SPOOL_BYTES:
             return None
-        owner = spool_format.owner_of(place or beside or "") or self._owners.own
-        if not self._owners.may_write(owner):
+        owner = spool_format.owner_of(place or beside or "") or self._claims.own
+        if not self._claims.may_write(owner):
             return None
         if place is None:
             closed = _clock.wall() - max(0.0, now - batch.closed_at)
@@ -154,8 +154,8 @@ class Spool:
             if not is_old and size <= SPOOL_BYTES and events <= SPOOL_EVENTS:
                 continue
             owner = spool_format.owner_of(name) or ""
-            is_orphan = not self._owners.holds(owner)
-            if is_orphan and not self._owners.adopt(owner):
+            is_orphan = not self._claims.holds(owner)
+            if is_orphan and not self._claims.adopt(owner):
                 continue  # another process has it, and counts it
             yield name, "expired" if is_old else "spool_full"
             if is_orphan:
@@ -178,29 +178,29 @@ class Spool:
 
     def check(self) -> str | None:
         """Return what became of our own claim, if it is no longer held; it is taken anew then."""
-        return self._owners.check()
+        return self._claims.check()
 
     def holds(self, place: str) -> bool:
         """Return whether the batch at `place` is this process's to send and to remove."""
-        return self._owners.holds(spool_format.owner_of(place))
+        return self._claims.holds(spool_format.owner_of(place))
 
     def adopt(self) -> list[str]:
         """Take over the batches of an owner that has exited; return their places, the oldest
         first, none if there is no such owner.
         """
-        owners = self._owners
-        seen = {owners.own, *self._not_ours, *owners.adopted}
+        claims = self._claims
+        seen = {claims.own, *self._not_ours, *claims.adopted}
         for name in self._names():
             owner = spool_format.owner_of(name)
-            if owner is None or owner in seen or len(owners.adopted) >= CLAIMS:
+            if owner is None or owner in seen or len(claims.adopted) >= CLAIMS:
                 continue
             seen.add(owner)
-            if not owners.adopt(owner):
+            if not claims.adopt(owner):
                 continue
             if self._is_for_us(name):
                 return self._places(owner)
             self._not_ours.add(owner)
-            owners.give_back(owner, remove=False)
+            claims.give_back(owner, remove=False)
         return []
 
     def _is_for_us(self, name: str) -> bool:
@@ -215,11 +215,11 @@ class Spool:
 
     def _give_back(self, owner: str) -> None:
         """Give back the name of an adopted owner, and remove it if it stands for nothing."""
-        self._owners.give_back(owner, remove=not self._places(owner))
+        self._claims.give_back(owner, remove=not self._places(owner))
 
     def keep(self, owners: "set[str]") -> None:
         """Give back every adopted name but these."""
-        for owner in self._owners.adopted.keys() - owners:
+        for owner in self._claims.adopted.keys() - owners:
             self._give_back(owner)
 
     # the end
@@ -232,13 +232,13 @@ class Spool:
         """Do so, and return the owners of the batches that are left."""
         names = listed(self.path)
         used = {owner for owner in map(spool_format.owner_of, names) if owner is not None}
-        for owner in list(self._owners.adopted):
-            self._owners.give_back(owner, remove=owner not in used)
+        for owner in list(self._claims.adopted):
+            self._claims.give_back(owner, remove=owner not in used)
         self._not_ours.clear()
         self._sizes.clear()
         for name in names:
             lock = _LOCK.fullmatch(name)
-            if lock and lock[1] not in used and lock[1] != self._owners.own:
+            if lock and lock[1] not in used and lock[1] != self._claims.own:
                 free = Claim.take(os.path.join(self.path, name))
                 if free is not None:
                     _files.remove(os.path.join(self.path, lock[1] + ENDING))
@@ -260,21 +260,21 @@ class Spool:
     def release(self) -> None:
         """Give back all claims: a process that begins from now on may adopt our batches."""
         used = self._tidied()
-        self._owners.release(remove=self._owners.own not in used)
+        self._claims.release(remove=self._claims.own not in used)
 
     def say_ending(self) -> bool:
         """Tell a sender to wait for the end of this process; answer whether it has a reason to."""
-        if not self._owners.is_begun:
+        if not self._claims.is_begun:
             return False
         try:
-            _files.write(os.path.join(self.path, self._owners.own + ENDING), b"")
+            _files.write(os.path.join(self.path, self._claims.own + ENDING), b"")
         except OSError:
             return False
         return True
 
     def drop_inherited(self) -> None:
         """Close what a `fork` child has of its parent's claims; they stay the parent's."""
-        self._owners.drop_inherited()
+        self._claims.drop_inherited()
 
     def _names(self) -> list[str]:
         """Return the names of the batches, the oldest first."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from getpatter.telemetry import _dependency, _stderr, schema
 from getpatter.telemetry._quiet import quiet_import
 from getpatter.telemetry._turns import short_turns
-from getpatter.telemetry.delivery.batch import Answer, Batch, encode
+from getpatter.telemetry.delivery.batch import Batch, Response, encode
 from getpatter.telemetry.delivery.retry_after import retry_after
 from getpatter.telemetry.losses import header
 from getpatter.telemetry.network.loopback import is_loopback_host
@@ -114,7 +114,7 @@ class HttpTransport:
         self._http = _open(url, has_consent)
         self._gzip = False
 
-    def send(self, batch: Batch, now: float, timeout: float = SECONDS) -> Answer:
+    def send(self, batch: Batch, now: float, timeout: float = SECONDS) -> Response:
         """Send the batch; `now` is the monotonic clock that closed it.
 
         Never raises because of what the network or the collector does.
@@ -129,12 +129,12 @@ class HttpTransport:
         try:
             reply = self._http.request("POST", headers, body, min(timeout, SECONDS))
         except FAILURES:
-            return Answer(None)
+            return Response(None)
         except WithdrawnError:
-            return Answer.none("opted_out")
+            return Response.none("opted_out")
         said = reply.headers
         self._gzip = _takes_gzip(said.get("accept-encoding", ""))
-        return Answer(
+        return Response(
             reply.status,
             _refused(reply.body),
             retry_after(said.get("retry-after"), said.get("date")),
@@ -193,7 +193,7 @@ def erase(url: str, install: str, sdk_version: str) -> tuple[int | None, str | N
     from getpatter.telemetry.network.request import FAILURES, WithdrawnError
 
     version = schema.coerce("sdk_version", sdk_version)
-    headers = {"User-Agent": f"getpatter/{0 if version is schema.REFUSED else version}"}
+    headers = {"User-Agent": f"getpatter/{0 if version is schema.UNFIT else version}"}
     try:
         reply = http.request("DELETE", headers, b"", SECONDS)
     except (*FAILURES, WithdrawnError):
@@ -219,12 +219,12 @@ class StderrTransport:
     def __init__(self) -> None:
         self._seconds = _stderr.SECONDS
 
-    def send(self, batch: Batch, now: float, timeout: float = SECONDS) -> Answer:  # noqa: ARG002
+    def send(self, batch: Batch, now: float, timeout: float = SECONDS) -> Response:  # noqa: ARG002
         """Print one line an event; a stderr that is gone or that nobody reads swallows them."""
         lines = [f"[getpatter telemetry] {encode_one(event)}\n" for event in batch.events]
         # Waits for a reader once: whoever does not read now will not at the next batch.
         self._seconds = _stderr.SECONDS if _stderr.write("".join(lines), self._seconds) else 0.0
-        return Answer(200)
+        return Response(200)
 
     def close(self) -> None:
         """Nothing is open."""

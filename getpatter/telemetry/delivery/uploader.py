@@ -8,7 +8,7 @@ import threading
 from queue import Empty, SimpleQueue
 
 from getpatter.telemetry._clock import monotonic
-from getpatter.telemetry.delivery.batch import Answer
+from getpatter.telemetry.delivery.batch import Response
 from getpatter.telemetry.delivery.limits import OVERDUE
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     class Transport(Protocol):
         """What sends a batch. Raises only what is a bug of ours."""
 
-        def send(self, batch: Batch, now: float, timeout: float = ...) -> Answer: ...
+        def send(self, batch: Batch, now: float, timeout: float = ...) -> Response: ...
         def close(self) -> None: ...
 
 
@@ -50,7 +50,7 @@ class Uploader:
         #: The thread, once there is one.
         self.thread: threading.Thread | None = None
         self._batches: SimpleQueue[Batch | None] = SimpleQueue()
-        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self._answers: SimpleQueue[Response] = SimpleQueue()
         self._begun_at: float | None = None
 
     def send(self, batch: "Batch") -> None:
@@ -61,13 +61,13 @@ class Uploader:
         if self._has_thread():
             self._batches.put(batch)
         else:
-            self._answers.put(Answer(None))
+            self._answers.put(Response(None))
 
-    def send_here(self, batch: "Batch", seconds: float) -> Answer:
+    def send_here(self, batch: "Batch", seconds: float) -> Response:
         """Send a batch on this thread, within so many seconds, and return the answer."""
         return self._send(batch, seconds)
 
-    def take(self) -> Answer | None:
+    def take(self) -> Response | None:
         """Return the answer to what was sent last, once; None while there is none."""
         # Asked before: an answer may come, and the thread end, in between.
         is_killed = self.thread is not None and not self.thread.is_alive()
@@ -78,7 +78,7 @@ class Uploader:
                 return None
         # A tracer of the host's may raise anything at any line: as if nobody had answered.
         self.thread, self._begun_at, self._batches = None, None, SimpleQueue()
-        return Answer(None)
+        return Response(None)
 
     @property
     def is_alive(self) -> bool:
@@ -118,22 +118,22 @@ class Uploader:
             self._wake()
         self._close()
 
-    def _send(self, batch: "Batch", timeout: float) -> Answer:
+    def _send(self, batch: "Batch", timeout: float) -> Response:
         """Return the answer; whatever is raised is one, or this thread would end with it."""
         try:
             if self._transport is None:
                 self._transport = self._open_transport()
             if not self._has_consent():
-                return Answer.none("opted_out")
+                return Response.none("opted_out")
             self._begun_at = now = monotonic()
             return self._transport.send(batch, now, timeout)
         except (OSError, ImportError, MemoryError):  # the machine's, and not for good
-            return Answer(None)
+            return Response(None)
         except Exception as error:
             self._on_error(error)
-            return Answer.none("internal_error")
+            return Response.none("internal_error")
         except BaseException:  # an object of the host's that ends threads: as if nobody answered
-            return Answer(None)
+            return Response(None)
         finally:
             self._begun_at = None
 

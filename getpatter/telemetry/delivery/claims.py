@@ -1,4 +1,4 @@
-"""Owners: the names under which batches are in a spool, and which of them this process holds.
+"""Claims: the names under which batches are in a spool, and which of them this process holds.
 
 Every process writes under a name of its own and holds a lock on it while it lives; the name of one
 that has exited can be taken over, with its batches.
@@ -9,7 +9,7 @@ import os
 from getpatter.telemetry import _directories
 from getpatter.telemetry.delivery.claim import Claim
 
-__all__ = ["LOST", "REMOVED", "Owners"]
+__all__ = ["LOST", "REMOVED", "Claims"]
 
 # What became of our own claim.
 #: Its file was removed, and what was beside it may have been, too; nobody has taken over.
@@ -18,7 +18,7 @@ REMOVED = "removed"
 LOST = "lost"
 
 
-class Owners:
+class Claims:
     """The names that this process holds in the spool at `path`; `own` is its own."""
 
     __slots__ = ("_claim", "_path", "adopted", "own")

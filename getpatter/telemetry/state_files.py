@@ -1,4 +1,4 @@
-"""Store: the directory that an install keeps its files in, and how they are made and replaced.
+"""State files: the directory of an install, and how files in it are made and replaced.
 
 A directory that is not this user's alone is not used: `directory` is then None, nothing is kept,
 and `problem` says why. A file is whole or not there; what it means is others' business.
@@ -9,10 +9,10 @@ import os
 from getpatter.telemetry import _directories, _files
 from getpatter.telemetry._locks import Lock
 
-__all__ = ["Store"]
+__all__ = ["StateFiles"]
 
 
-class Store:
+class StateFiles:
     """The files in `place`, a directory that need not be there yet; None for none, for `problem`.
 
     `is_ours`: nobody else uses a directory of that name, so that it may be made private. With
