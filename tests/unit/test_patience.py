@@ -1,4 +1,4 @@
-"""Patience is used up by time and by waits, and is prolonged only as far as there is time to spare."""
+"""Patience is used up by time and by waits; it is prolonged as far as there is time to spare."""
 
 import threading
 
