@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
+.PHONY: help setup test lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -57,10 +57,30 @@ fi
   echo "strace is needed: install it as root (Debian: apt-get install strace)" >&2; exit 1; }
 endef
 
-collector: $(VENV)/.ready ## the collector on a full disk, under strace, and killed again and again (needs root, strace)
+# An environment of its own: its plugin would load into every test run.
+SCHEMATHESIS := $(VENV)-schemathesis/bin/schemathesis
+$(SCHEMATHESIS):
+	@echo "    installing Schemathesis in $(VENV)-schemathesis"
+	@$(PYTHON) -m venv $(VENV)-schemathesis
+	@$(VENV)-schemathesis/bin/python -m pip install $(PIP_FLAGS) 'schemathesis>=4,<5'
+
+collector: $(VENV)/.ready $(SCHEMATHESIS) ## the collector on a full disk, under strace, killed, and asked odd things (needs root, strace)
 	@echo "==> collector"
 	$(need_strace)
-	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/collector_heavy
+	COLLECTOR_SCHEMATHESIS=$(SCHEMATHESIS) $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/collector_heavy
+
+collector-kills: $(VENV)/.ready ## kill it 60 times in half an hour, at 2,000 events a second
+	COLLECTOR_KILLS=60 COLLECTOR_KILL_SECONDS=29 $(BIN)/python -m pytest -s tests/collector_heavy/test_collector_kills.py
+
+collector-fuzz: $(VENV)/.ready ## send it a million odd requests (about half an hour)
+	COLLECTOR_REQUESTS=1000000 $(BIN)/python -m pytest -s -o faulthandler_timeout=0 tests/collector_heavy/test_collector_fuzz.py
+
+collector-openapi: $(VENV)/.ready $(SCHEMATHESIS) ## have Schemathesis send it 20,000 requests (needs PyPI)
+	COLLECTOR_SCHEMATHESIS=$(SCHEMATHESIS) COLLECTOR_EXAMPLES=2000 $(BIN)/python -m pytest -s -o faulthandler_timeout=0 tests/collector_heavy/test_collector_openapi.py
+
+collector-silence: $(VENV)/.ready ## ten minutes of ingest and queries under strace: it connects to nothing (needs root, strace)
+	$(need_strace)
+	COLLECTOR_STRACE_SECONDS=600 $(BIN)/python -m pytest -s -o faulthandler_timeout=0 tests/collector_heavy/test_collector_silence.py
 
 lint: $(VENV)/.ready ## style, types and import rules
 	@echo "==> ruff"
@@ -116,9 +136,11 @@ bench-calls: $(VENV)/.ready ## measure call diagnostics; BENCH_FLAGS=--long for 
 
 bench-collector: $(VENV)/.ready ## measure what a collector takes; nothing else should run meanwhile
 	$(BIN)/python benchmarks/collector_ingest.py $(BENCH_FLAGS)
+	$(BIN)/python benchmarks/collector_answers.py $(BENCH_FLAGS)
 
-coverage: $(VENV)/.ready ## how often the collector's intervals hold the truth (COVERAGE_FLAGS=--short: half a minute)
+coverage: $(VENV)/.ready ## how often the collector's intervals hold the truth (half an hour; COVERAGE_FLAGS=--short: a minute)
 	$(BIN)/python benchmarks/coverage_study.py $(COVERAGE_FLAGS)
+	$(BIN)/python benchmarks/coverage_whole.py $(COVERAGE_FLAGS)
 
 bench-short: $(VENV)/.ready ## the benchmark at its shortest: only shows that it works
 	$(BIN)/python benchmarks --short

@@ -8,6 +8,7 @@ quantiles from scipy.
 from __future__ import annotations
 
 from collections import Counter
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from getpatter.collector import estimate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from getpatter.collector.estimate import Estimate, Share
+    from getpatter.collector.estimate import Estimate, Framed, Share
 
 __all__ = ["FIGURES", "error_rate", "estimates", "references"]
 
@@ -32,83 +33,93 @@ class Kept:
     """What has arrived of a sample: every failed call, and the other calls of drawn runs."""
 
     def __init__(self, sample: Sample) -> None:
-        self.sample = sample
-        self.rate = sample.cell.rate
-        run_group = sample.group[sample.install]
-        self.is_kept = sample.call_error | sample.drawn[sample.call_run]
-        self.call_group = run_group[sample.call_run]
-        self.run_group = run_group
-        # Of one call each: never sampled, or kept with the probability of its run.
-        self.is_sampled = ~sample.call_error
-        self.installs = len(np.unique(sample.install[sample.call_run[self.is_kept]]))
+        which = sample.call_error | sample.drawn[sample.call_run]
+        self.run = sample.call_run[which]
+        self.install = sample.install[self.run]
+        self.group = sample.group[self.install]
+        self.error, self.ms = sample.call_error[which], sample.call_ms[which]
+        #: With which probability each was kept: a failed one always.
+        self.probability = np.where(self.error, 1.0, sample.rate[self.run])
+        self.installs = len(np.unique(self.install))
 
     def shares(self, hits: NDArray[np.bool_]) -> list[Share]:
         """Return the share rows of calls."""
-        rows: list[Share] = []
-        for kept, which in ((1.0, ~self.is_sampled), (self.rate, self.is_sampled)):
-            chosen = which & self.is_kept
-            of = np.bincount(self.call_group[chosen], minlength=GROUPS)
-            hit = np.bincount(self.call_group[chosen & hits], minlength=GROUPS)
-            rows += [(kept, g, int(hit[g]), int(of[g])) for g in range(GROUPS) if of[g]]
-        return rows
+        return _shares(self.probability, self.group, hits)
+
+
+def _shares(
+    probability: NDArray[np.float64], group: NDArray[np.int64], hits: NDArray[np.bool_]
+) -> list[Share]:
+    rows: list[Share] = []
+    for kept in np.unique(probability).tolist():
+        chosen = probability == kept
+        of = np.bincount(group[chosen], minlength=GROUPS)
+        hit = np.bincount(group[chosen & hits], minlength=GROUPS)
+        rows += [(kept, g, int(hit[g]), int(of[g])) for g in range(GROUPS) if of[g]]
+    return rows
+
+
+def _frame(sample: Sample) -> list[Framed]:
+    """Return what is known of the runs of each rate."""
+    rows: list[Framed] = []
+    for rate in np.unique(sample.rate).tolist():
+        runs = sample.rate == rate
+        sampled = (sample.calls - sample.errors)[runs & sample.drawn]
+        rows.append(
+            (rate, int(runs.sum()), len(sampled), int(sampled.sum()), int((sampled**2).sum()))
+        )
+    return rows
 
 
 def error_rate(sample: Sample, level: float = _LEVEL) -> Estimate:
     """Return the error rate as the collector estimates it."""
     kept = Kept(sample)
-    return estimate.ratio(kept.shares(sample.call_error), kept.installs, level)
+    return estimate.ratio(kept.shares(kept.error), kept.installs, level)
 
 
 def estimates(sample: Sample) -> dict[str, Estimate]:
     """Return the figures as the collector estimates them."""
-    kept = Kept(sample)
-    drawn = sample.drawn
-    sampled = (sample.calls - sample.errors)[drawn]
-    frame = (kept.rate, len(drawn), int(drawn.sum()), int(sampled.sum()), int((sampled**2).sum()))
-    of = np.bincount(kept.run_group[drawn], minlength=GROUPS)
-    hits = np.bincount(kept.run_group[drawn & (sample.calls > 0)], minlength=GROUPS)
-    steps = [(kept.rate, g, int(hits[g]), int(of[g])) for g in range(GROUPS) if of[g]]
-    histogram = [
-        row
-        for probability, which in ((1.0, ~kept.is_sampled), (kept.rate, kept.is_sampled))
-        for row in _histogram(probability, sample.call_ms[which & kept.is_kept])
-    ]
+    kept, drawn = Kept(sample), sample.drawn
+    steps = _shares(
+        sample.rate[drawn], sample.group[sample.install[drawn]], sample.calls[drawn] > 0
+    )
+    counts = Counter(zip(kept.probability.tolist(), kept.ms.tolist(), strict=True))
+    histogram = [(probability, ms, n) for (probability, ms), n in counts.items()]
     value = estimate.quantile_at(TAIL, histogram)
-    below = kept.shares(sample.call_ms <= (value or 0))
+    below = kept.shares(kept.ms <= (value or 0))
     return {
-        "total": estimate.total(int(sample.errors.sum()), [frame]),
-        "error rate": error_rate(sample),
-        "share above": estimate.ratio(kept.shares(sample.call_ms > SLOW), kept.installs),
+        "total": estimate.total(int(sample.errors.sum()), _frame(sample)),
+        "error rate": estimate.ratio(kept.shares(kept.error), kept.installs),
+        "share above": estimate.ratio(kept.shares(kept.ms > SLOW), kept.installs),
         "funnel step": estimate.step(steps, sample.drawn_installs),
         "p95": estimate.quantile(TAIL, histogram, below),
     }
 
 
-def _histogram(kept: float, ms: NDArray[np.int64]) -> list[tuple[float, int, int]]:
-    return [(kept, value, count) for value, count in Counter(ms.tolist()).items()]
-
-
 def references(sample: Sample) -> dict[str, tuple[float, float]]:
     """Return the intervals of the reference."""
     kept = Kept(sample)
-    weight = np.where(kept.is_sampled, 1 / kept.rate, 1.0)[kept.is_kept]
-    install = sample.install[sample.call_run[kept.is_kept]]
-    ms, error = sample.call_ms[kept.is_kept], sample.call_error[kept.is_kept]
-    n = sample.cell.installs
-    of = np.bincount(install, weight, n)
-    reached = np.bincount(sample.install[sample.drawn & (sample.calls > 0)], minlength=n)
-    runs = np.bincount(sample.install[sample.drawn], minlength=n)
+    n, weight, ms = sample.cell.installs, 1 / kept.probability, kept.ms
+
+    def by_install(weights: NDArray[Any]) -> NDArray[Any]:
+        return np.bincount(kept.install, weights, n)
+
+    of = by_install(weight)
+    drawn, run_weight = sample.drawn, 1 / sample.rate
+    runs = np.bincount(sample.install, drawn * run_weight, n)
+    reached = np.bincount(sample.install, drawn * run_weight * (sample.calls > 0), n)
     order = np.argsort(ms, kind="stable")
     shares = np.cumsum(weight[order]) / weight.sum()
     value = ms[order][np.searchsorted(shares, TAIL - 1e-12)]
-    spread = _jackknife(np.bincount(install, weight * (ms <= value), n), of)
+    spread = _jackknife(by_install(weight * (ms <= value)), of)
     bounds = _korn_graubard(TAIL, spread, len(ms))
     places = np.minimum(np.searchsorted(shares, np.array(bounds)), len(ms) - 1)
+    step = _jackknife(reached, runs)
     return {
         "total": _total(sample),
-        "error rate": _logit(_jackknife(np.bincount(install, weight * error, n), of)),
-        "share above": _logit(_jackknife(np.bincount(install, weight * (ms > SLOW), n), of)),
-        "funnel step": _steps(_jackknife(reached, runs), int(runs.sum())),
+        "error rate": _logit(_jackknife(by_install(weight * kept.error), of)),
+        "share above": _logit(_jackknife(by_install(weight * (ms > SLOW)), of)),
+        "funnel step": _korn_graubard(step[0], step, int(drawn.sum())),
         "p95": (float(ms[order][places[0]]), float(ms[order][places[1]])),
     }
 
@@ -131,12 +142,10 @@ def _logit(spread: Spread) -> tuple[float, float]:
     return float(expit(logit(share) - half)), float(expit(logit(share) + half))
 
 
-def _steps(spread: Spread, runs: int) -> tuple[float, float]:
-    return _korn_graubard(spread[0], spread, runs)
-
-
 def _korn_graubard(share: float, spread: Spread, runs: int) -> tuple[float, float]:
     at, variance, df = spread
+    if not variance:
+        return nan, nan  # all installs agree: this reference has no interval
     size = at * (1 - at) / variance * (t.ppf(0.975, runs - 1) / t.ppf(0.975, df)) ** 2
     size = min(size, runs)
     return (
@@ -146,11 +155,16 @@ def _korn_graubard(share: float, spread: Spread, runs: int) -> tuple[float, floa
 
 
 def _total(sample: Sample) -> tuple[float, float]:
-    drawn = sample.drawn
-    sampled = (sample.calls - sample.errors)[drawn]
-    n, whole = len(sampled), len(drawn)
-    total = whole * sampled.mean()
-    deviation = np.sqrt(whole**2 * (1 - n / whole) * sampled.var(ddof=1) / n)
-    factor = np.exp(t.ppf(0.975, n - 1) * deviation / total)
+    """Return the textbook's interval of a stratified total."""
+    total = variance = 0.0
+    least = len(sample.drawn)
+    for rate in np.unique(sample.rate):
+        runs = sample.rate == rate
+        sampled = (sample.calls - sample.errors)[runs & sample.drawn]
+        n, whole = len(sampled), int(runs.sum())
+        total += whole * sampled.mean()
+        variance += whole**2 * (1 - n / whole) * sampled.var(ddof=1) / n
+        least = min(least, n)
+    factor = np.exp(t.ppf(0.975, least - 1) * np.sqrt(variance) / total)
     exact = sample.errors.sum()
     return float(exact + total / factor), float(exact + total * factor)

@@ -35,11 +35,14 @@ from getpatter.collector.estimate import FEW_GROUPS, FEW_INSTALLS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LONG = [Cell(n, rate) for n in (50, 200, 500) for rate in (0.1, 0.25, 1.0)] + [
-    Cell(200, 0.25, error=0.02),
-    Cell(500, 0.1, error=0.02),
+LONG = [
+    *(Cell(n, (rate,)) for n in (50, 200, 500) for rate in (0.1, 0.25, 1.0)),
+    Cell(200, (0.25,), error=0.02),
+    Cell(500, (0.1,), error=0.02),
+    Cell(500, (0.1, 0.25, 1.0)),
+    Cell(500, (0.25,), is_informative=True),
 ]
-SHORT = [Cell(50, 1.0), Cell(200, 0.25), Cell(200, 0.25, error=0.02)]
+SHORT = [Cell(50, (1.0,)), Cell(200, (0.25,), error=0.02), Cell(200, (0.1, 1.0))]
 MANY = 200  # drawn installs of the first column of bands
 WIDER = 1.25
 PARTS = 8  # of a cell, each with a seed of its own: so many processes can share it
@@ -85,7 +88,7 @@ class Tally:
 def study(cell: Cell, seed: int, simulations: int) -> Tally:
     """Simulate a cell; two populations each time, for the verdict between identical releases."""
     chance = np.random.default_rng(
-        [seed, cell.installs, int(cell.rate * 100), int(cell.error * 100)]
+        [seed, cell.installs, len(cell.rates), int(sum(cell.rates) * 100), int(cell.error * 100)]
     )
     tally, truth = Tally(), Truth(cell)
     true = {
@@ -139,7 +142,7 @@ def judge(cell: Cell, tally: Tally) -> Iterator[tuple[str, str, str]]:
         if name == "error rate" and cell.error < 0.1 and at == 0:
             band = RARE
         trials = tally.trials[name]
-        if not trials or (name == "total" and cell.rate >= 1):
+        if not trials or (name == "total" and min(cell.rates) >= 1):
             yield name, "exact" if name == "total" else "-", ""
             continue
         share = tally.held[name] / trials
@@ -205,7 +208,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    simulations = options.simulations or (240 if options.short else 2_000)
+    simulations = options.simulations or (96 if options.short else 2_000)
     cells = SHORT if options.short else LONG
     return run(cells, simulations, options.processes, options.seed)
 

@@ -8,9 +8,11 @@ raises into the call.
 from __future__ import annotations
 
 import weakref
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from getpatter.calls.call_state import CallState, present
+from getpatter.calls.clock import timestamp_us
 from getpatter.calls.enums import Delivery
 from getpatter.calls.event_types import CALL_STARTED
 from getpatter.calls.leave import NO_REASON, leaving
@@ -22,7 +24,7 @@ from getpatter.telemetry._plain import lower_text, plain_number, plain_text
 from getpatter.telemetry.call_metrics import STAGE_LAYERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
     from typing import Literal
 
@@ -77,6 +79,7 @@ class Call:
         self.sample, self.connection, self.event = room.sample, room.connection, room.event
         if ends_with is not None:
             self.event = Owners(ends_with, room.event, self._state.gone).event
+        self._began_us, self._direction = timestamp_us(), facts.get("direction")
         self.reporter.emit(CALL_STARTED, present(details or {}))
         board.connect(self)
         # Without `end` nobody ever says how this call ended: a defect, and reported as one.
@@ -121,6 +124,20 @@ class Call:
     def emitter(self, node: str) -> Emitter:
         """Return an emitter for events of your own in this call; `node` says who emits them."""
         return self._board.hub.emitter(node, self._session)
+
+    @contextmanager
+    def activate(self) -> Iterator[Self]:
+        """Make the span of this call current in a block: `with call.activate():`.
+
+        That is the span of `OpenTelemetrySink`: what instrumented libraries do in the block belongs
+        to it. Without that sink, and after the end, the block is like any other.
+        """
+        if self.reporter.has_ended:
+            yield self
+            return
+        is_outbound = self._direction == "outbound"
+        with self._board.hub.activate(self.session, self._began_us, is_outbound=is_outbound):
+            yield self
 
     def answer(self) -> None:
         """Media begins: records `call_started`, once. A turn or a media stage implies it."""

@@ -1,21 +1,21 @@
 """The host object: configuration check, then telemetry's startup, then agents and calls."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from getpatter import config
 from getpatter._version import __version__
+from getpatter.agent import Agent, agent_dimensions
 from getpatter.call import Call
 from getpatter.calls.callbacks.host_events import HostEvents
 from getpatter.calls.enums import Word
-from getpatter.calls.events.hub import NULL_HUB, Hub, NullHub
+from getpatter.calls.events.hub import hub_of
 from getpatter.calls.switchboard import Switchboard
 from getpatter.errors import ConfigurationError
 from getpatter.telemetry import env
 from getpatter.telemetry._interrupt import is_ctrl_c
 from getpatter.telemetry._plain import lower_text
-from getpatter.telemetry.call_metrics import count_bucket, engine_of, server_bucket
+from getpatter.telemetry.call_metrics import engine_of
 from getpatter.telemetry.client import TelemetryClient
 from getpatter.telemetry.events import DIMENSION_VALUES, coerced
 from getpatter.telemetry.install_id import new_id
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Literal
 
+    from getpatter.calls.events.hub import Hub, NullHub
     from getpatter.calls.result import Result
     from getpatter.calls.stats.null_service import NullService
     from getpatter.calls.stats.service import Service
@@ -33,19 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Agent", "Patter"]
 
 _DIRECTIONS = ("inbound", "outbound")
-_INTEGRATIONS = frozenset({"hermes", "openclaw"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agent:
-    """What answers a call: an engine, or the three layers of a pipeline, and its tools."""
-
-    engine: str
-    stt: object = None
-    tts: object = None
-    llm: object = None
-    tools: "Sequence[object]" = ()
-    mcp_servers: "Sequence[object]" = ()
 
 
 class Patter:
@@ -78,7 +66,7 @@ class Patter:
         apply_recommended: bool = False,
     ) -> None:
         environ = env.process_environment()
-        self._diagnostics = _hub(diagnostics)
+        self._diagnostics = hub_of(diagnostics)
         given = {
             "carrier": carrier,
             "engine": engine,
@@ -102,11 +90,7 @@ class Patter:
         values = {**dotenv, **environ, **(credentials or {})}
         try:
             self.config = config.resolve(
-                carrier=carrier,
-                phone_number=phone_number,
-                engine=engine,
-                llm=llm,
-                values=values,
+                carrier=carrier, phone_number=phone_number, engine=engine, llm=llm, values=values
             )
         except ConfigurationError as error:
             self._say_incomplete(error)
@@ -203,15 +187,15 @@ class Patter:
             self._record_once("feature_used", {**self._engine(chosen, stack), **stack})
             self._record_once(
                 "agent_configured",
-                {
-                    **_tool_dimensions(tools),
-                    "mcp_server_count_bucket": server_bucket(len(mcp_servers)),
-                    **_integration(integration, mcp_servers),
-                    "noise_reduction": "none" if noise_reduction is None else noise_reduction,
-                    "turn_detection": _turn_detection(turn_detection),
-                    "preambles_used": preambles,
-                    "llm_fallback_configured": llm_fallback is not None,
-                },
+                agent_dimensions(
+                    tools=tools,
+                    mcp_servers=mcp_servers,
+                    integration=integration,
+                    noise_reduction=noise_reduction,
+                    turn_detection=turn_detection,
+                    preambles=preambles,
+                    llm_fallback=llm_fallback,
+                ),
             )
         except BaseException as error:  # what an argument does when looked at: no error of theirs
             if is_ctrl_c(error):
@@ -310,53 +294,7 @@ def _is_ours(name: str, value: str) -> bool:
     return name.endswith(("_model", "_uid")) or value in DIMENSION_VALUES.get(name, ())
 
 
-def _hub(chosen: object) -> "Hub | NullHub":
-    if chosen is None:
-        return Hub()
-    if chosen is False:
-        return NULL_HUB
-    if isinstance(chosen, (Hub, NullHub)):
-        return chosen
-    message = f"diagnostics is a Hub or False, not {type(chosen).__name__}"
-    raise TypeError(message)
-
-
 def _tunnel_kind(tunnel: object) -> str:
     if tunnel is None or tunnel is False:
         return "none"
     return "static" if isinstance(tunnel, str) else "configured"
-
-
-def _integration(name: str | None, servers: "Sequence[object]") -> "dict[str, object]":
-    if name is not None:
-        said = lower_text(name)
-        known = said if said in _INTEGRATIONS else "other"
-        return {"integration": known, "integration_kind": "consult"}
-    kind = "mcp" if servers else "none"
-    return {"integration": kind, "integration_kind": kind}
-
-
-def _turn_detection(value: object) -> str:
-    if value is None:
-        return "default"
-    return "none" if value is False else "custom"
-
-
-def _tool_dimensions(tools: "Sequence[object]") -> "dict[str, object]":
-    builtin = sum(isinstance(tool, str) for tool in tools)
-    return {
-        "builtin_tool_count": builtin,
-        "custom_tool_count_bucket": count_bucket(len(tools) - builtin),
-        "per_tool_timeouts_set": any(_has_timeout(tool) for tool in tools),
-    }
-
-
-def _has_timeout(tool: object) -> bool:
-    if isinstance(tool, dict):
-        return tool.get("timeout") is not None
-    try:
-        return getattr(tool, "timeout", None) is not None
-    except BaseException as error:  # a tool of the host's may answer anything
-        if is_ctrl_c(error):
-            raise
-        return False

@@ -67,7 +67,7 @@ def _section(name: str, schema: Schema) -> str:
     heading = f"`{schema['x-type']}`" if "x-type" in schema else f"The {title}"
     said = [f"### {heading}", _plain(name, schema["description"])]
     if "x-when" in schema:
-        said.append(f"- Told: {_plain(name, schema['x-when'])}")
+        said.append(f"- Emitted: {_plain(name, schema['x-when'])}")
     rows = list(_rows(schema))
     if rows:
         lines = ["| field | values | always | what it is |", "| --- | --- | --- | --- |"]

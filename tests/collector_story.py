@@ -7,7 +7,7 @@ from typing import Any
 from collector_process import event, hex_id
 
 from getpatter.collector import answers, clock
-from getpatter.collector.batch import Batch
+from getpatter.collector.batch import ReceivedBatch
 from getpatter.collector.keys import Key
 from getpatter.collector.limits import HOUR
 from getpatter.collector.store import Store
@@ -69,13 +69,13 @@ def batch_of(
     key: str | None = None,
     losses: dict[tuple[str, str], int] | None = None,
     **common: Any,
-) -> Batch:
+) -> ReceivedBatch:
     """Return one batch of a run. Without a rate it is a legacy client's."""
     base = {"install_id": install or hex_id(), "run_id": run or run_id(rate or 1, drawn=True)}
     digits = key or os.urandom(16).hex()
     now = clock.now() - days_ago * 86_400
     made = [event() | base | common | one for one in events]
-    return Batch(
+    return ReceivedBatch(
         key=Key(int(digits[:16], 16), int(digits[16:], 16), (now - age) // HOUR, rate is None),
         received=now,
         age=age,

@@ -1,6 +1,6 @@
-"""Call diagnostics: what happens in a call, told on this machine to whoever attached a sink.
+"""Call diagnostics: what happens in a call, emitted locally to the sinks that are attached.
 
-Nothing here leaves the machine by itself. Importing has no effect; the names load on first use.
+None of it leaves your machine by itself. Importing has no effect; the names load on first use.
 """
 
 TYPE_CHECKING = False

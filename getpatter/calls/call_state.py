@@ -134,7 +134,7 @@ class CallState:
             return False
         side = self.hung_up or hung_up
         said, stage = self._error or error
-        # What the host knows of the end goes before what its connections tell.
+        # What the host knows of the end goes before the states of its connections.
         is_said = said is not None or left is not None or side or self.unanswered
         if not is_said and self.reporter.has_failed_connection:
             said, stage = "connection", "peer_connection"

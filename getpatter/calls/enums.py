@@ -98,7 +98,7 @@ class FailureCode(Word, Enum):
 
 
 class Delivery(Word, Enum):
-    """When the events of a call's stages are handed on."""
+    """When the events of a call's stages are emitted."""
 
     IN_PLACE = "IN_PLACE"
     BATCH = "BATCH"

@@ -85,7 +85,7 @@ def start(
     timeout: float = TIMEOUT,
     context: ssl.SSLContext | None = None,
 ) -> Result:
-    """Begin a pre-call test and return at once; `precall_test` callbacks are told the outcome.
+    """Begin a pre-call test and return at once; `precall_test` callbacks get the outcome.
 
     Answers `refused_endpoint` for what is no endpoint or no number of probes, and `no_thread` if
     the program is ending.
@@ -221,15 +221,15 @@ class _Series:
                 self._is_over = True
                 self._made += 1
                 self._failure = _Failed(self._step, "timeout", "time was up")
-            told: dict[str, object] = {
+            found: dict[str, object] = {
                 "endpoint": self._endpoint.name,
                 "probes": self._made,
                 "succeeded": self._succeeded,
             }
             for step, times in self._times.items():
-                told[step] = {"median_ms": median(times), "spread_ms": max(times) - min(times)}
+                found[step] = {"median_ms": median(times), "spread_ms": max(times) - min(times)}
             if self._failure is not None:
-                told["failed_step"] = self._failure.step
-                told["reason"] = self._failure.reason
-                told["message"] = self._failure.message
-            return told
+                found["failed_step"] = self._failure.step
+                found["reason"] = self._failure.reason
+                found["message"] = self._failure.message
+            return found

@@ -45,7 +45,7 @@ NODE = "room"
 _HOST = "host"
 # Callbacks that only calls have are called for nothing where diagnostics are off.
 _OF_CALLS = frozenset({"stats", "error"})
-_OFF = Result("off", "diagnostics are off: there are no statistics and no errors to tell of")
+_OFF = Result("off", "diagnostics are off: there are no statistics and no errors")
 _OVER = Result("already_ended", "the call has ended: nothing more will come of it")
 
 
@@ -89,6 +89,9 @@ class Switchboard:
 
     def wait_at_exit(self, timeout: float) -> None:
         """There is nothing to wait for: services emit that, and sinks get it."""
+
+    def end_exit(self) -> None:
+        """The calls have ended."""
 
     def after_fork_in_child(self) -> None:
         """Begin with a lock that nobody holds, and a session of the child's own."""

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Answering", "ask", "check", "routes"]
 
 _EXIT_CODES = {"not worse": 0, "better": 0, "worse": 1, "cannot tell yet": 2}
-#: An answer that took so many seconds is given again for so many times as long: at most a twentieth
+#: An answer that took so many seconds is given again for so many times as long: at most a fiftieth
 #: of the time goes into each question.
-_LONG_SECONDS, _AGAIN = 0.25, 20
+_LONG_SECONDS, _AGAIN = 0.25, 50
 _MOST_KEPT = 256  # answers
 _AT_ONCE = 2  # questions that are answered at a time: the store has two threads
 
@@ -37,8 +37,9 @@ _AT_ONCE = 2  # questions that are answered at a time: the store has two threads
 class Answering:
     """Answers of one store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, long: float = _LONG_SECONDS, again: float = _AGAIN) -> None:
         self._store = store
+        self._long, self._again = long, again
         self._kept: dict[Any, tuple[float, dict[str, Any]]] = {}  # until when
 
     def ask(self, name: str, given: Mapping[str, str]) -> dict[str, Any]:
@@ -51,10 +52,10 @@ class Answering:
             return found
         found = ask(self._store, name, given)
         ended = clock.monotonic()
-        if ended - begun >= _LONG_SECONDS:
+        if ended - begun >= self._long:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
-            self._kept[key] = ended + _AGAIN * (ended - begun), found
+            self._kept[key] = ended + self._again * (ended - begun), found
         return found
 
 

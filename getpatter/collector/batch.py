@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from getpatter.collector.keys import Key
 
-__all__ = ["Answer", "Batch", "Loss", "Refusal", "RefusalKind"]
+__all__ = ["BatchAnswer", "Loss", "ReceivedBatch", "RefusalKind", "RefusedEvent"]
 
 #: Status, schema version, event, pointer, rule, sdk_version.
 RefusalKind = tuple[int, "int | None", "str | None", "str | None", str, "str | None"]
@@ -17,7 +17,7 @@ Loss = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedEvent:
     """Why an event of a batch is not taken: index, JSON pointer, keyword of the schema."""
 
     index: int
@@ -26,16 +26,16 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BatchAnswer:
     """What is answered to a batch; a repeated key gets the first answer."""
 
     accepted: int
-    refused: tuple[Refusal, ...] = ()
+    refused: tuple[RefusedEvent, ...] = ()
     is_repeated: bool = False
 
 
 @dataclass(slots=True)
-class Batch:
+class ReceivedBatch:
     """A request that is in order. `events` are valid; those that are not stand in `refused`."""
 
     key: Key
@@ -43,7 +43,7 @@ class Batch:
     age: int
     rate: float | None
     events: list[tuple[int, dict[str, Any]]]  # with the index in the request
-    refused: list[Refusal] = field(default_factory=list)
+    refused: list[RefusedEvent] = field(default_factory=list)
     refusals: list[RefusalKind] = field(default_factory=list)
     losses: dict[Loss, int] = field(default_factory=dict)
     size: int = 0  # events, refused ones included

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from getpatter.collector.batch import Answer, Batch, RefusalKind
+    from getpatter.collector.batch import BatchAnswer, ReceivedBatch, RefusalKind
     from getpatter.collector.metrics import Metrics
     from getpatter.collector.reserve import Reserve
     from getpatter.collector.store import Store
@@ -47,7 +47,7 @@ class Committer:
         self._reserve = reserve
         self._metrics = metrics
         self._changed = threading.Condition()
-        self._batches: deque[tuple[Batch, asyncio.Future[Answer], float]] = deque()
+        self._batches: deque[tuple[ReceivedBatch, asyncio.Future[BatchAnswer], float]] = deque()
         self._refusals: Counter[RefusalKind] = Counter()
         self._waiting = 0
         self._is_closing = False
@@ -84,9 +84,9 @@ class Committer:
         if not self._reserve.is_kept():
             raise Unavailable(DISK)
 
-    def submit(self, batch: Batch) -> asyncio.Future[Answer]:
+    def submit(self, batch: ReceivedBatch) -> asyncio.Future[BatchAnswer]:
         """Queue a batch; the future has the answer once it is durable."""
-        future: asyncio.Future[Answer] = self._loop.create_future()
+        future: asyncio.Future[BatchAnswer] = self._loop.create_future()
         with self._changed:
             self._batches.append((batch, future, clock.monotonic()))
             self._waiting += batch.size
@@ -133,8 +133,8 @@ class Committer:
         # One that comes alone does not wait; under load more of them share a commit.
         return 0.0 if self._waiting >= GROUP_EVENTS else self._begun + GROUP_SECONDS - moment
 
-    def _take_group(self) -> list[tuple[Batch, asyncio.Future[Answer]]]:
-        group: list[tuple[Batch, asyncio.Future[Answer]]] = []
+    def _take_group(self) -> list[tuple[ReceivedBatch, asyncio.Future[BatchAnswer]]]:
+        group: list[tuple[ReceivedBatch, asyncio.Future[BatchAnswer]]] = []
         events = 0
         while self._batches and (events + self._batches[0][0].size <= GROUP_EVENTS):
             batch, future, _ = self._batches.popleft()
@@ -145,14 +145,14 @@ class Committer:
 
     def _commit(
         self,
-        group: list[tuple[Batch, asyncio.Future[Answer]]],
+        group: list[tuple[ReceivedBatch, asyncio.Future[BatchAnswer]]],
         refusals: Counter[RefusalKind],
     ) -> None:
         if not self._reserve.is_kept():
             self._settle([(future, None, Unavailable(DISK)) for _, future in group])
             self._keep_refusals(refusals)
             return
-        answers: list[Answer] = []
+        answers: list[BatchAnswer] = []
         error: Exception | None = None
         try:
             with self._metrics.commit_seconds.time():

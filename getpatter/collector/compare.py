@@ -14,13 +14,20 @@ if TYPE_CHECKING:
     from getpatter.collector.estimate import Share
 
 __all__ = [
-    "BETTER", "CANNOT_TELL", "NOT_WORSE", "WORSE", "Verdict", "difference", "paired", "verdict",
-]  # fmt: skip
+    "BETTER",
+    "CANNOT_TELL",
+    "NOT_WORSE",
+    "WORSE",
+    "ReleaseVerdict",
+    "difference",
+    "paired",
+    "verdict",
+]
 
 BETTER, WORSE, NOT_WORSE, CANNOT_TELL = "better", "worse", "not worse", "cannot tell yet"
 
 
-class Verdict(NamedTuple):
+class ReleaseVerdict(NamedTuple):
     """What may be said; `more` is how many more events or runs it takes, about; None: not known."""
 
     word: str
@@ -70,21 +77,21 @@ def paired(
     return Estimate(middle, middle - half, middle + half, "paired", groups, drawn)
 
 
-def verdict(worsening: Estimate, matters: float, *, is_few: bool) -> Verdict:
+def verdict(worsening: Estimate, matters: float, *, is_few: bool) -> ReleaseVerdict:
     """Judge by how much it got worse; less than `matters` is no matter.
 
     Too little drawn is never a verdict, whatever the figures look like.
     """
     middle, lower, upper = worsening.estimate, worsening.lower, worsening.upper
     if middle is None or lower is None or upper is None:
-        return Verdict(CANNOT_TELL)
+        return ReleaseVerdict(CANNOT_TELL)
     if not is_few:
         if upper < 0:
-            return Verdict(BETTER)
+            return ReleaseVerdict(BETTER)
         if upper < matters:
-            return Verdict(NOT_WORSE)
+            return ReleaseVerdict(NOT_WORSE)
         if lower > 0:
-            return Verdict(WORSE)
+            return ReleaseVerdict(WORSE)
     # An interval narrows with the root of what it rests on. It says "worse" once it ends above
     # zero, and "not worse" once it ends below what matters: whichever comes first.
     factors = []
@@ -93,4 +100,4 @@ def verdict(worsening: Estimate, matters: float, *, is_few: bool) -> Verdict:
     if middle < matters:
         factors.append((upper - middle) / (matters - middle))
     more = ceil(worsening.drawn * (min(factors) ** 2 - 1))
-    return Verdict(CANNOT_TELL, more if more > 0 else None)
+    return ReleaseVerdict(CANNOT_TELL, more if more > 0 else None)

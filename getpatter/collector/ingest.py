@@ -22,9 +22,9 @@ from getpatter.collector.request import Refused, check_head, read_batch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from getpatter.collector.batch import Answer
+    from getpatter.collector.batch import BatchAnswer
     from getpatter.collector.commit import Committer
-    from getpatter.collector.judge import Judge
+    from getpatter.collector.judge import EventJudge
     from getpatter.collector.metrics import Metrics
     from getpatter.collector.request import Headers
     from getpatter.collector.store import Store
@@ -57,7 +57,7 @@ class Ingest:
         self,
         store: Store,
         committer: Committer,
-        judge: Judge,
+        judge: EventJudge,
         metrics: Metrics,
     ) -> None:
         self._store = store
@@ -126,7 +126,7 @@ class Ingest:
         self._count(answer)
         return _encode(answer, self.recommended)
 
-    def _count(self, answer: Answer) -> None:
+    def _count(self, answer: BatchAnswer) -> None:
         if answer.is_repeated:
             self._metrics.repeated.inc()
             return
@@ -176,7 +176,7 @@ async def _read_body(receive: Receive) -> bytes:
             return body
 
 
-def _encode(answer: Answer, recommended: dict[str, Any] | None) -> bytes:
+def _encode(answer: BatchAnswer, recommended: dict[str, Any] | None) -> bytes:
     content: dict[str, Any] = {
         "accepted": answer.accepted,
         "refused": [

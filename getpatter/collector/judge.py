@@ -14,7 +14,7 @@ import jsonschema_rs
 
 from getpatter.collector.store.columns import schemas
 
-__all__ = ["LANGUAGES", "Judge", "overlay"]
+__all__ = ["LANGUAGES", "EventJudge", "overlay"]
 
 #: `sdk` → the fields in which its events differ.
 LANGUAGES: dict[str, dict[str, Any]] = {
@@ -63,7 +63,7 @@ class _Rule:
         return (self._order.get(field, -1), _KEYWORDS.index(keyword)), pointer, keyword
 
 
-class Judge:
+class EventJudge:
     """All schemas that were ever released, for each language."""
 
     def __init__(self) -> None:

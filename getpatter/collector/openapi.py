@@ -23,6 +23,7 @@ _ERRORS = {
 }
 _LATER = {"429": "Too many events.", "503": "Not now: behind, or the disk is full."}
 _ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+_LOSS = "[a-z_]{1,64}:[a-z_]{1,64}=[0-9]{1,9}"
 
 
 @cache
@@ -134,7 +135,7 @@ def _ingest() -> dict[str, Any]:
             _header(
                 "Patter-Client-Report",
                 "Losses: `event:reason=count, ...`.",
-                {"type": "string"},
+                {"type": "string", "pattern": f"^({_LOSS}(, {_LOSS}){{0,255}})?$"},
             ),
         ],
         "requestBody": {

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from getpatter.collector.judge import Judge
+from getpatter.collector.judge import EventJudge
 
 __all__ = ["RecommendationError", "read"]
 
@@ -21,7 +21,7 @@ class RecommendationError(ValueError):
     """The file cannot be used; the message says why, in one line."""
 
 
-def read(path: str, judge: Judge) -> dict[str, Any]:
+def read(path: str, judge: EventJudge) -> dict[str, Any]:
     """Return what the file recommends. RecommendationError if it cannot be used."""
     try:
         with open(path, "rb") as file:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from getpatter.collector.batch import Batch, Refusal
+from getpatter.collector.batch import ReceivedBatch, RefusedEvent
 from getpatter.collector.keys import Key
 from getpatter.collector.limits import HOUR, MAX_AGE, MAX_BODY, MAX_EVENTS
 from getpatter.telemetry.losses import REASONS, UNKNOWN_EVENT
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from getpatter.collector.batch import Loss, RefusalKind
-    from getpatter.collector.judge import Judge
+    from getpatter.collector.judge import EventJudge
 
 __all__ = ["Headers", "Refused", "check_head", "read_batch"]
 
@@ -65,13 +65,13 @@ def _encoding(headers: Headers) -> bytes:
 
 
 def read_batch(
-    headers: Headers, body: bytes, judge: Judge, releases: Collection[str], now: int
-) -> Batch:
+    headers: Headers, body: bytes, judge: EventJudge, releases: Collection[str], now: int
+) -> ReceivedBatch:
     """Return the batch that a request holds, each of its events judged."""
     text = _gunzip(body) if _encoding(headers) == b"gzip" else body
     age = _read_age(headers.get(b"patter-batch-age"))
     key = _read_key(headers.get(b"idempotency-key"), text, (now - age) // HOUR)
-    batch = Batch(
+    batch = ReceivedBatch(
         key=key,
         received=now,
         age=age,
@@ -86,7 +86,7 @@ def read_batch(
         if violation is None:
             batch.events.append((index, event))
         else:
-            batch.refused.append(Refusal(index, *violation))
+            batch.refused.append(RefusedEvent(index, *violation))
             batch.refusals.append(_kind(event, *violation, judge, releases))
     return batch
 
@@ -161,7 +161,7 @@ def _read_report(text: bytes | None, events: Collection[str]) -> dict[Loss, int]
 
 
 def _kind(
-    event: object, pointer: str, rule: str, judge: Judge, releases: Collection[str]
+    event: object, pointer: str, rule: str, judge: EventJudge, releases: Collection[str]
 ) -> RefusalKind:
     """Return by what a refused event is counted: nothing that we do not know already."""
     if not isinstance(event, dict):

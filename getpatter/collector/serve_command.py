@@ -93,12 +93,12 @@ def run(
 ) -> int:
     """Serve until SIGTERM; return the exit code."""
     from getpatter.collector import access, recommend, server
-    from getpatter.collector.judge import Judge
+    from getpatter.collector.judge import EventJudge
 
     reserve = _size(options.reserve)
     if options.recommend is not None:
         try:
-            recommend.read(options.recommend, Judge())
+            recommend.read(options.recommend, EventJudge())
         except recommend.RecommendationError as error:
             raise CommandError(str(error)) from None
     with ExitStack() as stack:

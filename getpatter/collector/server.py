@@ -22,7 +22,7 @@ from getpatter.collector import answering, control, operate, recommend
 from getpatter.collector.access import Guard, is_loopback
 from getpatter.collector.commit import Committer
 from getpatter.collector.ingest import Ingest
-from getpatter.collector.judge import Judge
+from getpatter.collector.judge import EventJudge
 from getpatter.collector.limits import DRAIN_SECONDS
 from getpatter.collector.metrics import Metrics
 from getpatter.collector.pages import Pages, problem
@@ -121,7 +121,7 @@ class _Collector:
         self._options = options
         self._store = store
         self._say = say
-        self._judge = Judge()
+        self._judge = EventJudge()
         self._metrics = Metrics()
         self._reserve = Reserve(store.directory, options.reserve)
         self._committer = Committer(store, self._reserve, self._metrics)

@@ -1,7 +1,7 @@
-"""The demo: a receiver, real programs that report to it, and what their events tell a reader.
+"""The demo: a collector, real programs that send to it, and its answers.
 
 Sends nothing to anybody else: every program's environment is made from scratch and names the
-receiver on this machine. Everything it writes is below one temporary directory.
+collector on this machine. Everything that is written is below one temporary directory.
 """
 
 import importlib
@@ -13,29 +13,29 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from getpatter.demo import report
+from getpatter.demo.collector import Collector, CollectorError
 from getpatter.demo.programs import DIAGNOSTICS
 from getpatter.telemetry import notice
 from getpatter.telemetry.delivery import sender
-from getpatter.telemetry.testing import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["run"]
 
-_SAMPLED_RUNS = 8
+_SAMPLED_RUNS = 6
 _SAMPLE_RATE = "0.5"
 # A call lasts about fifteen seconds; what takes a minute hangs.
 _SECONDS = 60
-# Of the waterfall: what is indented by two still fits a terminal of a hundred.
+# What is indented by two still fits a terminal of a hundred.
 _COLUMNS = 98
+_QUESTIONS = ("funnel", "affected")
 
 
 def run() -> int:
     """Run the demo; return an exit code: 0 if everything happened as it must.
 
-    Without the speech engines it is one line and 1, before anything has begun.
+    Without the speech engines, or the collector's packages, it is one line and 1.
     """
     try:
         importlib.import_module("getpatter.demo.engines")
@@ -43,12 +43,17 @@ def run() -> int:
         print(f"getpatter: {error}", file=sys.stderr)
         return 1
     began = time.monotonic()
-    with Receiver() as receiver, tempfile.TemporaryDirectory() as scratch:
-        demo = _Demo(receiver, Path(scratch))
-        demo.make_calls()
-        demo.show_events()
-        demo.show_call()
-        problems = demo.problems()
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            with Collector(Path(scratch) / "collector", _COLUMNS) as collector:
+                demo = _Demo(collector, Path(scratch))
+                demo.make_calls()
+                demo.show_answers()
+                demo.show_call()
+                problems = demo.problems()
+        except CollectorError as error:
+            print(error, file=sys.stderr)
+            return 1
     print(f"\nDone in {time.monotonic() - began:.0f} s.")
     for problem in problems:
         print(f"getpatter: the demo went wrong: {problem}", file=sys.stderr)
@@ -56,15 +61,14 @@ def run() -> int:
 
 
 class _Demo:
-    """One run of the demo: the receiver, the home directory that its programs share."""
+    """One run of the demo: the collector, the home directory that its programs share."""
 
-    def __init__(self, receiver: Receiver, scratch: Path) -> None:
-        self._receiver = receiver
+    def __init__(self, collector: Collector, scratch: Path) -> None:
+        self._collector = collector
         self._home = scratch / "home"
         self._quiet_home = scratch / "quiet-home"
         for directory in (self._home, self._quiet_home):
             directory.mkdir(mode=0o700)
-        self._quiet_events = 0
         self._problems: list[str] = []
 
     def make_calls(self) -> None:
@@ -79,40 +83,23 @@ class _Demo:
         self._program("busy_number")
         _title(f"{_SAMPLED_RUNS} short calls at PATTER_TELEMETRY_SAMPLE={_SAMPLE_RATE}")
         for _ in range(_SAMPLED_RUNS):
-            self._program("short_call", PATTER_TELEMETRY_SAMPLE=_SAMPLE_RATE)
+            self._program("short_call", is_shown=False, PATTER_TELEMETRY_SAMPLE=_SAMPLE_RATE)
         _title("A call under PATTER_TELEMETRY=0")
-        before = len(self._receiver.requests)
-        self._program("short_call", home=self._quiet_home, PATTER_TELEMETRY="0")
-        self._quiet_events = len(self._receiver.requests) - before
+        before = self._collector.count("requests")
+        self._program("short_call", home=self._quiet_home, is_shown=False, PATTER_TELEMETRY="0")
+        requests = self._collector.count("requests") - before
         written = sorted(path.name for path in self._quiet_home.rglob("*"))
-        print(f"  {self._quiet_events} requests arrived, {len(written)} files were written.")
-        if self._quiet_events or written:
+        print(f"  {requests} requests arrived, {len(written)} files were written.")
+        if requests or written:
             self._problems.append("telemetry was off, and yet something was sent or written")
 
-    def show_events(self) -> None:
-        """Print every event, and what a reader can conclude from them."""
-        events = list(self._receiver.events)
-        _title(f"The {len(events)} events that arrived, in {len(self._receiver.requests)} requests")
-        for event in events:
-            print("  " + report.line(event))
-        if self._receiver.losses:
-            _title("Losses that the clients reported themselves")
-            for (event_name, reason), times in sorted(self._receiver.losses.items()):
-                print(f"  {times:>4}  {event_name}: {reason}")
-        _title("From first start to completed call (weighted: an event kept at 0.5 counts 2)")
-        for step, count in report.funnel(events):
-            print(f"  {count:>5.0f}  {step}")
-        sampled = [e for e in events if "sample_rate" in e and e["event"] == "call_completed"]
-        print(
-            f"\n  {len(sampled)} of the {_SAMPLED_RUNS} sampled calls were kept and stand for "
-            f"{report.total(sampled):.0f}; over many runs that is right on average."
-        )
-        _title("How long the stages took (p95 of each call; median and p95 over the calls)")
-        for name, median, p95, calls in report.latencies(events):
-            print(f"  {median:>5.0f} ms  {p95:>5.0f} ms  {name} ({calls} calls measured)")
-        _title("What a reader can conclude")
-        for sentence in report.conclusions(events):
-            print(f"  {sentence}")
+    def show_answers(self) -> None:
+        """Print what the collector answers to three questions."""
+        events, requests = self._collector.count("events"), self._collector.count("requests")
+        _title(f"{events} events arrived in {requests} requests. What the collector makes of them:")
+        for question in _QUESTIONS:
+            _title(f"  getpatter collector ask {question}")
+            _indented(self._collector.ask(question).splitlines())
 
     def show_call(self) -> None:
         """Show the first voice call as its own developer sees it; nothing of this was sent."""
@@ -136,11 +123,12 @@ class _Demo:
     def problems(self) -> list[str]:
         """Return what was not as it must be."""
         found = list(self._problems)
-        if self._receiver.refused:
-            found.append(f"{len(self._receiver.refused)} events were refused")
-        names = {str(event["event"]) for event in self._receiver.events}
-        expected = {"first_run", "sdk_initialized", "config_incomplete", "call_completed"}
-        found += [f"no {name} arrived" for name in sorted(expected - names)]
+        refused = self._collector.count("refused_events")
+        if refused:
+            found.append(f"{refused} events were refused")
+        told = self._collector.ask("funnel") + self._collector.ask("affected")
+        expected = ("carrier_credentials", "started", "a call began", "provider_error")
+        found += [f"no answer says {words!r}" for words in expected if words not in told]
         return found
 
     def _program(
@@ -149,6 +137,7 @@ class _Demo:
         *,
         home: Path | None = None,
         fails_with: str | None = None,
+        is_shown: bool = True,
         **variables: str,
     ) -> None:
         """Run one program and print what it prints; an error it must end with is shown too."""
@@ -159,7 +148,7 @@ class _Demo:
             env={
                 "HOME": str(home or self._home),
                 "PATH": os.defpath,
-                "PATTER_TELEMETRY_ENDPOINT": self._receiver.endpoint,
+                "PATTER_TELEMETRY_ENDPOINT": self._collector.endpoint,
                 "PATTER_TELEMETRY_STATE_DIR": directory,
                 **variables,
             },
@@ -172,7 +161,8 @@ class _Demo:
         # What a program had no time for is sent before the next one starts, so that the events are
         # in the order of the story also on a busy machine.
         sender.send_all(directory, {"HOME": directory}, dotenv="")
-        _indented(result.stdout.splitlines())
+        if is_shown:
+            _indented(result.stdout.splitlines())
         errors = result.stderr.splitlines()
         raised = [text for text in errors if fails_with is not None and fails_with in text]
         if raised and result.returncode:
@@ -191,4 +181,4 @@ def _title(text: str) -> None:
 
 def _indented(lines: "Sequence[str]") -> None:
     for text in lines:
-        print(f"  {text}", flush=True)
+        print(f"  {text}".rstrip(), flush=True)

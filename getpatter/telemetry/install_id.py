@@ -6,11 +6,14 @@ consent, and under debug, they answer and write nothing.
 
 import os
 
-from getpatter.telemetry import consent, env, state
+from getpatter.telemetry import consent, env
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from getpatter.telemetry.places import Places
+    from getpatter.telemetry.state import State
 
 __all__ = [
     "age_bucket",
@@ -61,8 +64,8 @@ def open_state(
     environ: "Mapping[str, str] | None" = None,
     *,
     writable: bool | None = None,
-    places: "state.Places | None" = None,
-) -> state.State:
+    places: "Places | None" = None,
+) -> "State":
     """Open the state of `environ`, in `places` where they are known already.
 
     Unless told, writable only with consent and without debug.
@@ -71,8 +74,10 @@ def open_state(
     if writable is None:
         settings = consent.resolve(chosen, None)
         writable = settings is not None and not settings.debug
-    found = state.Places.of(chosen) if places is None else places
-    return state.State(found, _MEMORY_ID, writable=writable)
+    from getpatter.telemetry.state import Places, State  # a client that is made has no need of it
+
+    found = Places.of(chosen) if places is None else places
+    return State(found, _MEMORY_ID, writable=writable)
 
 
 def install_id() -> str:
@@ -139,7 +144,9 @@ def is_first_run() -> bool:
 
 def is_opted_out() -> bool:
     """Return whether a stored opt-out is in any known place, or cannot be ruled out."""
-    return state.opt_out_place(env.process_environment()) is not None
+    from getpatter.telemetry.state import opt_out_place
+
+    return opt_out_place(env.process_environment()) is not None
 
 
 def set_opt_out(disabled: bool) -> None:  # noqa: FBT001 - the host library passes it by position

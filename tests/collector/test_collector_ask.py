@@ -13,6 +13,8 @@ from collector_process import Collector, Start, event, hex_id
 from collector_story import START, batch_of, call, failed_call, install_id, put
 
 from getpatter.cli import main
+from getpatter.collector import erasure
+from getpatter.collector.answering import Answering
 from getpatter.collector.store import Store
 
 pytest_plugins = ("collector_fixtures",)
@@ -147,6 +149,13 @@ def test_a_check_without_a_store_cannot_tell(run: Run) -> None:
     assert said == "getpatter collector: there is no store in /no/such/place\n"
 
 
+def test_a_check_of_a_store_that_cannot_be_read_cannot_tell(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "hot.duckdb").write_bytes(b"nothing of ours" * 1000)
+    code, _, said = run("check", "--release", "1", "--against", "2", "--data", str(tmp_path))
+    assert code == 2
+    assert len(said.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("release", "against", "word"),
     [
@@ -254,6 +263,20 @@ def test_a_check_asks_the_running_collector(asked: Collector, run: Run) -> None:
     code, _, said = run("check", "--release", "9", "--against", "1.0", "--data", str(asked.data))
     assert code == 2
     assert "no events of release 9" in said
+
+
+def test_a_long_answer_is_given_again_until_somebody_is_erased(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "data"))
+    patient = Answering(store, long=0, again=1e9)
+    put(store, [START], install=(gone := hex_id()))
+    first = patient.ask("volume", {})
+    put(store, [START])
+    assert patient.ask("volume", {}) == first
+    assert patient.ask("volume", {"os": "linux"})["rows"] != first["rows"]  # another question
+    assert Answering(store, long=1e9).ask("volume", {})["rows"] != first["rows"]
+    erasure.erase(store, gone)
+    assert patient.ask("volume", {})["rows"][0]["estimate"] == 1
+    store.close()
 
 
 def test_every_answer_comes_from_an_empty_store(start: Start, tmp_path: Path) -> None:

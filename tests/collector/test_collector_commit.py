@@ -10,7 +10,7 @@ import pytest
 from collector_process import event, hex_id
 
 from getpatter.collector import clock
-from getpatter.collector.batch import Answer, Batch
+from getpatter.collector.batch import BatchAnswer, ReceivedBatch
 from getpatter.collector.commit import Committer, Unavailable
 from getpatter.collector.keys import Key
 from getpatter.collector.limits import HOUR, QUEUE_EVENTS
@@ -19,9 +19,9 @@ from getpatter.collector.reserve import Reserve
 from getpatter.collector.store import Store, StoreError
 
 
-def batch(size: int = 1, **fields: Any) -> Batch:
+def batch(size: int = 1, **fields: Any) -> ReceivedBatch:
     digits, now = hex_id(), clock.now()
-    return Batch(
+    return ReceivedBatch(
         key=Key(int(digits[:16], 16), int(digits[16:], 16), now // HOUR),
         received=now,
         age=0,
@@ -34,13 +34,13 @@ def batch(size: int = 1, **fields: Any) -> Batch:
 class Gate:
     """A store in front of which groups wait; what comes through is what `append` is told."""
 
-    def __init__(self, append: Callable[[list[Batch]], list[Answer]]) -> None:
+    def __init__(self, append: Callable[[list[ReceivedBatch]], list[BatchAnswer]]) -> None:
         self.entered = threading.Event()
         self.open = threading.Event()
         self.groups: list[int] = []
         self._append = append
 
-    def append(self, batches: list[Batch], _: Any) -> list[Answer]:
+    def append(self, batches: list[ReceivedBatch], _: Any) -> list[BatchAnswer]:
         self.groups.append(len(batches))
         self.entered.set()
         assert self.open.wait(60)
@@ -59,7 +59,7 @@ def committer(store: Any, directory: Path) -> Committer:
 
 
 def test_what_waits_shares_a_commit_and_too_much_is_refused(tmp_path: Path) -> None:
-    gate = Gate(lambda batches: [Answer(b.size) for b in batches])
+    gate = Gate(lambda batches: [BatchAnswer(b.size) for b in batches])
 
     async def run() -> None:
         made = committer(gate, tmp_path)
@@ -87,7 +87,14 @@ def test_batch_that_cannot_be_written_keeps_no_other_from_it(store: Store, tmp_p
         futures = [made.submit(one) for one in (*good[:2], bad, *good[2:])]
         answers = await asyncio.gather(*futures, return_exceptions=True)
         assert [type(answer).__name__ for answer in answers] == [
-            *("Answer", "Answer", "Unavailable", "Answer", "Answer", "Answer"),
+            *(
+                "BatchAnswer",
+                "BatchAnswer",
+                "Unavailable",
+                "BatchAnswer",
+                "BatchAnswer",
+                "BatchAnswer",
+            ),
         ]
         made.check()
         await asyncio.to_thread(made.close)
@@ -97,7 +104,7 @@ def test_batch_that_cannot_be_written_keeps_no_other_from_it(store: Store, tmp_p
 
 
 def test_store_that_is_gone_ends_the_process_and_answers_nobody_with_200(tmp_path: Path) -> None:
-    def gone(_: list[Batch]) -> list[Answer]:
+    def gone(_: list[ReceivedBatch]) -> list[BatchAnswer]:
         raise StoreError
 
     gate = Gate(gone)

@@ -23,7 +23,7 @@ def ratio(rows, installs, level=0.95):
     return estimate.Estimate(share, share - half, share + half, "naive", 64.0, int(of))
 
 estimate.ratio = ratio
-sys.exit(run([Cell(200, 0.5)], 80))
+sys.exit(run([Cell(200, (0.5,))], 80))
 """
 
 

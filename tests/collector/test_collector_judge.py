@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from getpatter.collector.judge import LANGUAGES, Judge, overlay
+from getpatter.collector.judge import LANGUAGES, EventJudge, overlay
 from getpatter.collector.store.columns import schemas
 from getpatter.telemetry.schema import check
 
-JUDGE = Judge()
+JUDGE = EventJudge()
 SCHEMAS = schemas()
 FIELDS = sorted({f for e in SCHEMAS.values() for s in e.values() for f in s["properties"]})
 VARIANTS = [

@@ -10,8 +10,8 @@ import pytest
 from collector_process import Collector, command, rows
 
 from getpatter.collector import clock
-from getpatter.collector.batch import Batch
-from getpatter.collector.judge import Judge
+from getpatter.collector.batch import ReceivedBatch
+from getpatter.collector.judge import EventJudge
 from getpatter.collector.simulate.program import Simulation
 from getpatter.collector.store import Store
 from getpatter.telemetry.gate import ratio
@@ -22,20 +22,20 @@ NOW = clock.now() // DAY * DAY
 pytest_plugins = ("collector_fixtures",)
 
 
-def simulate(installs: int, days: int, seed: int) -> tuple[Simulation, list[Batch]]:
-    batches: list[Batch] = []
+def simulate(installs: int, days: int, seed: int) -> tuple[Simulation, list[ReceivedBatch]]:
+    batches: list[ReceivedBatch] = []
     simulation = Simulation(installs, days, seed, end=NOW, now=NOW, take=batches.append)
     simulation.run(lambda *_: None)
     return simulation, batches
 
 
 @pytest.fixture(scope="module")
-def simulated() -> tuple[dict[str, Any], list[Batch]]:
+def simulated() -> tuple[dict[str, Any], list[ReceivedBatch]]:
     simulation, batches = simulate(400, 20, 5)
     return simulation.document(), batches
 
 
-def events(batches: list[Batch]) -> Iterator[tuple[Batch, dict[str, Any]]]:
+def events(batches: list[ReceivedBatch]) -> Iterator[tuple[ReceivedBatch, dict[str, Any]]]:
     for batch in {id(batch): batch for batch in batches}.values():
         for _, event in batch.events:
             yield batch, event
@@ -47,15 +47,17 @@ def test_same_seed_is_the_same_population() -> None:
     assert one["truth"] != other["truth"]
 
 
-def test_every_event_is_valid(simulated: tuple[dict[str, Any], list[Batch]]) -> None:
-    judge, kinds = Judge(), Counter[tuple[int, str]]()
+def test_every_event_is_valid(simulated: tuple[dict[str, Any], list[ReceivedBatch]]) -> None:
+    judge, kinds = EventJudge(), Counter[tuple[int, str]]()
     for batch, event in events(simulated[1]):
         assert judge.violation(event, is_legacy=batch.key.is_legacy) is None
         kinds[event["schema_version"], event["sdk"]] += 1
     assert set(kinds) == {(5, "python"), (7, "python"), (8, "python"), (8, "typescript")}
 
 
-def test_sampled_events_are_of_drawn_runs(simulated: tuple[dict[str, Any], list[Batch]]) -> None:
+def test_sampled_events_are_of_drawn_runs(
+    simulated: tuple[dict[str, Any], list[ReceivedBatch]],
+) -> None:
     rates = Counter[float]()
     for batch, event in events(simulated[1]):
         rate = event.get("sample_rate")
@@ -67,7 +69,7 @@ def test_sampled_events_are_of_drawn_runs(simulated: tuple[dict[str, Any], list[
 
 
 def test_truth_is_delivered_events_and_those_that_are_lost_or_sampled(
-    simulated: tuple[dict[str, Any], list[Batch]],
+    simulated: tuple[dict[str, Any], list[ReceivedBatch]],
 ) -> None:
     document, batches = simulated
     delivered = Counter(event["event"] for _, event in events(batches))
@@ -86,7 +88,7 @@ def test_truth_is_delivered_events_and_those_that_are_lost_or_sampled(
 
 
 def test_truth_of_one_question_agrees_with_that_of_another(
-    simulated: tuple[dict[str, Any], list[Batch]],
+    simulated: tuple[dict[str, Any], list[ReceivedBatch]],
 ) -> None:
     truth = simulated[0]["truth"]
     ended = truth["events"]["call_completed"]

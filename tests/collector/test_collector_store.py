@@ -12,7 +12,7 @@ import pytest
 from collector_process import command, event, hex_id
 
 from getpatter.collector import clock, erasure, operate
-from getpatter.collector.batch import Answer, Batch, Refusal
+from getpatter.collector.batch import BatchAnswer, ReceivedBatch, RefusedEvent
 from getpatter.collector.keys import Key
 from getpatter.collector.limits import DAY, HOUR
 from getpatter.collector.store import Store, StoreError, migrate, months, rollups
@@ -24,10 +24,10 @@ OUTCOMES = ["completed", "no_answer", "busy", "error", "failed"]
 
 def batch(
     events: list[dict[str, Any]], key: str = "", age: int = 0, *, is_legacy: bool = False
-) -> Batch:
+) -> ReceivedBatch:
     digits = key or hex_id()
     now = clock.now()
-    return Batch(
+    return ReceivedBatch(
         key=Key(int(digits[:16], 16), int(digits[16:], 16), (now - age) // HOUR, is_legacy),
         received=now,
         age=age,
@@ -99,12 +99,12 @@ def test_every_field_comes_back_as_it_went_in(store: Store) -> None:
 
 def test_answers_are_kept_with_their_keys(store: Store) -> None:
     made = batch([event()], key := hex_id())
-    made.refused = [Refusal(1, "/os", "enum")]
+    made.refused = [RefusedEvent(1, "/os", "enum")]
     first = store.append([made])[0]
-    assert first == Answer(1, (Refusal(1, "/os", "enum"),))
+    assert first == BatchAnswer(1, (RefusedEvent(1, "/os", "enum"),))
     store.reopen()
     again = store.append([batch([event()], key), batch([event()], key)])
-    assert again == [Answer(1, first.refused, is_repeated=True)] * 2
+    assert again == [BatchAnswer(1, first.refused, is_repeated=True)] * 2
     assert count(store) == 1
 
 
@@ -281,7 +281,7 @@ def test_what_an_erased_install_sends_later_is_refused(store: Store) -> None:
     victim = hex_id()
     erasure.erase(store, victim)
     made = batch([event(install_id=victim), event()])
-    assert store.append([made]) == [Answer(1, (Refusal(0, "/install_id", "erased"),))]
+    assert store.append([made]) == [BatchAnswer(1, (RefusedEvent(0, "/install_id", "erased"),))]
     assert count(store) == 1
     store.reopen()
     assert store.append([batch([event(install_id=victim)])])[0].accepted == 0

@@ -56,6 +56,11 @@ def write(path: Path, *calls: Iterable[Event]) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return write(
@@ -93,6 +98,34 @@ def test_each_call_is_a_line(file: Path, capsys: Any) -> None:
         *("4.0", "s", "error", "llm", "provider_error", "1", "tts", "2,000", "ms")
     ]
     assert rows[3].split()[5] == "open"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_list_fits_its_terminal_and_keeps_why_a_call_failed(
+    file: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    whole = run(capsys, "list", file)[1].splitlines()
+    monkeypatch.setenv("COLUMNS", f"{columns}")
+    lines = run(capsys, "list", file)[1].splitlines()
+    assert max(map(len, whole)) > 80 >= columns >= max(map(len, lines))
+    assert lines[0].split()[0] == "call"
+    assert lines[2].split()[0] == "shared-prefix-2"
+    assert "provider_error" in lines[2]
+    assert whole[0].split()[1:3] == ["began", "length"]
+
+
+@pytest.mark.parametrize("spaces", [(",", ":"), (", ", " : ")])
+def test_a_file_that_another_program_has_written_reads_the_same(
+    file: Path, tmp_path: Path, capsys: Any, spaces: tuple[str, str]
+) -> None:
+    other = tmp_path / "other.jsonl"
+    events = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    turned = [dict(reversed(one.items())) for one in events]
+    other.write_text("".join(json.dumps(one, separators=spaces) + "\n" for one in turned))
+    assert run(capsys, "list", other, "--json") == run(capsys, "list", file, "--json")
+    for which in (("--failed",), ("--call", "another"), ()):
+        assert run(capsys, "show", other, *which) == run(capsys, "show", file, *which)
 
 
 def test_ids_have_as_many_characters_as_tell_them_apart(tmp_path: Path, capsys: Any) -> None:

@@ -265,7 +265,7 @@ def test_events_that_an_exception_loses_leave_their_key_to_no_others(
 def test_what_will_never_work_is_given_up_at_once(receiver: Receiver, status: int) -> None:
     receiver.answers = [(status, {"Location": receiver.url})]
     sink = hook(receiver)
-    with pytest.raises(ConnectionError, match=f"HTTP {status}"):
+    with pytest.raises(EventsLost, match=f"HTTP {status}"):
         sink.write([event(0)])
     assert len(receiver.requests) == 1
 
@@ -283,7 +283,7 @@ def test_nobody_there_is_tried_again() -> None:
         url = gone.url
     sink = WebhookSink(url, SECRET, attempts=2, first_pause=0.5)
     assert sink.write([event(0)]) == 0.5
-    with pytest.raises(ConnectionError, match="not reached"):
+    with pytest.raises(EventsLost, match="not reached"):
         sink.write([event(0)])
 
 
@@ -352,6 +352,8 @@ def test_plain_http_is_possible_if_it_is_asked_for() -> None:
 
 OTEL = """
 import json
+import asyncio
+from contextlib import suppress
 from opentelemetry import metrics, trace
 from opentelemetry._logs import set_logger_provider
 from opentelemetry.sdk._logs import LoggerProvider
@@ -379,12 +381,26 @@ try:
     with patter.call(direction="outbound", agent=agent, session="mine") as call:
         call.turn()
         with call.stage("stt"): pass
-        with call.stage("llm") as stage: stage.first()
+        with call.activate(), tracers.get_tracer("http").start_as_current_span("GET"):
+            with call.stage("llm") as stage: stage.first()
+        call.turn()
+        with call.emitter("tools").span("look.up", {"city": "Bologna", "deep": {}}, turn_id="2"):
+            pass
+        with suppress(ValueError), call.emitter("tools").span("failed"):
+            raise ValueError
         with call.stage("tts"): raise TimeoutError("too late")
 except TimeoutError:
     pass
 open_call = patter.call(direction="inbound", session="open")
+async def work():
+    with open_call.activate():
+        await asyncio.sleep(0)
+        with tracers.get_tracer("http").start_as_current_span("POST"):
+            pass
+asyncio.run(work())
 assert hub.flush(60)
+with call.activate():  # it has ended
+    assert not trace.get_current_span().get_span_context().is_valid
 hub.close(60)
 
 points = {}
@@ -427,21 +443,66 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-def test_a_call_is_one_span_with_a_child_per_stage(told: dict[str, Any]) -> None:
-    spans = {span["name"]: span for span in told["spans"] if span["parent"]}
-    assert sorted(spans) == ["chat gpt-4o", "stt", "tts"]
-    call, unfinished = (span for span in told["spans"] if span["name"] == "call")
+def test_a_call_is_a_span_with_its_turns_and_their_stages(told: dict[str, Any]) -> None:
+    by_id = {span["id"]: span for span in told["spans"]}
+    below: dict[str, list[str]] = {}
+    for span in sorted(by_id.values(), key=lambda span: span["start"]):
+        parent = by_id.get(span["parent"])
+        number = "" if parent is None else parent["attributes"].get("getpatter.turn.number", "")
+        name = "" if parent is None else f"{parent['name']}{number}"
+        below.setdefault(name, []).append(span["name"])
+    assert below == {
+        "": ["call", "call"],
+        "call": ["turn", "GET", "turn", "failed", "POST"],
+        "turn1": ["stt", "chat gpt-4o"],
+        "turn2": ["look.up", "tts"],
+    }
+    spans = {span["name"]: span for span in told["spans"]}
+    call = next(span for span in told["spans"] if span["kind"] == "CLIENT" and not span["parent"])
+    unfinished = spans["call"]
     assert unfinished["attributes"]["gen_ai.conversation.id"] == "open"
-    for span in spans.values():
-        assert (span["parent"], span["trace"]) == (call["id"], call["trace"])
-        assert call["start"] <= span["end"] <= call["end"]
+    assert unfinished["trace"] == spans["POST"]["trace"] != call["trace"]
+    for span in told["spans"]:
         assert span["start"] <= span["end"]
-    assert (call["kind"], call["status"]) == ("CLIENT", "ERROR")
+        if span["trace"] == call["trace"]:
+            assert call["start"] <= span["end"] <= call["end"]
+    assert call["status"] == "ERROR"
     assert call["attributes"]["error.type"] == "timeout"
     assert call["attributes"]["gen_ai.provider.name"] == "openai"
     assert call["attributes"]["getpatter.call.direction"] == "outbound"
     assert (spans["tts"]["status"], spans["stt"]["status"]) == ("ERROR", "UNSET")
     assert spans["tts"]["attributes"]["error.type"] == "REQUEST_TIMEOUT"
+
+
+def test_a_span_of_ones_own_says_what_its_event_does(told: dict[str, Any]) -> None:
+    own = {span["name"]: span for span in told["spans"]}
+    assert own["look.up"]["attributes"] == {
+        "gen_ai.conversation.id": "mine",
+        "getpatter.node": "tools",
+        "getpatter.data.city": "Bologna",
+    }
+    assert (own["look.up"]["status"], own["failed"]["status"]) == ("UNSET", "ERROR")
+    assert own["failed"]["attributes"]["error.type"] == "ValueError"
+
+
+def test_a_call_may_be_activated_without_a_sink_that_has_spans() -> None:
+    class Raising:
+        def write(self, events: object) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+        def activate(self, *_: object, **__: object) -> None:
+            raise SystemExit
+
+    for hub in (None, Hub(), Hub(Raising())):
+        call = lone_call(Null(), {}, hub=hub)
+        with call.activate() as active:
+            assert active is call
+        call.end()
+        with pytest.raises(KeyError), call.activate():
+            raise KeyError
 
 
 def test_the_language_model_has_the_names_of_genai(told: dict[str, Any]) -> None:
@@ -464,14 +525,14 @@ def test_durations_are_histograms_in_seconds(told: dict[str, Any]) -> None:
         "gen_ai.client.operation.time_to_first_chunk": 1,
     }
     ((_, _, seconds, labels),) = points["getpatter.call.duration"]
-    (call, _) = (span for span in told["spans"] if span["name"] == "call")
+    call = next(span for span in told["spans"] if span["kind"] == "CLIENT" and not span["parent"])
     assert 0 <= seconds <= (call["end"] - call["start"]) / 1e9 + 0.001
     assert labels == {"getpatter.call.outcome": "error", "error.type": "timeout"}
 
 
 def test_every_event_is_a_log_record_in_the_trace_of_its_call(told: dict[str, Any]) -> None:
     mine = [r for r in told["logs"] if r["attributes"]["gen_ai.conversation.id"] == "mine"]
-    assert [record["attributes"]["getpatter.sequence"] for record in mine] == list(range(10))
+    assert [record["attributes"]["getpatter.sequence"] for record in mine] == list(range(15))
     assert mine[0]["name"] == "call.started"
     assert mine[-1]["name"] == "call.ended"
     assert len({record["trace"] for record in mine} - {0}) == 1

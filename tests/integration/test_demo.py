@@ -90,12 +90,11 @@ def test_the_readme_shows_each_part_of_the_demo() -> None:
         "ConfigurationError",
         "caller said: ",
         "RecogniserError",
-        "config_incomplete",
-        "call_completed",
         "0 requests arrived",
-        "calls that ended",
-        "speech understood",
-        "What a reader can conclude",
+        "collector ask funnel",
+        "a call began",
+        "collector ask affected",
+        "provider_error",
     ):
         assert part in shown
 

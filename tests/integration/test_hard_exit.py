@@ -31,10 +31,12 @@ def test_where_there_are_no_locks_it_is_delivered_at_once(
 def flock(*_):
     raise OSError(errno.ENOLCK, "no locks available")
 fcntl.flock = flock
+client.record("agent_configured")
+assert client.flush(20)  # what is connected takes less than the half second of an end
 {RECORD}"""
     done = run(code, PATTER_TELEMETRY_EXIT=mode, catch_up=False)
     assert done.returncode == 0, done.stderr
-    assert [event["event"] for event in receiver.events] == ["cli_command"]
+    assert [event["event"] for event in receiver.events] == ["agent_configured", "cli_command"]
     assert not list(tmp_path.rglob("spool/*"))
 
 

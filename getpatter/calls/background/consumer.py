@@ -1,4 +1,4 @@
-"""A consumer: a bounded queue, and a thread of its own that hands on what waits in it.
+"""A consumer: a bounded queue, and a thread of its own that delivers what waits in it.
 
 One for each sink and each callback: one that hangs hangs alone, and what it misses is counted.
 """

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Hookable(Protocol):
-        """What is told. `begin_exit` must not wait, `wait_at_exit` no longer than it is told."""
+        """What is called. `begin_exit` must not wait, `wait_at_exit` no longer than `timeout`.
+        `end_exit` comes last: what is left then is lost.
+        """
 
         def begin_exit(self) -> object: ...
         def wait_at_exit(self, timeout: float, /) -> object: ...
+        def end_exit(self) -> object: ...
         def after_fork_in_child(self) -> None: ...
 
 
@@ -34,7 +37,7 @@ CALLS, SERVICES, SINKS, CALLBACKS = _ORDER = range(4)
 
 
 class Hooks:
-    """Knows, by weak references, who is to be told."""
+    """Knows, by weak references, whose hooks are to be called."""
 
     def __init__(self) -> None:
         self._hooked: tuple[weakref.WeakValueDictionary[int, Hookable], ...] = tuple(
@@ -69,6 +72,10 @@ class Hooks:
 
     def _end_last(self) -> None:
         self._end()
+        for place in _ORDER:
+            for one in self._at(place):
+                with contextlib.suppress(Exception):
+                    one.end_exit()
 
     def _end(self) -> None:
         if self._until is None:

@@ -1,7 +1,7 @@
 """Host events: what callbacks get that is about no call: set-up, settings, recommendations.
 
 Makes the callbacks when the first is attached, and keeps until then what they must not miss. Knows
-of telemetry only what an observer of it is told.
+of telemetry only what an observer of it gets.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class HostEvents:
         return partial(_observe, weakref.WeakMethod(self.observe))
 
     def observe(self, status: str, said: object) -> None:
-        """Take what an observer of telemetry is told. Returns at once."""
+        """Take what an observer of telemetry gets. Returns at once."""
         if status == "recommended":
             self._recommend(said)
             return

@@ -20,14 +20,14 @@ __all__ = ["WAITING", "Listener"]
 #: What waits for a callback that is busy; the oldest gives way. Seven seconds of the records of a
 #: thousand calls of three participants, or hours of those of one call.
 WAITING = 2_048
-# Who is told of many calls keeps its thread; that of a single call ends between its records.
+# One for many calls keeps its thread; that of a single call ends between its records.
 _IDLE_SECONDS = 0.1
 
 
 class Listener:
     """Calls one callback with one payload after the other.
 
-    `count(listener, what)` is told of each payload: `called`, `failed` or `lost`.
+    `count(listener, what, times)` is called for each payload: `called`, `failed` or `lost`.
     """
 
     def __init__(

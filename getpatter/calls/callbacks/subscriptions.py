@@ -50,7 +50,7 @@ NAMES = {
 }
 #: What `init` may say.
 INIT_STATUSES = ("success", "disabled", "http_error", "auth_error", "state_error")
-# What is also told to whoever comes later: each hears of it once.
+# What also those get that are attached later: each once.
 _KEPT = ("init", "default_config")
 
 
@@ -109,10 +109,10 @@ class Callbacks:
 
     def default_config(self, settings: Mapping[str, tuple[object, str]]) -> None:
         """Tell the effective settings: name → value, and where it came from."""
-        told = {
+        payload = {
             name: {"value": value, "source": source} for name, (value, source) in settings.items()
         }
-        self.dispatch("default_config", {"settings": told})
+        self.dispatch("default_config", {"settings": payload})
 
     def recommend(self, recommendation: Recommendation | None) -> None:
         """Tell what the collector recommends; None is nothing."""
@@ -122,8 +122,8 @@ class Callbacks:
     def error(self, code: str, layer: str, message: str, *, call: str | None = None) -> None:
         """Tell that something failed."""
         if self.wants("error", call):
-            told = {"code": code, "layer": layer, "message": message, "call": call}
-            self.dispatch("error", told, call=call)
+            payload = {"code": code, "layer": layer, "message": message, "call": call}
+            self.dispatch("error", payload, call=call)
 
     def forget(self, call: str) -> None:
         """Drop the callbacks of a call that is over; what was handed to them is still delivered."""
@@ -156,6 +156,9 @@ class Callbacks:
     def wait_at_exit(self, timeout: float) -> None:
         """Let the threads deliver; a callback that hangs must not hang on the caller's thread."""
         self.drain(timeout, may_work=False)
+
+    def end_exit(self) -> None:
+        """What is left is the program's own: nothing is counted any more."""
 
     def after_fork_in_child(self) -> None:
         """Keep who listens and nothing else: the parent delivers the rest."""
@@ -191,7 +194,7 @@ class Callbacks:
             if what == "called" or what in listener.said:
                 return
             listener.said.add(what)
-        told = {
+        payload = {
             "code": f"callback_{what}",
             "layer": "internal",
             "message": f"the callback of {listener.name} {_SAID[what]}; said once, counted always",
@@ -199,7 +202,7 @@ class Callbacks:
         }
         for other in self._of("error", listener.call):
             if other is not listener:
-                other.put(dict(told))
+                other.put(dict(payload))
 
 
 def _hand(payload: object, listeners: list[Listener]) -> None:

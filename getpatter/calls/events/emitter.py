@@ -36,7 +36,7 @@ _TYPE_CHARS = 128
 _RULES = {
     "queue_full": "the queue to the sinks is full",
     "rate_limit": "more events of this type than the limit in this second",
-    "type_limit": "more different types in this second than are told apart",
+    "type_limit": "more different types in this second than are counted",
     "bad_type": f"an event type is a text of 1 to {_TYPE_CHARS} characters",
     "closed": "the session has ended, or the hub was closed",
     "off": "diagnostics are off",

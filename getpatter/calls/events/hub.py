@@ -10,8 +10,10 @@ from __future__ import annotations
 import itertools
 import sys
 import weakref
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from getpatter.calls.background.thread import must_pass
 from getpatter.calls.clock import monotonic, seconds
 from getpatter.calls.events.callback_sink import CallbackSink
 from getpatter.calls.events.emitter import Emitter
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from getpatter.calls.events.session import Record
     from getpatter.calls.events.sessions import Watcher
 
-__all__ = ["NULL_HUB", "Hub", "NullHub"]
+__all__ = ["NULL_HUB", "Hub", "NullHub", "hub_of"]
 
 
 class Hub:
@@ -80,7 +82,7 @@ class Hub:
         self._sessions.on_failure = callback
 
     def session(self, session_id: str | None = None, *, ring_events: int | None = None) -> Session:
-        """Return a new session, with a random id unless told; `ring_events=0` keeps no ring."""
+        """Return a new session, by default with a random id; `ring_events=0` keeps no ring."""
         kept = self._ring_events if ring_events is None else ring_events
         _check_count("ring_events", kept)
         session = self._sessions.session(session_id, kept)
@@ -112,10 +114,21 @@ class Hub:
             watcher.attached()
         return unique
 
+    def activate(self, session: str, began_us: int, *, is_outbound: bool) -> ExitStack:
+        """Enter the block in which the span of a call is current, in each sink that has spans."""
+        entered = ExitStack()
+        for sink in self._loop.sinks():
+            try:
+                entered.enter_context(sink.activate(session, began_us, is_outbound=is_outbound))
+            except BaseException as error:  # a sink is the developer's, and the call goes on
+                if must_pass(error):
+                    raise
+        return entered
+
     def watch(self, watcher: Watcher) -> None:
         """Let somebody know when there is a sink, and when one fails, as long as they live.
 
-        What they have to tell first is told before a `flush` waits for the sinks.
+        What they have to emit first is emitted before a `flush` waits for the sinks.
         """
         self._sessions.watchers[id(watcher)] = watcher
         if self._has_sinks:
@@ -186,6 +199,10 @@ class NullHub:
         """Attach nothing: off wins."""
         return ""
 
+    def activate(self, session: str, began_us: int, *, is_outbound: bool) -> ExitStack:  # noqa: ARG002
+        """Enter nothing."""
+        return ExitStack()
+
     def watch(self, watcher: Watcher) -> None:
         """There will never be anything to let anybody know."""
 
@@ -215,6 +232,18 @@ class NullHub:
 
 #: Diagnostics that are off, for whoever has no hub.
 NULL_HUB = NullHub()
+
+
+def hub_of(chosen: object) -> Hub | NullHub:
+    """Return the hub that `diagnostics=` stands for: one without sinks by default."""
+    if chosen is None:
+        return Hub()
+    if chosen is False:
+        return NULL_HUB
+    if isinstance(chosen, (Hub, NullHub)):
+        return chosen
+    message = f"diagnostics is a Hub or False, not {type(chosen).__name__}"
+    raise TypeError(message)
 
 
 def _check_count(name: str, value: object) -> None:

@@ -123,6 +123,12 @@ class Loop:
         """Let the threads deliver; a sink that hangs must not hang on the caller's thread."""
         self.flush(timeout, may_work=False)
 
+    def end_exit(self) -> None:
+        """Have each sink count and log what it does not get any more."""
+        left = sum(len(record) != 2 for record in list(self._queue))
+        for sink in self.sinks():
+            sink.end_exit(left)
+
     def after_fork_in_child(self) -> None:
         """Begin anew, with the sinks that there are."""
         self._sessions.after_fork_in_child()

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["REASONS", "EventLosses"]
 
-#: Why an event did not get to a sink: the first five on its way in, the others at one sink. And
-#: `bad_value`: what a call was told and is none, as a stage that does not exist.
+#: Why an event did not get to a sink: the first five on its way in, the others at one sink (`exit`:
+#: the program ended before). And
+#: `bad_value`: a value that is not valid, as a stage that does not exist.
 REASONS = (
     "queue_full",
     "rate_limit",
@@ -25,6 +26,7 @@ REASONS = (
     "closed",
     "sink_full",
     "sink_failed",
+    "exit",
     "internal_error",
     "bad_value",
 )
@@ -65,11 +67,11 @@ class EventLosses:
 
     def totals(self) -> dict[str, dict[str, int]]:
         """Return where → reason → how often, since the start."""
-        told: dict[str, dict[str, int]] = {}
+        found: dict[str, dict[str, int]] = {}
         with self._reading:
             for (where, reason), counter in sorted(self._counters.copy().items()):
-                told.setdefault(where, {})[reason] = counter.value()
-        return told
+                found.setdefault(where, {})[reason] = counter.value()
+        return found
 
     def take_unreported(self) -> dict[str, dict[str, int]]:
         """Return what no report has said yet; from now on it counts as said."""

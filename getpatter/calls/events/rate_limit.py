@@ -16,7 +16,7 @@ __all__ = ["PER_SECOND", "TYPES", "EventRateLimit"]
 
 #: A hundred of one type in a second is a loop that went wrong, not a call.
 PER_SECOND = 100
-#: Types that are told apart within one second; a program with more has put data into the type.
+#: Types that are counted within one second; a program with more has put data into the type.
 TYPES = 128
 
 

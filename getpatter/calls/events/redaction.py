@@ -18,7 +18,7 @@ __all__ = ["REDACTED", "Redaction"]
 
 #: What stands where a text was.
 REDACTED = "[redacted]"
-# JSON readers give up somewhere; nothing that tells about a call is nested deeper than this.
+# JSON readers give up somewhere; nothing about a call is nested deeper than this.
 _DEPTH = 12
 # Of all that one event may hold: above, it is no event but a dump, and the thread would stall.
 _ITEMS = 2_000

@@ -137,7 +137,7 @@ class Sessions:
         self.losses.count("", "internal_error")
 
     def sink_failed(self, sink: str, message: str) -> None:
-        """Tell whoever listens that a sink begins to fail."""
+        """Call whoever listens when a sink begins to fail."""
         if self.on_failure is not None:
             try:
                 self.on_failure(sink, message)
@@ -154,8 +154,9 @@ class Sessions:
             session.close()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew: what was told before is the parent's, and so are its sessions. Its locks may
-        be held by threads that the child does not have.
+        """Begin anew: what was emitted before is the parent's, and so are its sessions.
+
+        Its locks may be held by threads that the child does not have.
         """
         for session in self.sessions():
             session.close()

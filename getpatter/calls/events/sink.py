@@ -6,6 +6,7 @@ Whatever it raises, answers or does to what it is given is counted, said once, a
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from getpatter.calls.background.consumer import Consumer
@@ -15,6 +16,7 @@ from getpatter.calls.events.losses import EventLosses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from getpatter.calls.events.event import Event
     from getpatter.calls.events.session import Record
@@ -89,6 +91,16 @@ class Attached:
             pairs = [pair for pair in pairs if self.replayed.pop(id(pair[0]), None) is None]
         self.consumer.put([event for _, event in pairs])
 
+    def activate(
+        self, session: str, began_us: int, *, is_outbound: bool
+    ) -> AbstractContextManager[object]:
+        """Return the block in which the sink's span of a call is current, if it has spans."""
+        activate = getattr(self._sink, "activate", None)
+        if activate is None:
+            return nullcontext()
+        block: AbstractContextManager[object] = activate(session, began_us, is_outbound=is_outbound)
+        return block
+
     def stats(self) -> dict[str, object]:
         """Return how many events it got, how many wait, and what was lost by reason."""
         return {
@@ -96,6 +108,13 @@ class Attached:
             "waiting": len(self.consumer),
             "lost": self.losses.totals().get(self.name, {}),
         }
+
+    def end_exit(self, queued: int) -> None:
+        """The program ends: count and log what the sink does not get, `queued` events among it."""
+        left = len(self.consumer) + queued
+        if left:
+            self.losses.count(self.name, "exit", left)
+            self._warn(f"{left} events were not delivered before the program ended")
 
     # the consumer's side
 
@@ -137,12 +156,14 @@ class Attached:
         self._is_failing = True
         message = str(error) if isinstance(error, EventsLost) else described(error)
         self._on_failure(self.name, message)
+        # What follows from it stands behind what others wrote, which may be of any length.
+        self._warn(f"{message:.{_SHOWN}}; its events are dropped until it works again")
+
+    def _warn(self, message: str) -> None:
         try:
-            # What follows from it stands behind what others wrote, which may be of any length.
-            said = f"{message:.{_SHOWN}}; its events are dropped until it works again"
-            warn(f"{self.name} sink: {said}")
-        except BaseException as other:  # a handler of the host's, or its stderr
-            if must_pass(other):
+            warn(f"{self.name} sink: {message}")
+        except BaseException as error:  # a handler of the host's, or its stderr
+            if must_pass(error):
                 raise
 
 

@@ -1,4 +1,4 @@
-"""The signature of a webhook's body, for who sends it and for who receives it. Pure.
+"""The signature of a webhook's body, for who sends it and for who receives it.
 
 `Patter-Signature: t=<seconds since 1970>,v1=<hex HMAC-SHA256 of "<t>." and the body>`: the time is
 signed too, so that a request that somebody kept cannot be sent again later.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+
+from getpatter.calls.clock import timestamp_us
 
 __all__ = ["HEADER", "sign", "verify"]
 
@@ -25,10 +27,11 @@ def verify(
     secret: str | bytes,
     header: str | None,
     body: bytes,
-    now: float,
+    now: float | None = None,
     tolerance: float = _TOLERANCE_SECONDS,
 ) -> bool:
-    """Return whether `body` was signed with `secret`, at most `tolerance` seconds from `now`.
+    """Return whether `body` was signed with `secret`, at most `tolerance` seconds from `now`,
+    which is the time of this machine unless given.
 
     The header is whatever somebody sent, or None: what is no signature is False, never an error.
     """
@@ -40,8 +43,9 @@ def verify(
     if not (said.isascii() and said.isdigit()) or len(said) > 15:
         return False
     expected = _digest(key, body, int(said))
+    at = timestamp_us() / 1e6 if now is None else now
     is_signed = hmac.compare_digest(expected.encode(), parts.get("v1", "").encode())
-    return is_signed and abs(now - int(said)) <= tolerance
+    return is_signed and abs(at - int(said)) <= tolerance
 
 
 def _digest(secret: bytes, body: bytes, at: int) -> str:

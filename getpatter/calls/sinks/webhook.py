@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from getpatter.calls.clock import new_id, timestamp_us
 from getpatter.calls.endpoint import read
+from getpatter.calls.events.sink import EventsLost
 from getpatter.calls.sinks.signature import HEADER, sign
 from getpatter.telemetry._plain import plain_number
 from getpatter.telemetry._quiet import quiet_import
@@ -104,8 +105,7 @@ class WebhookSink:
         if answer is None:
             return None
         said = "the receiver was not reached" if isinstance(answer, float) else answer
-        message = f"{self._place}: {said}"
-        raise ConnectionError(message)
+        raise EventsLost(len(events), f"{self._place}: {said}")
 
     def close(self) -> None:
         """Close the connection."""

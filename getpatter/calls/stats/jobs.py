@@ -130,6 +130,9 @@ class Jobs:
         if self._at_exit is not None:
             self._background.wait_for(self._at_exit, timeout)
 
+    def end_exit(self) -> None:
+        """What is left is as good as not said."""
+
     def after_fork_in_child(self) -> None:
         """Begin with nothing: the parent does the rest, and the lock may be held by its threads."""
         self._work.reset()

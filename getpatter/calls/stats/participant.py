@@ -171,7 +171,7 @@ class Participant:
         return Output("stats", self.call, self.participant, {**data, "tracks": tracks})
 
     def _states(self, *, has_samples: bool) -> tuple[str, str]:
-        """Return what the host said; else what the samples tell of the connection and its media."""
+        """Return what the host said; else what the samples say of the connection and its media."""
         is_open = self.closed_at is None
         connection = self.connection_state or ("online" if is_open else "offline")
         if self.fabric_state is not None:

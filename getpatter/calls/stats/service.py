@@ -137,7 +137,7 @@ class Service:
         return _not_taken("later", call, reason) if reason else OK
 
     def error(self, code: str, layer: str, message: str, call: str | None = None) -> None:
-        """Tell the `error` callbacks of a failure, off the caller's thread."""
+        """Call the `error` callbacks for a failure, off the caller's thread."""
         # The characters alone, past whatever a subclass overrides.
         named = str.__str__(call) if isinstance(call, str) else None
         if self._callbacks.wants("error", named):
@@ -181,7 +181,7 @@ class Service:
         return {**totals, "waiting": len(self._jobs), "kept": len(self._ticker.registry)}
 
     def _answer(self, what: str, call: object, leave: Callable[[], Result]) -> Result:
-        """Return what leaving a job answers; count it and tell who wants to know, if it was not."""
+        """Return what leaving a job answers; if it was not taken, count it and call `error`."""
         try:
             answer = leave()
         except Exception:  # the public boundary: what a host hands over may do anything
@@ -243,14 +243,14 @@ class Service:
         return _not_taken(what, call, reason) if reason else OK
 
     def _dropped(self, call: object, rules: list[str]) -> Result:
-        """Count what was dropped of a sample that was taken, and tell who wants to know."""
+        """Count what was dropped of a sample that was taken, and call `error`."""
         self._ticker.tally.count("sample", "dropped_value", len(rules))
         message = f"call {call!r:.80}: of a sample was dropped: {'; '.join(rules)}"
         self.error("dropped_value", "internal", message, call)  # type: ignore[arg-type] # looked at there
         return Result("ok", message)
 
     def _refuse(self, what: str, call: object, answer: Result) -> Result:
-        """Count what was not taken, and tell who wants to know."""
+        """Count what was not taken, and call `error`."""
         self._ticker.tally.count(what, answer.status)
         self.error(answer.status, "internal", answer.message, call)  # type: ignore[arg-type] # looked at there
         return answer

@@ -55,10 +55,10 @@ class Tally:
         """Return how often, by what it was and what became of it."""
         with self._lock:
             counted = list(self._counts.items())
-        told: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[str, int]] = {}
         for (what, became), times in counted:
-            told.setdefault(what, {})[became] = times
-        return told
+            counts.setdefault(what, {})[became] = times
+        return counts
 
 
 class Ticker:

@@ -56,11 +56,11 @@ class Meter:
 
     __slots__ = (
         "_counters",
+        "_emitted",
         "_has_lost",
         "_lost",
         "_seen",
         "_sequence",
-        "_told",
         "_unjudged",
         "at",
         "averages",
@@ -76,10 +76,10 @@ class Meter:
         self._seen: dict[str, float] = {}
         self._sequence: int | None = None
         self._has_lost = False
-        # Packets that come late after all lower the losses so far, which were told already: only
+        # Packets that come late after all lower the losses so far, which were emitted already: only
         # what rises above those counts as lost anew.
         self._lost: float = 0
-        self._told: float = 0
+        self._emitted: float = 0
         # Packets of which is not known yet whether others were lost among them.
         self._unjudged: float = 0
 
@@ -151,8 +151,8 @@ class Meter:
                 return None
             more = _numbers(last, sequence, self._unjudged) - self._unjudged
         self._lost += more
-        lost = counts["lost"] = max(0, self._lost - self._told)
-        self._told += lost
+        lost = counts["lost"] = max(0, self._lost - self._emitted)
+        self._emitted += lost
         sent, self._unjudged = self._unjudged, 0
         return sent if self.labels.get("stats_type") in _SENT else sent + lost
 

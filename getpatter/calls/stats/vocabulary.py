@@ -9,15 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from getpatter.calls.event_types import (
-    CONNECTION_ABORTED,
-    PARTICIPANT_ACTIVE,
-    PARTICIPANT_JOINED,
-    PARTICIPANT_LEFT,
-    PARTICIPANT_RESUMED,
-    ROOM_ENDED,
-    ROOM_STARTED,
-)
+from getpatter.calls import event_types as names
 from getpatter.calls.result import OK, Result
 from getpatter.telemetry._plain import plain_number
 
@@ -139,33 +131,33 @@ _DURATION = {"duration_ms": Field("number", "How long it took, in milliseconds."
 
 #: Kind → what it says, whom it is about, and its fields.
 VOCABULARY: dict[str, Kind] = {
-    ROOM_STARTED: Kind(
+    names.ROOM_STARTED: Kind(
         "A call began.",
         {
             "conference_url": Field("text", "Where the call takes place; stands on stats records."),
             "metadata": Field("object", "What the host says of it."),
         },
     ),
-    ROOM_ENDED: Kind("A call ended, and with it all its participants.", {**_REASON}),
-    PARTICIPANT_JOINED: Kind(
+    names.ROOM_ENDED: Kind("A call ended, and with it all its participants.", {**_REASON}),
+    names.PARTICIPANT_JOINED: Kind(
         "A participant was admitted; its media need not flow yet.",
         {**_OWNER, **_CLIENT},
         "participant",
     ),
-    PARTICIPANT_ACTIVE: Kind(
+    names.PARTICIPANT_ACTIVE: Kind(
         "The media of a participant flows.", {**_OWNER, **_CLIENT, **_DURATION}, "participant"
     ),
-    PARTICIPANT_RESUMED: Kind(
+    names.PARTICIPANT_RESUMED: Kind(
         "A participant came back after an interruption.",
         {**_OWNER, **_CLIENT, **_REASON},
         "participant",
     ),
-    PARTICIPANT_LEFT: Kind(
+    names.PARTICIPANT_LEFT: Kind(
         "A participant that had been active is gone: the last owner has released it.",
         {**_OWNER, **_REASON},
         "participant",
     ),
-    CONNECTION_ABORTED: Kind(
+    names.CONNECTION_ABORTED: Kind(
         "A participant is gone that never was active. Follows from `participant_left`; saying it "
         "means the same.",
         {**_OWNER, **_REASON},
@@ -259,7 +251,7 @@ VOCABULARY: dict[str, Kind] = {
     "webhook": Kind(
         "A webhook was delivered, or given up.",
         {
-            "event": Field("text", "What it told.", required=True),
+            "event": Field("text", "Which event it was about.", required=True),
             "url": Field("text", "Where to."),
             "status": Field("count", "HTTP status of the last answer."),
             "attempts": Field("count", "How often it was tried."),

@@ -138,7 +138,7 @@ def _list(options: argparse.Namespace) -> None:
         say_json(json.dumps(as_json(wanted)))
         return
     if wanted:
-        say("\n".join(table(wanted)))
+        say("\n".join(table(wanted, _columns(None))))
     if len(wanted) < len(known):
         say(f"{len(wanted):,} of {len(known):,} calls", stream=sys.stderr)
 
@@ -207,8 +207,13 @@ def _show(options: argparse.Namespace) -> None:
             file.replace(content.encode("utf-8", "backslashreplace"))
         say(f"written: {options.html}")
         return
-    for line in render(drawn, shutil.get_terminal_size((100, 24)).columns):
+    for line in render(drawn, _columns(100) or 100):
         say(line)
+
+
+def _columns(otherwise: int | None) -> int | None:
+    """Return the width of the terminal; where there is none and none is set, the other one."""
+    return shutil.get_terminal_size((otherwise or 0, 24)).columns or otherwise
 
 
 def _is_read(path: str, source: str) -> bool:

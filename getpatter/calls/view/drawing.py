@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from getpatter.calls.view.timeline import printable
+from getpatter.calls.view.timeline import clipped, printable
 from getpatter.calls.view.waterfall import milliseconds
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from getpatter.calls.view.turns import Turn
     from getpatter.calls.view.waterfall import Row, Waterfall
 
-__all__ = ["LEGEND", "answered", "render"]
+__all__ = ["answer_means", "answered", "legend", "render"]
 
 # The longest name that is shown whole: `peer_connection subscriber`.
 _NAME_CHARS = 26
@@ -34,8 +34,7 @@ _FILLS = {
     "mark": "│",
 }
 _NO_BREAK = "\xa0"
-#: What the marks of a waterfall mean.
-LEGEND = (
+_LEGEND = (
     ("success", "succeeded"),
     ("streams", "after its first byte"),
     ("failure", "failed"),
@@ -71,7 +70,7 @@ def render(drawn: Waterfall, columns: int) -> list[str]:
     for row in drawn.rows:
         bar = _bar(row, drawn.length, width)
         took = "" if row.state == "mark" else row.took
-        lines.append(f"{row.name[:names]:{names}}  {bar}  {took:>11}".rstrip())
+        lines.append(f"{clipped(row.name, names):{names}}  {bar}  {took:>11}".rstrip())
         if row.note:
             sign = "!" if row.is_failure else "+"
             indent = " " * (names + 2 if columns > _WIDE else 2)
@@ -94,21 +93,28 @@ def _turns(found: Iterable[Turn]) -> list[str]:
     return ["", *(f"{turn[:5]:5} {length:>11} {answer:>12}" for turn, length, answer in table)]
 
 
-def _legend(drawn: Waterfall, columns: int) -> list[str]:
-    """Return what the marks mean that are there."""
+def legend(drawn: Waterfall) -> list[tuple[str, str]]:
+    """Return the marks that are there, and what they mean."""
     states = {row.state for row in drawn.rows}
     if any(row.first is not None for row in drawn.rows):
         states.add("streams")
+    return [(state, text) for state, text in _LEGEND if state in states]
+
+
+def answer_means(found: Iterable[Turn]) -> str:
+    """Return what is called an answer."""
+    answer = "answer: from the end of the caller's speech to the first audio"
+    if not all(turn.is_exact for turn in found):
+        answer += "; <=: to the end of a tts stage without a first byte"
+    return answer
+
+
+def _legend(drawn: Waterfall, columns: int) -> list[str]:
     # A mark stands with its meaning on one line, as far as there is room.
-    keys = [
-        f"{_FILLS[key]} {text}".replace(" ", _NO_BREAK) for key, text in LEGEND if key in states
-    ]
+    keys = [f"{_FILLS[key]} {text}".replace(" ", _NO_BREAK) for key, text in legend(drawn)]
     lines = textwrap.wrap("   ".join(keys), columns)
     if drawn.turns:
-        answer = "answer: from the end of the caller's speech to the first audio"
-        if not all(turn.is_exact for turn in drawn.turns):
-            answer += "; <=: to the end of a tts stage without a first byte"
-        lines += textwrap.wrap(answer, columns)
+        lines += textwrap.wrap(answer_means(drawn.turns), columns)
     return ["", *(line.replace(_NO_BREAK, " ").rstrip() for line in lines)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from getpatter.calls.view.drawing import LEGEND, answered
+from getpatter.calls.view.drawing import answer_means, answered, legend
 from getpatter.calls.view.timeline import moment, printable, said
 from getpatter.calls.view.turns import FAILED
 from getpatter.calls.view.waterfall import milliseconds
@@ -44,7 +44,8 @@ dd { margin: 0; overflow-wrap: anywhere; min-width: 0; }
 .track { grid-area: track; position: relative; height: 1.6rem; }
 .took { grid-area: took; text-align: right; font-variant-numeric: tabular-nums;
   color: var(--dim); white-space: nowrap; }
-.note { grid-area: note; color: var(--dim); font-size: 12px; overflow-wrap: anywhere; }
+.note { grid-area: note; color: var(--dim); font-size: 12px; overflow-wrap: anywhere;
+  padding-bottom: .3rem; }
 .failed .note { color: var(--failure); }
 .scale { grid-area: track; position: relative; height: 1.5rem; color: var(--dim);
   font-size: 12px; }
@@ -71,15 +72,23 @@ table { border-collapse: collapse; font-size: 12.5px; } .events { width: 100%; }
 th, td { text-align: left; padding: .2rem .75rem .2rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; } th { color: var(--dim); font-weight: 500; }
 td { font-variant-numeric: tabular-nums; } td:last-child { overflow-wrap: anywhere; }
-.turns td, .turns th { text-align: right; min-width: 5rem; } tr { break-inside: avoid; }
-@media (max-width: 45rem) { body { margin: 1rem auto; }
+.turns td, .turns th { text-align: right; min-width: 5rem; }
+.turns td:first-child, .turns th:first-child { text-align: left; min-width: 3rem; }
+tr { break-inside: avoid; }
+@media screen and (max-width: 45rem) { body { margin: 1rem auto; }
   .row { grid-template: "name took" "track track" "note note" / 1fr auto; }
   .row.top .name, .row.top .took { display: none; } .scale span:nth-child(even) { display: none; }
-  .track { height: 1.2rem; } .bar { top: 0; height: .8rem; } .bar.present { top: .3rem; }
-  .bar.mark { height: 1.2rem; }
-  .events th:nth-child(2), .events th:nth-child(3), .events td:nth-child(2),
-  .events td:nth-child(3) { display: none; } .events td:nth-child(4) { overflow-wrap: anywhere; } }
+  .track { height: 1.3rem; } .bar { top: .15rem; height: .8rem; } .bar.present { top: .45rem; }
+  .bar.mark { top: 0; height: 1.1rem; }
+  .events, .events tbody, .events tr { display: block; } .events th { display: none; }
+  .events tr { border-bottom: 1px solid var(--line); padding: .3rem 0; }
+  .events td { display: inline; border: 0; padding: 0; overflow-wrap: anywhere; }
+  .events td:nth-child(2), .events td:nth-child(3) { display: none; }
+  .events td:first-child { color: var(--dim); display: inline-block; min-width: 4rem; }
+  .events td:last-child { color: var(--dim); display: block; }
+  .events .failed td { color: var(--failure); } }
 @media print { body { margin: 0; max-width: none; font-size: 11px; }
+  .note, .legend, .scale, table { font-size: 10px; }
   .scroll { overflow: visible; } }
 """
 
@@ -103,7 +112,7 @@ def page(drawn: Waterfall, events: Sequence[Event]) -> str:
             f"<dl>{''.join(_fact(*fact) for fact in facts.items())}</dl>",
             f'<div class="row top"><div class="name"></div>{_scale(drawn.length)}</div>',
             "".join(_row(row, drawn.length) for row in drawn.rows),
-            f'<div class="legend">{"".join(_key(*key) for key in LEGEND)}</div>',
+            f'<div class="legend">{"".join(_key(*key) for key in legend(drawn))}</div>',
             _turns(drawn.turns),
             '<h2>Events</h2><div class="scroll"><table class="events">',
             "<tr><th>ms</th><th>#</th><th>node</th>",
@@ -129,8 +138,7 @@ def _turns(turns: Sequence[Turn]) -> str:
     if not rows:
         return ""
     return (
-        "<h2>Turns</h2><p>answer: from the end of the caller's speech to the first audio; "
-        "&lt;=: to the end of a tts stage without a first byte</p>"
+        f"<h2>Turns</h2><p>{html.escape(answer_means(turns))}</p>"
         '<table class="turns"><tr><th>turn</th><th>length</th><th>answer</th></tr>'
         f"{rows}</table>"
     )

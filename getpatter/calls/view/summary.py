@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from getpatter.calls.event_types import CALL_ENDED, CALL_TURN, STAGE_COMPLETED
@@ -20,6 +21,11 @@ __all__ = ["Summary", "SummingUp", "as_json", "has_stage", "percentiles", "table
 #: Beside the stages: from the end of the caller's speech to the first audio of the answer.
 ANSWER = "answer"
 _CODE_CHARS, _ID_CHARS = 24, 40
+_HEADINGS = ("call", "began", "length", "outcome", "layer", "code", "turns", "slowest stage")
+_MEASURES = ("stage", "runs", "p50", "p95", "max")
+_NUMBERS = frozenset({"length", "turns", *_MEASURES[1:]})
+# What goes where there is no room, in this order: why a call failed is the last to go.
+_DISPENSABLE = ("turns", "began", "slowest stage", "length", "layer", "outcome")
 # No call has more: what says so is no count.
 _MOST_TURNS = 1_000_000
 
@@ -141,35 +147,40 @@ def percentiles(calls: Iterable[Summary]) -> dict[str, dict[str, float]]:
     return found
 
 
-def table(calls: Sequence[Summary]) -> list[str]:
-    """Return the calls as lines of text, with the percentiles below."""
+def table(calls: Sequence[Summary], columns: int | None = None) -> list[str]:
+    """Return the calls as lines of text, with the percentiles below.
+
+    Where `columns` are too few, the least telling column goes first.
+    """
     chars = min(_ID_CHARS, distinct_chars([call.session for call in calls]))
-    rows = [("call", "began", "length", "outcome", "layer", "code", "turns", "slowest stage")]
-    for call in calls:
-        slowest = call.slowest
-        rows.append(
-            (
-                printable(call.session)[:chars],
-                moment(call.begin_us, "%Y-%m-%d %H:%M:%S"),
-                f"{call.ms / 1e3:,.1f} s",
-                clipped(call.outcome, _CODE_CHARS),
-                clipped(call.layer, _CODE_CHARS) or "-",
-                clipped(call.code, _CODE_CHARS) or "-",
-                str(call.turns),
-                f"{clipped(slowest.stage, _CODE_CHARS)} {slowest.ms:,.0f} ms" if slowest else "-",
-            )
-        )
-    lines = _aligned(rows, right={2, 6})
+    rows = [_HEADINGS, *(_cells(call, chars) for call in calls)]
+    lines = _fitting(rows, _DISPENSABLE, columns)
     if stages := percentiles(calls):
-        measured = [("stage", "runs", "p50", "p95", "max")]
+        measured = [_MEASURES]
         for stage, row in stages.items():
             times = [f"{row[name]:,.0f} ms" for name in ("p50_ms", "p95_ms", "max_ms")]
             name = clipped(stage, _CODE_CHARS)
             measured.append((name, f"{row['runs']:,.0f}", times[0], times[1], times[2]))
-        lines += ["", *_aligned(measured, right={1, 2, 3, 4})]
+        lines += ["", *_fitting(measured, ("max", "runs"), columns)]
     if ANSWER in stages:
-        lines.append(f"{ANSWER}: from the end of the caller's speech to the first audio")
+        lines += wrap(
+            f"{ANSWER}: from the end of the caller's speech to the first audio", columns or 1_000
+        )
     return lines
+
+
+def _cells(call: Summary, chars: int) -> tuple[str, ...]:
+    slowest = call.slowest
+    return (
+        printable(call.session)[:chars],
+        moment(call.begin_us, "%Y-%m-%d %H:%M:%S"),
+        f"{call.ms / 1e3:,.1f} s",
+        clipped(call.outcome, _CODE_CHARS),
+        clipped(call.layer, _CODE_CHARS) or "-",
+        clipped(call.code, _CODE_CHARS) or "-",
+        str(call.turns),
+        f"{clipped(slowest.stage, _CODE_CHARS)} {slowest.ms:,.0f} ms" if slowest else "-",
+    )
 
 
 def as_json(calls: Sequence[Summary]) -> dict[str, object]:
@@ -193,12 +204,30 @@ def as_json(calls: Sequence[Summary]) -> dict[str, object]:
     }
 
 
-def _aligned(rows: Sequence[tuple[str, ...]], right: set[int]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+def _fitting(
+    rows: Sequence[tuple[str, ...]], dispensable: Sequence[str], columns: int | None
+) -> list[str]:
+    """Return the rows as lines, without as many columns as there is no room for."""
+    shown = list(rows[0])
+    lines = _aligned(rows, shown)
+    for name in dispensable:
+        if columns is None or max(map(len, lines)) <= columns:
+            break
+        shown.remove(name)
+        lines = _aligned(rows, shown)
+    return lines
+
+
+def _aligned(rows: Sequence[tuple[str, ...]], shown: Sequence[str]) -> list[str]:
+    """Return the columns of these headings, which are the first row; numbers to the right."""
+    places = [rows[0].index(name) for name in shown]
+    widths = {place: max(len(row[place]) for row in rows) for place in places}
     return [
         "  ".join(
-            cell.rjust(width) if place in right else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            row[place].rjust(widths[place])
+            if rows[0][place] in _NUMBERS
+            else row[place].ljust(widths[place])
+            for place in places
         ).rstrip()
         for row in rows
     ]

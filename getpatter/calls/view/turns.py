@@ -27,7 +27,7 @@ class Turn:
     """A turn: from the end of the caller's speech to that of the next turn, or of the call.
 
     `answer` is the time from that begin to the first audio of the answer, in ms; None if there was
-    none. Where a `tts` stage told no first byte, its end stands for it, and `is_exact` is False.
+    none. Where a `tts` stage has no first byte, its end stands for it, and `is_exact` is False.
     """
 
     number: str

@@ -33,11 +33,11 @@ _FACTS = (
     *("direction", "engine", "provider", "carrier", "outcome", "error_code", "error_layer"),
     *("disconnect_reason", "leave_reason", "leave_cause", "message", "turns", "cost_usd"),
 )
-# From here on tenths of a millisecond tell nothing.
+# From here on tenths of a millisecond are noise.
 _SECONDS_FROM_MS = 100_000
 # States of a connection that no stage shows.
 _BREAKS = ("disconnected", "failed")
-# What the bar does not tell.
+# What the bar does not show.
 _NOTES = ("retry_count", "failure_code", "reason", "join_reason")
 
 
@@ -143,10 +143,10 @@ def _reason(events: Iterable[Event], facts: dict[str, object]) -> str:
     if not blamed:
         return text
     first = blamed[0]
-    told = [
+    said_of_it = [
         printable(first.data[name]) for name in ("failure_code", "reason") if name in first.data
     ]
-    return f"{text}: {_stage_name(first)} failed, {' - '.join(told) or 'without a reason'}"
+    return f"{text}: {_stage_name(first)} failed, {' - '.join(said_of_it) or 'without a reason'}"
 
 
 def milliseconds(ms: float) -> str:
@@ -218,7 +218,7 @@ def _mark(event: Event, origin: int) -> Row:
 
 
 def _note(data: dict[str, object]) -> str:
-    """Return what the bar does not tell: why it failed, how often it was tried again."""
+    """Return what the bar does not show: why it failed, how often it was tried again."""
     is_failure = data.get("outcome") == "failure"
     names = _NOTES if is_failure or "outcome" not in data else ("retry_count",)
     said = [f"{name}={printable(data[name])}" for name in names if data.get(name)]

@@ -99,10 +99,14 @@ def counted(
     *,
     events: int,
     runs: int = 0,
-    installs: int = 0,
+    installs: int | None = 0,
     unit: str = "count",
 ) -> Row:
-    """Return a row of something that is never sampled: a count, not an estimate."""
+    """Return a row of something that is never sampled: a count, not an estimate.
+
+    Without `installs` it is not known of how many, so neither whether these are few.
+    """
     whole = int(count)
     exact = Estimate(whole, whole, whole, "counted", 64.0, int(events))
-    return row(cell, exact, runs=runs, installs=installs, unit=unit)
+    made = row(cell, exact, runs=runs, installs=installs or 0, unit=unit)
+    return made if installs is not None else {**made, "few": False}

@@ -84,6 +84,8 @@ def rate_of(
 
 def latency(asked: Asked) -> list[Row]:
     """Return how long each stage takes."""
+    if asked.filters.get("by") == "model":
+        return _models(asked)
     rates = group(asked.rows("rates"), "part")
     points = {"median": 0.5, "p95": 0.95}
     shapes = {name: _shapes(asked, name) for name, _ in BOUNDS.values()}
@@ -106,6 +108,20 @@ def latency(asked: Asked) -> list[Row]:
                 found = quantile(points[point], shapes[name][part], some)
                 cell = asked.cell(part, stage=stage, measure=text)
                 made.append(_number(cell, found, runs, installs, "ms"))
+    return made
+
+
+def _models(asked: Asked) -> list[Row]:
+    """Return the share of slow calls by model. Calls do not state one: their runs do."""
+    made = []
+    records = asked.rows("latency_models")
+    for (stage, model), some in group(records, "stage", "model").items():
+        base = next(record for record in some if record["unit"] == "base")
+        calls = [record for record in some if record["unit"] == "calls"]
+        found = ratio(_shares(calls, "slow", "n"), int(base["installs"]))
+        measure = f"share above {BOUNDS[stage][1]} ms"
+        cell = asked.cell(model, stage=stage, measure=measure)
+        made.append(row(cell, found, runs=base["runs"], installs=base["installs"]))
     return made
 
 

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from getpatter.collector.answers.asked import Asked, text_of
-from getpatter.collector.answers.definitions import Answer, answers
+from getpatter.collector.answers.definitions import AnswerDefinition, answers
 from getpatter.collector.answers.filters import near, read
 from getpatter.collector.answers.releases import check
 from getpatter.collector.limits import DAY, PROVISIONAL_DAYS
@@ -23,7 +23,7 @@ class QuestionError(LookupError):
     """There is no such question; says in a line which is meant."""
 
 
-def find(name: str) -> Answer:
+def find(name: str) -> AnswerDefinition:
     """Return the answer of that name."""
     known = answers()
     if name in known:
@@ -46,11 +46,13 @@ def listing() -> list[dict[str, Any]]:
     ]
 
 
-def _filters(one: Answer) -> list[str]:
+def _filters(one: AnswerDefinition) -> list[str]:
     return [*one.filters, *(["by"] if one.by else [])]
 
 
-def asked(one: Answer, given: Mapping[str, str], run: Query, now: int) -> tuple[Asked, str]:
+def asked(
+    one: AnswerDefinition, given: Mapping[str, str], run: Query, now: int
+) -> tuple[Asked, str]:
     """Return the question with its filters checked, and the first provisional day."""
     today = date(1970, 1, 1) + timedelta(days=now // DAY)
     provisional = today - timedelta(days=PROVISIONAL_DAYS)
@@ -60,7 +62,7 @@ def asked(one: Answer, given: Mapping[str, str], run: Query, now: int) -> tuple[
     return Asked(run, filters, one.field), provisional.isoformat()
 
 
-def check_filters(name: str, given: Mapping[str, str]) -> Answer:
+def check_filters(name: str, given: Mapping[str, str]) -> AnswerDefinition:
     """Return the answer of that name; QuestionError or FilterError if it cannot be asked so."""
     one = find(name)
     read(given, _filters(one), one.by, date(2000, 1, 1))

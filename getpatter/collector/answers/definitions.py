@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from getpatter.collector.answers.asked import Asked, Row
 
-__all__ = ["Answer", "answers"]
+__all__ = ["AnswerDefinition", "answers"]
 
 _TIME = ("since", "until")
 _OF_RUNS = ("release", "os", "carrier", *_TIME)
@@ -27,7 +27,7 @@ _BY_CALLS = ("release", "os", "carrier", "engine", "provider", "direction")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerDefinition:
     """A question and how it is answered. `serves`: the schemas' questions that it answers, too."""
 
     name: str
@@ -42,7 +42,7 @@ class Answer:
 
 
 _FIRST = (
-    Answer(
+    AnswerDefinition(
         "funnel",
         "How far do runs come, and where do they stop?",
         "Share of runs (process starts) that were blocked, by what was missing, and that started; "
@@ -60,7 +60,7 @@ _FIRST = (
             "Which calls began and never reported an end?",
         ),
     ),
-    Answer(
+    AnswerDefinition(
         "affected",
         "How many installs does each error have?",
         "Installs with at least one failed call, by layer, code, carrier, provider and release of "
@@ -73,7 +73,7 @@ _FIRST = (
             "At which step of the setup do new users get stuck?",
         ),
     ),
-    Answer(
+    AnswerDefinition(
         "after_block",
         "What do installs do after something was missing?",
         "Of the installs that were blocked by something missing, for the first time in the chosen "
@@ -84,21 +84,22 @@ _FIRST = (
         ("release", "os", *_TIME),
         serves=("Why do people who installed the library never get to a first call?",),
     ),
-    Answer(
+    AnswerDefinition(
         "releases",
         "Did a release make it better or worse?",
         "Each step, rate and latency of a release (`release`, otherwise the newest) minus that of "
         "another one (`against`, otherwise the one before). Worse: the interval lies above zero. "
         "Not worse: it ends below the smallest difference that matters, 2 points for failed calls "
         "and 5 points for everything else. The first days of a release are its eager upgraders: "
-        "compare the rows over the installs seen on both. The last 7 days are left out unless "
-        "`until` is given.",
+        "compare the rows over the installs seen on both. Runs are blocked more often where more "
+        "installs are new: compare the new installs that were blocked at their first run. The last "
+        "7 days are left out unless `until` is given.",
         releases.releases,
-        ("volume", "funnel", "rates", "paired"),
+        ("volume", "newcomers", "funnel", "rates", "paired"),
         ("release", "against", *_OF_CALLS[1:]),
         serves=("Which releases are in use, and did a release make anything better or worse?",),
     ),
-    Answer(
+    AnswerDefinition(
         "quality",
         "How far can the other answers be believed?",
         "Losses are no accident, so they are a bound on the share of failed calls and not a "
@@ -113,18 +114,19 @@ _FIRST = (
             "By which rules is this event to be read?",
         ),
     ),
-    Answer(
+    AnswerDefinition(
         "latency",
         "How long does the caller wait, and for which stage?",
         "Each call states the p95 over its turns. Of the ended calls that do: the share with more "
         "than so many milliseconds, the median and the p95. The p95 of calls is not the p95 of "
-        "turns. The stages overlap. A quantile is shown from 50 installs on.",
+        "turns. The stages overlap. A quantile is shown from 50 installs on. By model: the share "
+        "only, of runs that configured one model for the stage.",
         calls.latency,
-        ("rates", "numbers", "latency_below"),
-        by=_BY_CALLS,
+        ("rates", "numbers", "latency_below", "latency_models"),
+        by=(*_BY_CALLS, "model"),
         serves=("Does the agent answer quickly enough for a conversation?",),
     ),
-    Answer(
+    AnswerDefinition(
         "endings",
         "Who or what ends calls?",
         "Share of ended calls with each reason, of those that state one.",
@@ -133,7 +135,7 @@ _FIRST = (
         by=_BY_CALLS,
         serves=("Who or what ends calls?",),
     ),
-    Answer(
+    AnswerDefinition(
         "volume",
         "How many installs, runs and calls are there?",
         "Installs, runs and starts are counted. Calls are those that arrived, and an estimate of "
@@ -147,7 +149,19 @@ _FIRST = (
             "How many calls are made, and with which kinds of engine?",
         ),
     ),
-    Answer(
+    AnswerDefinition(
+        "first_call",
+        "How long after installing does the first call come?",
+        "Of the installs whose first run arrived: the share whose first call came within an "
+        "hour, a day or a week of installing, or not yet. Of installs that are sampled nobody "
+        "knows their first call, so only those whose runs all had rate 1. Recent ones have not "
+        "had the time.",
+        runs.first_call,
+        ("first_call",),
+        ("os", "carrier", *_TIME),
+        serves=("How long does it take from installing to the first call?",),
+    ),
+    AnswerDefinition(
         "retention",
         "How many installs come back?",
         "Of the installs whose first run was in a week, the share with a run at least 7 and at "
@@ -181,7 +195,7 @@ _SETUP_FIELDS = (
 )  # fmt: skip
 _CALL_FIELDS = (
     "outcome", "error_code", "error_layer", "disconnect_reason", "turn_count_bucket",
-    "time_to_first_call_bucket", "engine", "direction",
+    "engine", "direction",
 )  # fmt: skip
 _NUMBER_FIELDS = (
     "latency_ms", "duration_seconds", "cost_usd", "stt_latency_ms",
@@ -208,7 +222,7 @@ def _questions() -> dict[str, str]:
 
 
 @lru_cache(maxsize=1)
-def answers() -> dict[str, Answer]:
+def answers() -> dict[str, AnswerDefinition]:
     """Return all answers by their name: the first ones, then one for each field."""
     questions = _questions()
     made = {one.name: one for one in _FIRST}
@@ -234,7 +248,7 @@ def answers() -> dict[str, Answer]:
     ):
         for name in names:
             serves = tuple({questions[name], _EVENTS.get(name, questions[name])})
-            made[name] = Answer(
+            made[name] = AnswerDefinition(
                 name, questions[name], definition, make, queries, filters, by, serves, name
             )
     return made

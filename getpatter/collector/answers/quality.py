@@ -37,11 +37,12 @@ def quality(asked: Asked) -> list[Row]:
         made.append(counted({"fact": text}, odd, events=count, runs=count, installs=people))
     made += _rates(runs, people)
     made += _installs(installs, count, people)
-    for fact in ("lost", "refused"):
-        some = sorted(facts.get(fact, []), key=lambda record: -int(record["n"]))
+    for name in ("lost", "refused"):
+        some = sorted(facts.get(name, []), key=lambda record: -int(record["n"]))
         for record in some:
+            fact = "not lost" if record["rule"] in _NO_LOSS else name
             cell = {"fact": fact, "what": str(record["detail"]), "why": str(record["rule"])}
-            made.append(counted(cell, record["n"], events=record["n"]))
+            made.append(counted(cell, record["n"], events=record["n"], installs=None))
     return made
 
 

@@ -13,12 +13,12 @@ from getpatter.collector.compare import (
     CANNOT_TELL,
     NOT_WORSE,
     WORSE,
-    Verdict,
+    ReleaseVerdict,
     difference,
     paired,
     verdict,
 )
-from getpatter.collector.estimate import Estimate, is_few
+from getpatter.collector.estimate import Estimate, is_few, step
 
 if TYPE_CHECKING:
     from getpatter.collector.answers.asked import Record, Row
@@ -29,13 +29,15 @@ __all__ = ["GATE", "Comparison", "NoPairError", "check", "compare", "releases"]
 #: The smallest worsening that matters, as a share.
 CALLS_MATTER, RUNS_MATTER = 0.02, 0.05
 _GATE_LEVEL = 0.99
+_BLOCKED = "new installs, blocked at first"
 _FAILED = "calls that failed"
 _SLOW = "calls slower than {} ms: {}"
 #: More of these is better; of everything else it is worse.
 _GOOD = frozenset({"started", "a call began", "of those with a call: one completed"})
-#: By what `check` decides.
+#: By what `check` decides. Not by all blocked runs: they are more where more installs are new, and
+#: of a new release they always are.
 GATE = (
-    "blocked",
+    _BLOCKED,
     "of those with a call: one never ended",
     _FAILED,
     _SLOW.format(BOUNDS["answer"][1], "answer"),
@@ -55,7 +57,7 @@ class Comparison:
     one: Estimate
     other: Estimate
     found: Estimate
-    verdict: Verdict
+    verdict: ReleaseVerdict
     runs: int
     installs: int
     is_few: bool
@@ -102,7 +104,9 @@ def _pair(asked: Asked) -> tuple[str, str]:
 def compare(asked: Asked, level: float = 0.95) -> tuple[str, str, list[Comparison]]:
     """Return the release, the other one, and how they differ. NoPairError if one is not there."""
     release, against = _pair(asked)
-    made = []
+    newcomers = [asked.rows("newcomers", release=name) for name in (release, against)]
+    sides = [_newcomers(records, level) for records in newcomers]
+    made = [_compare(_BLOCKED, "installs", sides, RUNS_MATTER)]
     steps = [asked.rows("funnel", release=name, by=None) for name in (release, against)]
     for name, hits, of, _ in STEPS:
         sides = [step_of(records, hits, of, level) for records in steps]
@@ -115,6 +119,14 @@ def compare(asked: Asked, level: float = 0.95) -> tuple[str, str, list[Compariso
         made.append(_compare(_SLOW.format(bound, stage), "calls", sides, RUNS_MATTER))
     made += _over_both(asked, release, against, level)
     return release, against, made
+
+
+def _newcomers(records: list[Record], level: float) -> tuple[Estimate, int, int]:
+    rows: list[Share] = [
+        (1.0, one["grp"], int(one["blocked"]), int(one["installs"])) for one in records
+    ]
+    installs = sum(share[3] for share in rows)
+    return step(rows, installs, level), sum(int(one["runs"]) for one in records), installs
 
 
 def _compare(
@@ -192,7 +204,8 @@ def check(asked: Asked) -> dict[str, Any]:
         for one in made
         if one.measure in GATE and (one.one.estimate is not None or one.other.estimate is not None)
     ]
-    words = {one.verdict.word for one in deciding}
+    # A fleet that hardly grows has few new installs for ever: they then decide nothing.
+    words = {one.verdict.word for one in deciding if one.measure != _BLOCKED or not one.is_few}
     word = (
         WORSE if WORSE in words else CANNOT_TELL if CANNOT_TELL in words or not words else NOT_WORSE
     )

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from getpatter.collector.answers.asked import Asked, Record, Row
     from getpatter.collector.estimate import Estimate, Share
 
-__all__ = ["STEPS", "after_block", "funnel", "retention", "shares_runs", "shares_setups", "volume"]
+__all__ = [
+    "STEPS",
+    "after_block",
+    "first_call",
+    "funnel",
+    "retention",
+    "shares_runs",
+    "shares_setups",
+    "volume",
+]
 
 #: Name, what is counted, of what; and whether that is known of drawn runs only.
 STEPS = (
@@ -34,6 +43,16 @@ _WAITS = {
     "later": "started later",
     "never_started": "came back, never started",
     "never_came_back": "never came back",
+}
+
+
+_AGES = {
+    "within_hour": "within an hour",
+    "within_day": "within a day",
+    "within_week": "within a week",
+    "later": "later",
+    "unknown": "age not known",
+    "never": "none yet",
 }
 
 
@@ -74,6 +93,19 @@ def after_block(asked: Asked) -> list[Row]:
             cell = {"missing": missing, "then": text}
             found = step(rows, installs)
             made.append(row(cell, found, runs=runs, installs=installs, events=installs))
+    return made
+
+
+def first_call(asked: Asked) -> list[Row]:
+    """Return how long after installing the first call came."""
+    records = asked.rows("first_call")
+    installs = sum(int(record["installs"]) for record in records)
+    runs = sum(int(record["runs"]) for record in records)
+    made = []
+    for key, text in _AGES.items() if records else ():
+        rows: list[Share] = [(1.0, r["grp"], int(r[key]), int(r["installs"])) for r in records]
+        found = step(rows, installs)
+        made.append(row({"first call": text}, found, runs=runs, installs=installs, events=installs))
     return made
 
 

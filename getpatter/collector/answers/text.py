@@ -133,10 +133,17 @@ def _rows(rows: Sequence[Row], columns: list[str], width: int) -> list[str]:
             return [_line(line, widths, len(columns)) for line in fitting] if body else []
     lines = []
     for row, line in zip(rows, body, strict=True):
-        lines += _wrapped(", ".join(filter(None, line[: len(columns)])) or "all", width)
-        few = ", few" if row["few"] else ""
-        lines += _wrapped(f"{figure(row)}, {row['installs']:,} installs{few}", width, "  ")
+        names = [_named(*one) for one in zip(columns, line, strict=False) if one[1]]
+        lines += _wrapped(", ".join(names) or "all", width)
+        of = [f"{row['installs']:,} installs"] if row["installs"] else []
+        few = ["few"] if row["few"] else []
+        lines += _wrapped(", ".join([figure(row), *of, *few]), width, "  ")
     return lines
+
+
+def _named(column: str, value: str) -> str:
+    """Return a value that says without its column what it is."""
+    return f"{column} {value}" if value[0].isdigit() else value
 
 
 def _line(cells: list[str], widths: list[int], left: int) -> str:

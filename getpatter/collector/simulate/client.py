@@ -12,11 +12,11 @@ from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.losses import Losses
 
 if TYPE_CHECKING:
-    from getpatter.collector.simulate.delivery import Delivery
+    from getpatter.collector.simulate.delivery import SimulatedDelivery
     from getpatter.collector.simulate.population import Install
     from getpatter.collector.simulate.truth import Truth
 
-__all__ = ["Client", "Run"]
+__all__ = ["Client", "SimulatedRun"]
 
 # A batch holds what was recorded within so many seconds. A client closes it far sooner; the figures
 # are the same, and there are fewer batches to write.
@@ -29,7 +29,7 @@ class Client:
     Only the id of the run and the release change in what every event has.
     """
 
-    def __init__(self, install: Install, truth: Truth, delivery: Delivery) -> None:
+    def __init__(self, install: Install, truth: Truth, delivery: SimulatedDelivery) -> None:
         self.losses = Losses()
         self.install, self.truth, self.delivery = install, truth, delivery
         self._common = _common(install)
@@ -43,7 +43,7 @@ class Client:
         self._common["sdk_version"] = self.install.version
 
 
-class Run:
+class SimulatedRun:
     """One process start of an install; a recorder, as the client's own functions expect one.
 
     `now` is when the next record is made, in seconds since the epoch. An event is built a second
@@ -61,7 +61,7 @@ class Run:
         self._losses = client.losses
         self._builder = client.builder
         self._truth = client.truth
-        self._seen = client.truth.begin(install)
+        self._seen = client.truth.begin(install, rate)
         self._delivery = client.delivery
         self._batch: list[dict[str, Any]] = []
         self._opened = self._last = now

@@ -26,6 +26,7 @@ def figures(truth: Truth) -> dict[str, Any]:
     """Return every true figure, by the answer that estimates it."""
     return {
         "events": dict(sorted(truth.events.items())),
+        "events_at_rate_0": dict(sorted((+truth.silent).items())),
         "installs": len(truth.pasts),
         "runs": {field: _plain(values) for field, values in truth.runs.items()},
         "by_day": {str(day): dict(row) for day, row in sorted(truth.days.items())},

@@ -28,7 +28,7 @@ def stated(event: Mapping[str, Any], version: int, rate: float) -> dict[str, Any
     made["schema_version"] = version
     if version == max(_SCHEMAS):
         is_end = event["event"] == "call_completed"
-        if 0 < rate < 1 and is_end and not is_sampleable("call_completed", event):
+        if rate < 1 and is_end and not is_sampleable("call_completed", event):
             made["sample_rate"] = rate
         return made
     for field, value in made.items():

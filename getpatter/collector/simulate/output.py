@@ -14,7 +14,7 @@ from getpatter.telemetry.delivery.batch import encode
 from getpatter.telemetry.losses import header
 
 if TYPE_CHECKING:
-    from getpatter.collector.batch import Batch
+    from getpatter.collector.batch import ReceivedBatch
     from getpatter.collector.store import Store
 
 __all__ = ["EndpointError", "IntoStore", "OverHttp"]
@@ -31,10 +31,10 @@ class IntoStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._group: list[Batch] = []
+        self._group: list[ReceivedBatch] = []
         self._size = self._unfolded = 0
 
-    def take(self, batch: Batch) -> None:
+    def take(self, batch: ReceivedBatch) -> None:
         """Take a batch; write when there are enough."""
         if self._size + batch.size > GROUP_EVENTS:
             self._write()
@@ -68,7 +68,7 @@ class OverHttp:
         self._address = usable(endpoint)
         self._connection = self._connect()
 
-    def take(self, batch: Batch) -> None:
+    def take(self, batch: ReceivedBatch) -> None:
         """Send a batch until it is answered."""
         events = [event for _, event in batch.events]
         closed = batch.received - batch.age

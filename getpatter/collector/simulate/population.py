@@ -131,7 +131,8 @@ def _missing(chance: Chance) -> str | None:
 
 
 def _legacy(chance: Chance, install: Install) -> int | None:
-    if install.is_node:
+    # What a released client states at rate 0 no schema takes.
+    if install.is_node or install.traits["rate"] == 0:
         return None
     place = chance.random()
     for name, (version, _) in _LEGACY.items():

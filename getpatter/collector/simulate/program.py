@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from getpatter.collector.limits import DAY
 from getpatter.collector.simulate import story
-from getpatter.collector.simulate.client import Client, Run
-from getpatter.collector.simulate.delivery import Delivery
+from getpatter.collector.simulate.client import Client, SimulatedRun
+from getpatter.collector.simulate.delivery import SimulatedDelivery
 from getpatter.collector.simulate.figures import figures
 from getpatter.collector.simulate.population import Install, draw_install, hex_id
 from getpatter.collector.simulate.truth import Truth
@@ -19,7 +19,7 @@ from getpatter.collector.simulate.world import Chance, parameters
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from getpatter.collector.batch import Batch
+    from getpatter.collector.batch import ReceivedBatch
 
 __all__ = ["Simulation"]
 
@@ -35,13 +35,14 @@ class Simulation:
         *,
         end: int,
         now: int,
-        take: Callable[[Batch], object],
+        take: Callable[[ReceivedBatch], object],
+        loses: bool = True,
     ) -> None:
         self._chance = Chance(seed)
         self._begin, self._end, self._days = end - days * DAY, end, days
         self._seed = seed
         self.truth = Truth()
-        self.delivery = Delivery(self._chance, end, now, take)
+        self.delivery = SimulatedDelivery(self._chance, end, now, take, loses=loses)
         self._clients: dict[int, Client] = {}
         self._due: list[tuple[float, int, Install]] = []
         for index in range(installs):
@@ -67,7 +68,7 @@ class Simulation:
             client = self._clients.get(install.index)
             if client is None:
                 client = self._clients[install.index] = Client(install, self.truth, self.delivery)
-            run = Run(client, hex_id(self._chance), begin)
+            run = SimulatedRun(client, hex_id(self._chance), begin)
             story.tell(self._chance, install, run, self._end)
             run.end()
             moment = story.next_run(self._chance, install, run.now)

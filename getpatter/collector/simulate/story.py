@@ -26,7 +26,7 @@ from getpatter.telemetry.install_id import days_bucket
 from getpatter.telemetry.stack import stack_dimensions
 
 if TYPE_CHECKING:
-    from getpatter.collector.simulate.client import Run
+    from getpatter.collector.simulate.client import SimulatedRun
     from getpatter.collector.simulate.population import Install
 
 __all__ = ["next_run", "tell"]
@@ -46,7 +46,7 @@ def next_run(chance: Chance, install: Install, now: float) -> float | None:
     return None if install.is_throw_away or moment > install.ends else moment
 
 
-def tell(chance: Chance, install: Install, run: Run, end: float) -> None:
+def tell(chance: Chance, install: Install, run: SimulatedRun, end: float) -> None:
     """Tell one run from its start to its end; nothing of it happens after `end`."""
     if chance.random() < RUN["command"]:
         run.record("cli_command", cli_command=chance.choice(_COMMANDS))
@@ -73,7 +73,7 @@ def tell(chance: Chance, install: Install, run: Run, end: float) -> None:
             return
 
 
-def _start(install: Install, run: Run) -> None:
+def _start(install: Install, run: SimulatedRun) -> None:
     traits, version = install.traits, install.version
     said: dict[str, object] = {
         name: traits[name]
@@ -111,7 +111,7 @@ def _engine(install: Install) -> dict[str, object]:
     return engine_of(install.traits["mode"], vendors)
 
 
-def _configure(chance: Chance, install: Install, run: Run) -> None:
+def _configure(chance: Chance, install: Install, run: SimulatedRun) -> None:
     tools = int(chance.expovariate(0.5))
     run.record(
         "agent_configured",
@@ -131,7 +131,7 @@ def _configure(chance: Chance, install: Install, run: Run) -> None:
     )
 
 
-def _call(chance: Chance, install: Install, run: Run) -> bool:
+def _call(chance: Chance, install: Install, run: SimulatedRun) -> bool:
     """Tell a call; return whether the run goes on."""
     is_outbound = bool(TRAITS["outbound"].draw(chance))
     facts: dict[str, object] = {
@@ -169,7 +169,9 @@ def _unanswered(chance: Chance) -> str | None:
     return None
 
 
-def _answered(chance: Chance, install: Install, run: Run, facts: dict[str, object]) -> None:
+def _answered(
+    chance: Chance, install: Install, run: SimulatedRun, facts: dict[str, object]
+) -> None:
     turns = max(1, int(CALL["turns_median"] * chance.lognormvariate(0, CALL["turns_sigma"])))
     release = install.release
     error = install.error * (release.errors if release else 1.0)

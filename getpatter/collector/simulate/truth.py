@@ -50,10 +50,11 @@ _ADOPTION = frozenset({"feature_used", "agent_configured"})
 class RunSeen:
     """One run, while it is seen."""
 
-    __slots__ = ("call_ends", "call_starts", "cell", "day", "install", "outcomes", "steps")
+    __slots__ = ("call_ends", "call_starts", "cell", "day", "install", "outcomes", "rate", "steps")
 
-    def __init__(self, install: Install) -> None:
+    def __init__(self, install: Install, rate: float) -> None:
         self.install = install
+        self.rate = rate
         self.cell: tuple[Any, ...] = ()
         self.day = 0
         self.steps: set[str] = set()
@@ -80,6 +81,7 @@ class Truth:
 
     def __init__(self) -> None:
         self.events: Counter[str] = Counter()
+        self.silent: Counter[str] = Counter()  # of runs at rate 0
         self.runs: defaultdict[str, Counter[Any]] = defaultdict(Counter)
         self.shares: dict[str, defaultdict[str, Counter[Any]]] = {}
         self.numbers: dict[str, defaultdict[str, Counter[float]]] = {}
@@ -93,9 +95,9 @@ class Truth:
         self.by_release: defaultdict[str, set[int]] = defaultdict(set)
         self.pasts: dict[int, _Past] = {}
 
-    def begin(self, install: Install) -> RunSeen:
+    def begin(self, install: Install, rate: float) -> RunSeen:
         """Begin a run."""
-        return RunSeen(install)
+        return RunSeen(install, rate)
 
     def see(self, run: RunSeen, event: dict[str, Any], at: float) -> None:
         """Count one event, which happened at `at`."""
@@ -113,6 +115,7 @@ class Truth:
         past.weeks.add((day - past.first_day) // 7)
         past.last_run = at
         self.events[name] += 1
+        self.silent[name] += run.rate == 0
         self._count_fields(name, event, index)
         run.steps.add(name)
         if name == "call_completed":

@@ -21,8 +21,8 @@ __all__ = [
     "RUN",
     "TRAITS",
     "Chance",
-    "Choice",
     "Release",
+    "WeightedChoice",
     "parameters",
 ]
 
@@ -32,7 +32,7 @@ Chance = random.Random
 T = TypeVar("T")
 
 
-class Choice(Generic[T]):
+class WeightedChoice(Generic[T]):
     """Values with their probabilities."""
 
     __slots__ = ("_sums", "_values", "weights")
@@ -84,35 +84,35 @@ INSTALL = {
     "slowness_sigma": 0.25,  # lognormal factor on latencies, by install
 }
 
-TRAITS: dict[str, Choice[Any]] = {
-    "os": Choice({"linux": 0.55, "darwin": 0.33, "windows": 0.11, "freebsd": 0.01}),
-    "arch": Choice({"x86_64": 0.6, "arm64": 0.38, "other": 0.02}),
-    "runtime_version": Choice({"3.10": 0.1, "3.11": 0.3, "3.12": 0.4, "3.13": 0.2}),
-    "node_version": Choice({"20.1": 0.4, "22.0": 0.6}),
-    "package_manager": Choice(
+TRAITS: dict[str, WeightedChoice[Any]] = {
+    "os": WeightedChoice({"linux": 0.55, "darwin": 0.33, "windows": 0.11, "freebsd": 0.01}),
+    "arch": WeightedChoice({"x86_64": 0.6, "arm64": 0.38, "other": 0.02}),
+    "runtime_version": WeightedChoice({"3.10": 0.1, "3.11": 0.3, "3.12": 0.4, "3.13": 0.2}),
+    "node_version": WeightedChoice({"20.1": 0.4, "22.0": 0.6}),
+    "package_manager": WeightedChoice(
         {"pip": 0.5, "uv": 0.25, "poetry": 0.15, "conda": 0.07, "pipenv": 0.03}
     ),
-    "node_package_manager": Choice({"npm": 0.6, "pnpm": 0.25, "yarn": 0.1, "bun": 0.05}),
-    "invoked_by_agent": Choice(
+    "node_package_manager": WeightedChoice({"npm": 0.6, "pnpm": 0.25, "yarn": 0.1, "bun": 0.05}),
+    "invoked_by_agent": WeightedChoice(
         {"none": 0.6, "claude": 0.2, "cursor": 0.12, "copilot": 0.04, "windsurf": 0.02}
         | {"gemini": 0.01, "other": 0.01}
     ),
-    "container": Choice({False: 0.7, True: 0.3}),
-    "serverless": Choice({"none": 0.9, "lambda": 0.05, "cloud_run": 0.04, "vercel": 0.01}),
-    "cloud": Choice({"none": 0.65, "aws": 0.2, "gcp": 0.1, "azure": 0.03, "fly": 0.02}),
-    "carrier": Choice({"twilio": 0.6, "telnyx": 0.25, "plivo": 0.05, "none": 0.1}),
-    "tunnel": Choice({"none": 0.5, "configured": 0.3, "static": 0.2}),
-    "mode": Choice(
+    "container": WeightedChoice({False: 0.7, True: 0.3}),
+    "serverless": WeightedChoice({"none": 0.9, "lambda": 0.05, "cloud_run": 0.04, "vercel": 0.01}),
+    "cloud": WeightedChoice({"none": 0.65, "aws": 0.2, "gcp": 0.1, "azure": 0.03, "fly": 0.02}),
+    "carrier": WeightedChoice({"twilio": 0.6, "telnyx": 0.25, "plivo": 0.05, "none": 0.1}),
+    "tunnel": WeightedChoice({"none": 0.5, "configured": 0.3, "static": 0.2}),
+    "mode": WeightedChoice(
         {"pipeline": 0.65, "openai_realtime": 0.25, "elevenlabs_convai": 0.1},
     ),
-    "llm": Choice(
+    "llm": WeightedChoice(
         {("openai", "gpt-4o-mini"): 0.5, ("anthropic", "claude-3-5-haiku"): 0.2}
         | {("groq", "llama-3.3-70b-versatile"): 0.2, ("openai", "our-fine-tune"): 0.1}
     ),
-    "stt": Choice({("deepgram", "nova-3"): 0.7, ("whisper", "base"): 0.3}),
-    "tts": Choice({("elevenlabs", "eleven-flash-v2-5"): 0.6, ("cartesia", "sonic-2"): 0.4}),
-    "rate": Choice({1.0: 0.6, 0.25: 0.2, 0.1: 0.15, 0.0: 0.05}),
-    "outbound": Choice({False: 0.7, True: 0.3}),
+    "stt": WeightedChoice({("deepgram", "nova-3"): 0.7, ("whisper", "base"): 0.3}),
+    "tts": WeightedChoice({("elevenlabs", "eleven-flash-v2-5"): 0.6, ("cartesia", "sonic-2"): 0.4}),
+    "rate": WeightedChoice({1.0: 0.6, 0.25: 0.2, 0.1: 0.15, 0.0: 0.05}),
+    "outbound": WeightedChoice({False: 0.7, True: 0.3}),
 }
 
 #: Of the first start, by category: how likely it is blocked, and how likely each later try ends it.
@@ -147,7 +147,7 @@ CALL = {
 }
 
 #: A terminal error: stage, code.
-ERRORS: Choice[tuple[str | None, str]] = Choice(
+ERRORS: WeightedChoice[tuple[str | None, str]] = WeightedChoice(
     {
         ("llm", "timeout"): 0.28,
         ("llm", "rate_limit"): 0.17,
@@ -199,7 +199,7 @@ def parameters() -> dict[str, object]:
     }
 
 
-def _plain(choice: Choice[T]) -> dict[str, float]:
+def _plain(choice: WeightedChoice[T]) -> dict[str, float]:
     return {
         "/".join(map(str, value)) if isinstance(value, tuple) else str(value).lower(): weight
         for value, weight in choice.weights.items()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from getpatter.collector.batch import Batch, RefusalKind
+    from getpatter.collector.batch import ReceivedBatch, RefusalKind
 
 __all__ = ["digest", "insert", "write_events", "write_losses", "write_refusals"]
 
@@ -83,7 +83,9 @@ def _draw(run_id: str) -> int:
     return int.from_bytes(sha256(run_id.encode()).digest()[:4], "big")
 
 
-def write_events(connection: DuckDBPyConnection, batches: list[Batch], commit_no: int) -> None:
+def write_events(
+    connection: DuckDBPyConnection, batches: list[ReceivedBatch], commit_no: int
+) -> None:
     """Append the valid events of `batches`."""
     events: list[dict[str, Any]] = []
     received: list[int] = []
@@ -126,7 +128,7 @@ def _values(kind: str, values: list[Any]) -> list[Any]:
     return values
 
 
-def write_losses(connection: DuckDBPyConnection, batches: list[Batch]) -> None:
+def write_losses(connection: DuckDBPyConnection, batches: list[ReceivedBatch]) -> None:
     """Append what clients report as lost."""
     rows = [
         ((batch.received - batch.age) // DAY, _release(batch), event, reason, count)
@@ -145,13 +147,13 @@ def write_losses(connection: DuckDBPyConnection, batches: list[Batch]) -> None:
         insert(connection, "losses", columns, has_day=True)
 
 
-def _release(batch: Batch) -> str | None:
+def _release(batch: ReceivedBatch) -> str | None:
     return batch.events[0][1]["sdk_version"] if batch.events else None
 
 
 def write_refusals(
     connection: DuckDBPyConnection,
-    batches: list[Batch],
+    batches: list[ReceivedBatch],
     refusals: Mapping[RefusalKind, int],
     now: int,
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import contextmanager, suppress
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,20 @@ from getpatter.collector.limits import CHECKPOINT_BYTES, DUCKDB_MEMORY
 from getpatter.collector.store import migrate, rollups
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from duckdb import DuckDBPyConnection
 
-__all__ = ["HOT", "StoreError", "connect", "lock", "open_database", "refresh_views"]
+__all__ = [
+    "HOT",
+    "StoreError",
+    "connect",
+    "invalidates",
+    "lock",
+    "open_database",
+    "refresh_views",
+    "rolled_back",
+]
 
 HOT = "hot.duckdb"
 _LOCK = "lock"
@@ -163,3 +175,19 @@ def refresh_views(connection: DuckDBPyConnection, directory: str) -> None:
     connection.execute(_VIEW.format(name="events", rows=f"{hot}{months}")).fetchall()
     for name in rollups.NAMES:
         connection.execute(rollups.view(connection, name)).fetchall()
+
+
+@contextmanager
+def rolled_back(connection: DuckDBPyConnection) -> Iterator[None]:
+    """End an open transaction if the block fails; leave the error as it is."""
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # none is open, or nothing works any more
+            connection.execute("ROLLBACK").fetchall()
+        raise
+
+
+def invalidates(error: Exception) -> bool:
+    """Return whether the database has to be reopened after `error`."""
+    return isinstance(error, duckdb.FatalException | duckdb.InternalException | duckdb.IOException)

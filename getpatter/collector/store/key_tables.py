@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import nanoarrow
 import orjson
 
-from getpatter.collector.batch import Answer, Refusal
+from getpatter.collector.batch import BatchAnswer, RefusedEvent
 from getpatter.collector.keys import Key, RecentKeys
 from getpatter.collector.limits import HOUR, KEY_SECONDS, LEGACY_KEY_SECONDS
 from getpatter.collector.store.append import insert
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from getpatter.collector.batch import Batch
+    from getpatter.collector.batch import ReceivedBatch
 
 __all__ = ["KeyTables"]
 
@@ -60,14 +60,14 @@ class KeyTables:
         cursor.close()
         return found
 
-    def find(self, keys: Iterable[Key], now: int) -> dict[Key, Answer]:
+    def find(self, keys: Iterable[Key], now: int) -> dict[Key, BatchAnswer]:
         """Return the first answers to those of `keys` that were seen before."""
         wanted: dict[int, list[Key]] = {}
         for key in keys:
             for hour in self.recent.tables(key):
                 if hour in self._hours:
                     wanted.setdefault(hour, []).append(key)
-        found: dict[Key, Answer] = {}
+        found: dict[Key, BatchAnswer] = {}
         for hour, candidates in wanted.items():
             rows = self._connection.execute(
                 f"SELECT high, low, legacy, received, accepted, refused FROM keys.h{hour} "
@@ -75,7 +75,7 @@ class KeyTables:
                 [[key.high for key in candidates]],
             ).fetchall()
             known = {
-                (high, low, legacy): Answer(accepted, _refusals(refused), is_repeated=True)
+                (high, low, legacy): BatchAnswer(accepted, _refusals(refused), is_repeated=True)
                 for high, low, legacy, received, accepted, refused in rows
                 if not legacy or now - received <= LEGACY_KEY_SECONDS
             }
@@ -84,9 +84,9 @@ class KeyTables:
                     found[key] = answer
         return found
 
-    def write(self, batches: list[Batch], answers: list[Answer]) -> None:
+    def write(self, batches: list[ReceivedBatch], answers: list[BatchAnswer]) -> None:
         """Append keys with their answers, in the caller's transaction."""
-        by_hour: dict[int, list[tuple[Batch, Answer]]] = {}
+        by_hour: dict[int, list[tuple[ReceivedBatch, BatchAnswer]]] = {}
         for batch, answer in zip(batches, answers, strict=True):
             by_hour.setdefault(batch.key.hour, []).append((batch, answer))
         for hour, pairs in by_hour.items():
@@ -104,7 +104,7 @@ class KeyTables:
             }
             insert(self._connection, f"keys.h{hour}", columns)
 
-    def committed(self, batches: list[Batch], now: int) -> None:
+    def committed(self, batches: list[ReceivedBatch], now: int) -> None:
         """Remember the keys of `batches`, which have been committed."""
         for batch in batches:
             self._hours.add(batch.key.hour)
@@ -122,11 +122,11 @@ class KeyTables:
             self._hours.discard(hour)
 
 
-def _text(refused: tuple[Refusal, ...]) -> str | None:
+def _text(refused: tuple[RefusedEvent, ...]) -> str | None:
     if not refused:
         return None
     return orjson.dumps([(r.index, r.pointer, r.rule) for r in refused]).decode()
 
 
-def _refusals(text: str | None) -> tuple[Refusal, ...]:
-    return tuple(Refusal(*entry) for entry in orjson.loads(text)) if text else ()
+def _refusals(text: str | None) -> tuple[RefusedEvent, ...]:
+    return tuple(RefusedEvent(*entry) for entry in orjson.loads(text)) if text else ()

@@ -20,7 +20,7 @@ __all__ = ["NAMES", "erase", "fold", "merge", "rebuild", "sum_up", "view"]
 NAMES = ("runs", "calls", "callers", "numbers", "setups", "faults")
 #: Those whose rows name an install: an erasure deletes them. From the others it subtracts.
 _OF_INSTALLS = ("runs", "callers", "setups", "faults")
-_LEAST = frozenset({"day", "rate_low", "first_seen", "first_block"})
+_LEAST = frozenset({"day", "rate_low", "first_seen", "first_block", "first_call"})
 
 
 def _definition(name: str, fresh: str) -> str:

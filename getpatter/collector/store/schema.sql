@@ -96,7 +96,8 @@ CREATE TABLE runs_parts (
   runtime_version VARCHAR, ci BOOLEAN, carrier VARCHAR, tunnel VARCHAR, invoked_by_agent VARCHAR,
   container BOOLEAN, serverless VARCHAR, cloud VARCHAR, package_manager VARCHAR,
   days_since_install_bucket VARCHAR, previous_sdk_version VARCHAR,
-  first_seen UINTEGER, first_block UINTEGER, last_start UINTEGER, first_runs BIGINT, starts BIGINT,
+  first_seen UINTEGER, first_block UINTEGER, last_start UINTEGER, first_call UTINYINT,
+  first_runs BIGINT, starts BIGINT,
   blocked_carrier_credentials BIGINT, blocked_llm_key BIGINT, blocked_engine_config BIGINT, blocked_other BIGINT, call_starts BIGINT, call_ends BIGINT,
   sampled BIGINT, completed BIGINT, no_answer BIGINT, busy BIGINT, error BIGINT, failed BIGINT,
   layer_stt BIGINT, layer_llm BIGINT, layer_tts BIGINT, layer_carrier BIGINT, layer_config BIGINT,
@@ -107,8 +108,7 @@ CREATE TABLE runs_whole AS SELECT * FROM runs_parts;
 CREATE TABLE calls_parts (
   day DATE, sdk_version VARCHAR, os VARCHAR, carrier VARCHAR, engine VARCHAR, provider VARCHAR,
   direction VARCHAR, outcome VARCHAR, error_code VARCHAR, error_layer VARCHAR,
-  disconnect_reason VARCHAR, turn_count_bucket VARCHAR, time_to_first_call_bucket VARCHAR,
-  kept DOUBLE, grp UTINYINT, n BIGINT
+  disconnect_reason VARCHAR, turn_count_bucket VARCHAR, kept DOUBLE, grp UTINYINT, n BIGINT
 );
 CREATE TABLE callers_parts (
   day DATE, run_id UUID, install_id UUID, grp UTINYINT, sdk_version VARCHAR, os VARCHAR,

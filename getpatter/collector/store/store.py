@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from getpatter.collector import clock
-from getpatter.collector.batch import Answer, Batch, Refusal
+from getpatter.collector.batch import BatchAnswer, ReceivedBatch, RefusedEvent
 from getpatter.collector.store import months, rollups
 from getpatter.collector.store.append import (
     digest,
@@ -27,8 +27,10 @@ from getpatter.collector.store.append import (
 )
 from getpatter.collector.store.database import (
     StoreError,
+    invalidates,
     lock,
     open_database,
+    rolled_back,
 )
 from getpatter.collector.store.key_tables import KeyTables
 
@@ -97,8 +99,8 @@ class Store:
     # Writing
 
     def append(
-        self, batches: list[Batch], refusals: Mapping[RefusalKind, int] | None = None
-    ) -> list[Answer]:
+        self, batches: list[ReceivedBatch], refusals: Mapping[RefusalKind, int] | None = None
+    ) -> list[BatchAnswer]:
         """Keep `batches`, durably and each once; return the answers in the same order.
 
         `refusals` are counts of requests that were refused as a whole.
@@ -107,16 +109,16 @@ class Store:
         try:
             return self._write_group(batches, refusals or {})
         except Exception as error:
-            if not _invalidates(error):
+            if not invalidates(error):
                 raise
         self._reopen(generation)
         # What the failed commit made durable is found by its keys.
         return self._write_group(batches, refusals or {})
 
     def _write_group(
-        self, batches: list[Batch], refusals: Mapping[RefusalKind, int]
-    ) -> list[Answer]:
-        with self._write, _rolled_back(self.connection):
+        self, batches: list[ReceivedBatch], refusals: Mapping[RefusalKind, int]
+    ) -> list[BatchAnswer]:
+        with self._write, rolled_back(self.connection):
             return self._append(batches, refusals)
 
     def reopen(self) -> None:
@@ -131,19 +133,21 @@ class Store:
                 self.connection.close()
             self._open()
 
-    def _append(self, batches: list[Batch], refusals: Mapping[RefusalKind, int]) -> list[Answer]:
+    def _append(
+        self, batches: list[ReceivedBatch], refusals: Mapping[RefusalKind, int]
+    ) -> list[BatchAnswer]:
         now = clock.now()
         found = self._keys.find((batch.key for batch in batches), now)
-        answers: list[Answer] = []
-        fresh: list[Batch] = []
-        fresh_answers: list[Answer] = []
-        first: dict[tuple[int, int, bool], Answer] = {}
+        answers: list[BatchAnswer] = []
+        fresh: list[ReceivedBatch] = []
+        fresh_answers: list[BatchAnswer] = []
+        first: dict[tuple[int, int, bool], BatchAnswer] = {}
         for batch in batches:
             same = batch.key.high, batch.key.low, batch.key.is_legacy
             answer = found.get(batch.key) or first.get(same)
             if answer is None:
                 answer = self._judge_erased(batch)
-                first[same] = Answer(answer.accepted, answer.refused, is_repeated=True)
+                first[same] = BatchAnswer(answer.accepted, answer.refused, is_repeated=True)
                 fresh.append(batch)
                 fresh_answers.append(answer)
             answers.append(answer)
@@ -151,7 +155,7 @@ class Store:
             self._commit(fresh, fresh_answers, refusals, now)
         return answers
 
-    def _judge_erased(self, batch: Batch) -> Answer:
+    def _judge_erased(self, batch: ReceivedBatch) -> BatchAnswer:
         """Refuse what comes from an erased install; return the answer to the batch."""
         if self._erased:
             gone = [
@@ -161,16 +165,16 @@ class Store:
             ]
             if gone:
                 batch.events = [entry for entry in batch.events if entry[0] not in set(gone)]
-                batch.refused += [Refusal(index, "/install_id", _ERASED) for index in gone]
+                batch.refused += [RefusedEvent(index, "/install_id", _ERASED) for index in gone]
                 batch.refused.sort(key=lambda refusal: refusal.index)
                 kind: RefusalKind = (200, None, None, "/install_id", _ERASED, None)
                 batch.refusals += [kind] * len(gone)
-        return Answer(len(batch.events), tuple(batch.refused))
+        return BatchAnswer(len(batch.events), tuple(batch.refused))
 
     def _commit(
         self,
-        batches: list[Batch],
-        answers: list[Answer],
+        batches: list[ReceivedBatch],
+        answers: list[BatchAnswer],
         refusals: Mapping[RefusalKind, int],
         now: int,
     ) -> None:
@@ -231,12 +235,12 @@ class Store:
         generation = self._generation
         with self._fold, self._write:
             try:
-                with _rolled_back(self.connection):
+                with rolled_back(self.connection):
                     self.connection.execute("BEGIN").fetchall()
                     yield self.connection
                     self.connection.execute("COMMIT").fetchall()
             except Exception as error:
-                if _invalidates(error):
+                if invalidates(error):
                     self._reopen(generation)
                 raise
 
@@ -253,12 +257,12 @@ class Store:
         with self._fold:
             cursor = self.connection.cursor()
             try:
-                with _rolled_back(cursor):
+                with rolled_back(cursor):
                     cursor.execute("BEGIN").fetchall()
                     step(cursor)
                     cursor.execute("COMMIT").fetchall()
             except Exception as error:
-                if _invalidates(error):
+                if invalidates(error):
                     self._reopen(generation)
                 raise
             finally:
@@ -288,24 +292,8 @@ class Store:
     def is_usable(self) -> bool:
         """Return whether a commit works."""
         try:
-            with self._write, _rolled_back(self.connection):
+            with self._write, rolled_back(self.connection):
                 self.connection.execute("UPDATE meta SET value = value").fetchall()
         except (duckdb.Error, StoreError):
             return False
         return True
-
-
-@contextmanager
-def _rolled_back(connection: DuckDBPyConnection) -> Iterator[None]:
-    """End an open transaction if the block fails; leave the error as it is."""
-    try:
-        yield
-    except BaseException:
-        with suppress(duckdb.Error):  # none is open, or nothing works any more
-            connection.execute("ROLLBACK").fetchall()
-        raise
-
-
-def _invalidates(error: Exception) -> bool:
-    """Return whether the database has to be reopened after `error`."""
-    return isinstance(error, duckdb.FatalException | duckdb.InternalException | duckdb.IOException)

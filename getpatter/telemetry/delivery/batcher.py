@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from getpatter.telemetry.delivery.backlog import Backlog
     from getpatter.telemetry.delivery.buffer import Buffer
-    from getpatter.telemetry.delivery.outbox import Destination
+    from getpatter.telemetry.delivery.outbox import SendsBatches
     from getpatter.telemetry.losses import Losses
 
-    class Run(Protocol):
+    class BuildsEvents(Protocol):
         """What builds events; the detached sender has none, since it records nothing."""
 
         rate: float
@@ -48,12 +48,12 @@ class Batcher:
 
     def __init__(
         self,
-        run: "Run | None",
+        run: "BuildsEvents | None",
         buffer: "Buffer",
         losses: "Losses",
         backlog: "Backlog",
         *,
-        destination: "Destination",
+        destination: "SendsBatches",
         on_error: "Callable[[BaseException], None]",
     ) -> None:
         self._run = run
@@ -135,7 +135,7 @@ class Batcher:
             return "opted_out"  # it came while we were writing: what was written goes
         return None
 
-    def _build(self, run: "Run", limit: int) -> "list[dict[str, object]]":
+    def _build(self, run: "BuildsEvents", limit: int) -> "list[dict[str, object]]":
         events: list[dict[str, object]] = []
         for name, dimensions, at in self._buffer.take(limit):
             try:

@@ -1,9 +1,8 @@
 """The outbox: takes what was recorded to the collector, one step at a time.
 
-`step` settles an answer, closes what is due, or takes a batch and sends it, and says when there
-will be another step. Where a batch is, is the backlog's to know; when the collector may be asked,
-the schedule's; the network is the uploader's. Has no lock and no thread: whoever calls holds the
-worker's.
+`step` settles an answer, closes what is due, or sends a batch, and says when the next step is. The
+backlog knows where a batch is, the schedule when the collector may be asked; the uploader sends.
+Has no lock and no thread: whoever calls holds the worker's.
 """
 
 import os
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from getpatter.telemetry.delivery.batcher import Run
+    from getpatter.telemetry.delivery.batcher import BuildsEvents
     from getpatter.telemetry.delivery.buffer import Buffer
     from getpatter.telemetry.delivery.observer import Observed
     from getpatter.telemetry.delivery.spool import Spool
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from getpatter.telemetry.delivery.uploader import Uploader
     from getpatter.telemetry.losses import Losses
 
-    class Destination(Protocol):
+    class SendsBatches(Protocol):
         """Where batches go."""
 
         problem: str | None
@@ -49,8 +48,8 @@ class Outbox:
 
     def __init__(
         self,
-        destination: "Destination",
-        run: "Run | None",
+        destination: "SendsBatches",
+        run: "BuildsEvents | None",
         buffer: "Buffer",
         losses: "Losses",
         *,
@@ -69,8 +68,7 @@ class Outbox:
         self._batcher = Batcher(
             run, buffer, losses, self.backlog, destination=destination, on_error=on_error
         )
-        #: Why this run may send no more; None while it may.
-        self.stopped: str | None = None
+        self.stopped: str | None = None  #: Why this run may send no more; None while it may.
         self._uploader: Uploader | None = None
         self._stuck: Uploader | None = None
         self._batch: Batch | None = None

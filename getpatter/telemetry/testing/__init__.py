@@ -5,8 +5,8 @@
 """
 
 from getpatter.telemetry.testing.capture import Capture
+from getpatter.telemetry.testing.exchange import Answer, Request
 from getpatter.telemetry.testing.receiver import Receiver, Refusal
-from getpatter.telemetry.testing.server import Answer, Request
 from getpatter.telemetry.testing.silence import assert_silent
 
 __all__ = ["Answer", "Capture", "Receiver", "Refusal", "Request", "assert_silent"]

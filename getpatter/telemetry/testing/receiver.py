@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from getpatter.telemetry._clock import seconds
 from getpatter.telemetry.judge import Judge, Violation
-from getpatter.telemetry.testing.server import (
+from getpatter.telemetry.testing.exchange import (
     Answer,
     Request,
     RequestError,
-    Server,
     encode,
     read_events,
 )
+from getpatter.telemetry.testing.server import Server
 
 if TYPE_CHECKING:
     from typing_extensions import Self

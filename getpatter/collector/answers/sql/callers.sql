@@ -16,11 +16,7 @@ WITH chosen AS (
     AND ($provider IS NULL OR provider = $provider)
     AND ($direction IS NULL OR direction = $direction)
     AND ends > 0
-), by_run AS (
-  SELECT part, run_id, max(install_id) AS install_id FROM chosen GROUP BY part, run_id
-), by_install AS (
-  SELECT part, install_id, count(*) AS runs FROM by_run GROUP BY part, install_id
 )
-SELECT part, sum(runs) AS runs, count(*) AS installs
-FROM by_install
+SELECT part, count(DISTINCT run_id) AS runs, count(DISTINCT install_id) AS installs
+FROM chosen
 GROUP BY part

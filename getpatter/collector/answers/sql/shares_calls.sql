@@ -6,7 +6,6 @@ WITH chosen AS (
       WHEN 'outcome' THEN outcome WHEN 'error_code' THEN error_code
       WHEN 'error_layer' THEN error_layer WHEN 'disconnect_reason' THEN disconnect_reason
       WHEN 'turn_count_bucket' THEN turn_count_bucket
-      WHEN 'time_to_first_call_bucket' THEN time_to_first_call_bucket
       WHEN 'engine' THEN engine WHEN 'direction' THEN direction
     END AS value,
     CASE $by

@@ -27,22 +27,17 @@ WITH chosen AS (
     AND ($carrier IS NULL OR carrier = $carrier)
     AND ($engine IS NULL OR engine = $engine)
     AND ($provider IS NULL OR provider = $provider)
-), by_install AS (
-  SELECT value, grp, install_id, count(DISTINCT run_id) AS runs, sum(n) AS n
-  FROM chosen
-  WHERE value IS NOT NULL
-  GROUP BY value, grp, install_id
-), any_value AS (
-  SELECT grp, install_id, count(DISTINCT run_id) AS runs, sum(n) AS n
-  FROM chosen
-  WHERE value IS NOT NULL
-  GROUP BY grp, install_id
 )
-SELECT value, grp, count(*) AS installs, sum(runs) AS runs, sum(n) AS events
-FROM by_install
+SELECT
+  value, grp, count(DISTINCT install_id) AS installs, count(DISTINCT run_id) AS runs,
+  sum(n) AS events
+FROM chosen
+WHERE value IS NOT NULL
 GROUP BY value, grp
 UNION ALL
 SELECT
-  CAST(NULL AS VARCHAR) AS value, grp, count(*) AS installs, sum(runs) AS runs, sum(n) AS events
-FROM any_value
+  CAST(NULL AS VARCHAR) AS value, grp, count(DISTINCT install_id) AS installs,
+  count(DISTINCT run_id) AS runs, sum(n) AS events
+FROM chosen
+WHERE value IS NOT NULL
 GROUP BY grp

@@ -2,7 +2,7 @@
 -- only their failed calls are sent, and would make a share of nothing else.
 SELECT
   day, sdk_version, os, carrier, engine, provider, direction, outcome, error_code, error_layer,
-  disconnect_reason, turn_count_bucket, time_to_first_call_bucket, kept, grp, count(*) AS n
+  disconnect_reason, turn_count_bucket, kept, grp, count(*) AS n
 FROM fresh
 WHERE event = 'call_completed' AND (rate IS NULL OR rate > 0)
 GROUP BY ALL

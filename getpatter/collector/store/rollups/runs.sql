@@ -1,4 +1,5 @@
--- One row a run: what it is, whether it was drawn, and how far it came.
+-- One row a run: what it is, whether it was drawn, and how far it came. `first_call` is the install age
+-- at its first call, as a number in the order of the buckets.
 SELECT
   run_id, max(install_id) AS install_id, max(grp) AS grp, max(draw) AS draw,
   min(day) AS day, max(day) AS last_day, bool_or(legacy) AS legacy,
@@ -14,6 +15,9 @@ SELECT
   min(received - age) AS first_seen,
   min(CASE WHEN event = 'config_incomplete' THEN received - age END) AS first_block,
   max(CASE WHEN event = 'sdk_initialized' THEN received - age END) AS last_start,
+  min(CASE time_to_first_call_bucket
+    WHEN 'lt_1h' THEN 0 WHEN '1h_1d' THEN 1 WHEN '1d_7d' THEN 2 WHEN 'gt_7d' THEN 3
+  END) AS first_call,
   count(*) FILTER (WHERE event = 'first_run') AS first_runs,
   count(*) FILTER (WHERE event = 'sdk_initialized') AS starts,
   count(*) FILTER (WHERE missing = 'carrier_credentials') AS blocked_carrier_credentials,
