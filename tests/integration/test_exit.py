@@ -379,6 +379,29 @@ asyncio.run(main())
     assert wall(run, NO_THREADS + CLIENT + code, PATTER_TELEMETRY_ENDPOINT=endpoint) < NO_HANG
 
 
+@pytest.mark.parametrize("error", ["RuntimeError", "MemoryError"])
+def test_a_second_thread_cannot_be_started(run: Run, receiver: Receiver, error: str) -> None:
+    """Then the one that there is makes the requests."""
+    one_thread = f"""
+import _thread
+start, started = _thread.start_new_thread, []
+def start_one(*args):
+    if started:
+        raise {error}
+    started.append(args)
+    return start(*args)
+_thread.start_new_thread = start_one
+"""
+    code = """
+for number in range(3):
+    record(number)
+    assert CLIENT.flush(30), CLIENT.stats()
+"""
+    done = run(one_thread + CLIENT + code)
+    assert done.returncode == 0, done.stderr
+    assert numbers(receiver) == [0, 1, 2]
+
+
 def test_flush_takes_any_timeout(run: Run, receiver: Receiver) -> None:
     code = """
 import json

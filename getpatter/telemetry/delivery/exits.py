@@ -1,8 +1,9 @@
 """How a program's end treats what is not delivered yet: which way fits this process, and why.
 
-`detach`: on disk, then a sender of its own takes over, and the program does not wait. `wait`: the
-program waits for at most half a second, the rest goes on disk. `spool`: all goes on disk, for the
-next start. `none`: nothing is done. Loaded only by a program that ends with something left.
+`detach`: all goes on disk, then a sender of its own takes over, and the program does not wait.
+`wait`: all goes on disk, and the program waits for its delivery, at most half a second. `spool`:
+all goes on disk, for the next start. `none`: nothing is done. Loaded only by a program that ends
+with something left.
 """
 
 import os
