@@ -358,6 +358,7 @@ def test_module_imports_nothing_but_tables_and_primitives() -> None:
     tree = ast.parse(Path(stack.__file__).read_text(encoding="utf-8"))
     imported = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     assert {getattr(node, "module", None) for node in imported} == {
+        "getpatter.telemetry._interrupt",
         "getpatter.telemetry._models",
         "getpatter.telemetry._plain",
         "getpatter.telemetry._tables",
