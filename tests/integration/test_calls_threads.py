@@ -329,17 +329,16 @@ def test_a_signal_handler_may_close_what_it_interrupts() -> None:
         sink = Collected()
         hub = Hub(sink, per_second=1_000_000)
         emitter = hub.emitter("x", hub.session())
-        is_closed = False
+        answers: list[bool] = []
 
-        def handle(*_: object, hub: Hub = hub) -> None:
-            nonlocal is_closed
-            is_closed = hub.close(LONG)
+        def handle(*_: object, hub: Hub = hub, answers: list[bool] = answers) -> None:
+            answers.append(hub.close(LONG))
 
         before = signal.signal(signal.SIGALRM, handle)
         signal.setitimer(signal.ITIMER_REAL, 0.002)
         taken = 0
         try:
-            while not is_closed:
+            while not answers:
                 taken += emitter.emit("event", {})
                 hub.stats()
                 hub.flush(0.001)
@@ -347,7 +346,8 @@ def test_a_signal_handler_may_close_what_it_interrupts() -> None:
             signal.signal(signal.SIGALRM, before)
         assert sink.is_closed.wait(LONG)
         delivered = sum(event.type == "event" for event in sink.events)
-        assert delivered == taken
+        # It may interrupt what is just being handed on, and then cannot wait for that.
+        assert delivered == taken if answers == [True] else delivered <= taken
 
 
 # what is left behind
