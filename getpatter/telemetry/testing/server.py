@@ -103,7 +103,16 @@ class _Handler(BaseHTTPRequestHandler):
 # The ports of the servers that ended last, each taken by a socket that does not listen; as
 # descriptors, because nobody closes them before the process ends.
 _taken: deque[int] = deque()
-_MOST_TAKEN = 64
+
+
+def _most_taken() -> int:
+    """Return an eighth of the descriptors that this process may have, 512 at most."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 512
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 512 if limit == resource.RLIM_INFINITY else min(512, limit // 8)
 
 
 def _keep_taken(port: int) -> None:
@@ -112,7 +121,7 @@ def _keep_taken(port: int) -> None:
         taken.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", port))
         _taken.append(above_standard_streams(taken).detach())
-    while len(_taken) > _MOST_TAKEN:
+    while len(_taken) > _most_taken():
         close(_taken.popleft())
 
 
