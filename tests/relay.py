@@ -133,11 +133,19 @@ class Relay:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._listener.close()
+        # Nobody else has the port meanwhile: it is taken, and nothing listens.
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(self._address)
         self.cut()
+
+    def close(self) -> None:
+        """Let others have the port, once it is gone."""
+        self._listener.close()
 
     def come(self) -> None:
         """Come back, on the same port."""
-        self._listener = socket.create_server(self._address, backlog=64)
+        self._listener.listen(64)
         self._accept()
 
     def _accept(self) -> None:
@@ -172,3 +180,4 @@ def relaying(receiver: Receiver) -> Iterator[Relay]:
         yield relay
     finally:
         relay.go()
+        relay.close()
