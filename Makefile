@@ -58,7 +58,7 @@ fi
 endef
 
 # An environment of its own: its plugin would load into every test run.
-SCHEMATHESIS := $(VENV)-schemathesis/bin/schemathesis
+SCHEMATHESIS := $(abspath $(VENV)-schemathesis)/bin/schemathesis
 $(SCHEMATHESIS):
 	@echo "    installing Schemathesis in $(VENV)-schemathesis"
 	@$(PYTHON) -m venv $(VENV)-schemathesis
