@@ -458,8 +458,9 @@ def test_a_collector_that_is_down_fills_no_memory(tmp_path: Path, *, can_store: 
             waiting = client.stats()["waiting"]
             assert isinstance(waiting, int)
             most = max(most, waiting)
-        # The buffer, and a batch each in flight, behind it, and on its way to the disk.
-        assert most <= 1_000 + 3 * 64
+        # The buffer, and a batch each in flight, behind it, on its way to the disk, and seen twice
+        # while it leaves the buffer, which fills again.
+        assert most <= 1_000 + 4 * 64
         assert count(client.stats()) == 6_000
 
 
