@@ -4,13 +4,8 @@ Counting never waits and may be interrupted anywhere (a signal handler, a finali
 thread), so it takes no lock. It never keeps a name that is not one of ours.
 """
 
-import itertools
-
+from getpatter.telemetry._counter import AtomicCounter
 from getpatter.telemetry._tables import EVENT_NAMES
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["LOCAL_REASONS", "REASONS", "UNKNOWN_EVENT", "Losses"]
 
@@ -40,23 +35,6 @@ UNKNOWN_EVENT = "unknown"
 _KNOWN = frozenset(EVENT_NAMES)
 
 
-class _Counter:
-    """A number that anyone may raise and read, anywhere.
-
-    Both are one step of the interpreter, so that nothing can come between: `next` on an
-    `itertools.count`, and its `repr`, the one way to read it that does not raise it.
-    """
-
-    __slots__ = ("_count", "add")
-
-    def __init__(self) -> None:
-        self._count = itertools.count()
-        self.add: Callable[[], int] = self._count.__next__
-
-    def value(self) -> int:
-        return int(repr(self._count)[len("count(") : -1])
-
-
 class Losses:
     """Counts losses; hands each loss to one report.
 
@@ -67,7 +45,7 @@ class Losses:
     __slots__ = ("_adopted", "_counters", "_reported")
 
     def __init__(self) -> None:
-        self._counters: dict[tuple[str, str], _Counter] = {}
+        self._counters: dict[tuple[str, str], AtomicCounter] = {}
         self._reported: dict[tuple[str, str], int] = {}
         # Those of them that are of other runs, whose batches this one has adopted.
         self._adopted: dict[tuple[str, str], int] = {}
@@ -82,7 +60,7 @@ class Losses:
         counter = self._counters.get(key)
         if counter is None:
             # setdefault is one step: two that arrive together get the same counter.
-            counter = self._counters.setdefault(key, _Counter())
+            counter = self._counters.setdefault(key, AtomicCounter())
         for _ in range(times):
             counter.add()
         if not is_own:
@@ -113,7 +91,7 @@ class Losses:
         """Return a report that reached nobody: the next one says it again."""
         for key, times in report.items():
             # It may be of another run, and tell of what was never lost here.
-            self._counters.setdefault(key, _Counter())
+            self._counters.setdefault(key, AtomicCounter())
             self._reported[key] = self._reported.get(key, 0) - times
 
 

@@ -1,23 +1,20 @@
-"""Losses of diagnostics: how often, where and why; each is reported once. Counting takes no lock.
+"""Losses of diagnostics: how often, where and why; each is reported once. Nobody waits.
 
-Who reads (one thread, the hub's) subtracts what it has reported, so that what is counted meanwhile
-is said by the next report.
+Counting and reading take no lock: a signal handler may interrupt either, and wait for the hub's
+thread, which does both. A report subtracts what was reported, so that what is counted meanwhile is
+said by the next one.
 """
 
 from __future__ import annotations
 
-import itertools
 import threading
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from getpatter.telemetry._counter import AtomicCounter
 
 __all__ = ["REASONS", "EventLosses"]
 
 #: Why an event did not get to a sink: the first five on its way in, the others at one sink (`exit`:
-#: the program ended before). And
-#: `bad_value`: a value that is not valid, as a stage that does not exist.
+#: the program ended before). And `bad_value`: an invalid value, as a stage that does not exist.
 REASONS = (
     "queue_full",
     "rate_limit",
@@ -32,27 +29,15 @@ REASONS = (
 )
 
 
-class _LossCounter:
-    """A number that anyone may raise and read, anywhere: each is one step of the interpreter."""
-
-    __slots__ = ("_count", "add")
-
-    def __init__(self) -> None:
-        self._count = itertools.count()
-        self.add: Callable[[], int] = self._count.__next__
-
-    def value(self) -> int:
-        return int(repr(self._count)[len("count(") : -1])
-
-
 class EventLosses:
     """Counts losses by (where, reason). `count` may run anywhere, also within itself."""
 
-    __slots__ = ("_counters", "_reading", "_reported")
+    __slots__ = ("_counters", "_reported", "_reporting")
 
     def __init__(self) -> None:
-        self._reading = threading.RLock()
-        self._counters: dict[tuple[str, str], _LossCounter] = {}
+        # Taken without waiting by whoever makes a report.
+        self._reporting = threading.Lock()
+        self._counters: dict[tuple[str, str], AtomicCounter] = {}
         self._reported: dict[tuple[str, str], int] = {}
 
     def count(self, where: str, reason: str, times: int = 1) -> None:
@@ -61,26 +46,32 @@ class EventLosses:
             return
         counter = self._counters.get((where, reason))
         if counter is None:
-            counter = self._counters.setdefault((where, reason), _LossCounter())
+            counter = self._counters.setdefault((where, reason), AtomicCounter())
         for _ in range(times):
             counter.add()
 
     def totals(self) -> dict[str, dict[str, int]]:
         """Return where → reason → how often, since the start."""
         found: dict[str, dict[str, int]] = {}
-        with self._reading:
-            for (where, reason), counter in sorted(self._counters.copy().items()):
-                found.setdefault(where, {})[reason] = counter.value()
+        for (where, reason), counter in sorted(self._counters.copy().items()):
+            found.setdefault(where, {})[reason] = counter.value()
         return found
 
     def take_unreported(self) -> dict[str, dict[str, int]]:
-        """Return what no report has said yet; from now on it counts as said."""
+        """Return what no report has said yet; from now on it counts as said.
+
+        Nothing where another report is just being made: that, or the next one, says it.
+        """
         fresh: dict[str, dict[str, int]] = {}
-        with self._reading:
+        if not self._reporting.acquire(blocking=False):
+            return fresh
+        try:
             for where, reasons in self.totals().items():
                 for reason, total in reasons.items():
                     times = total - self._reported.get((where, reason), 0)
                     if times > 0:
                         self._reported[where, reason] = total
                         fresh.setdefault(where, {})[reason] = times
+        finally:
+            self._reporting.release()
         return fresh

@@ -6,10 +6,10 @@ callbacks. Counts what became of everything. Owned by the thread, but for the co
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from getpatter.calls.stats.registry import OutOfPlace, Registry
+from getpatter.telemetry._counter import AtomicCounter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,28 +36,23 @@ __all__ = ["Tally", "Ticker"]
 
 
 class Tally:
-    """How often what became of what. Safe from any thread."""
+    """How often what became of what. Safe from any thread; takes no lock, as `EventLosses`."""
 
     def __init__(self) -> None:
-        # Re-entrant: a finaliser may interrupt whoever holds it, and count.
-        self._lock = threading.RLock()
-        self._counts: dict[tuple[str, str], int] = {}
+        self._counters: dict[tuple[str, str], AtomicCounter] = {}
 
     def count(self, what: str, became: str, times: int = 1) -> None:
         """Count."""
-        key = (what, became)
-        with self._lock:
-            # First that there is one, then the sum: nothing can interrupt between its two halves.
-            self._counts.setdefault(key, 0)
-            self._counts[key] += times
+        # One step: two that arrive together get the same counter.
+        counter = self._counters.setdefault((what, became), AtomicCounter())
+        for _ in range(times):
+            counter.add()
 
     def totals(self) -> dict[str, dict[str, int]]:
         """Return how often, by what it was and what became of it."""
-        with self._lock:
-            counted = list(self._counts.items())
         counts: dict[str, dict[str, int]] = {}
-        for (what, became), times in counted:
-            counts.setdefault(what, {})[became] = times
+        for (what, became), counter in self._counters.copy().items():
+            counts.setdefault(what, {})[became] = counter.value()
         return counts
 
 

@@ -30,6 +30,8 @@ __all__ = ["Capture"]
 
 # How often it is looked for what a process has left that ended meanwhile.
 _LOOK_SECONDS = 0.2
+# When a module of ours is loaded first, pytest rewrites it: seconds, on a busy machine.
+_FLUSH_SECONDS = 30.0
 # Losses that say that something invalid was recorded, or that we failed; the others have reasons
 # outside the program.
 _INVALID = ("bad_dimension", "unknown_event", "rejected", "too_large", "internal_error")
@@ -217,7 +219,7 @@ class Capture:
 
     def _flush(self) -> None:
         for pipeline in self._pipelines:
-            pipeline.flush(2.0)
+            pipeline.flush(_FLUSH_SECONDS)
 
     def _invalid(self) -> dict[tuple[str, str], int]:
         """Return how often each event was invalid in each way: (event, reason) → how many."""
