@@ -96,8 +96,8 @@ class TelemetryClient:
     good, and whenever it recommends something; it must return at once. Constructing never raises on
     account of telemetry.
 
-    A client that nobody refers to any more still delivers what it recorded, and an ending program
-    waits for it at most half a second.
+    A client that nobody refers to any more still delivers what it recorded. An ending program waits
+    for all of them at most half a second, and beside a slow disk 4.5 seconds.
     """
 
     def __init__(
@@ -233,7 +233,6 @@ def _start(
     from getpatter.telemetry.install_id import run_id
 
     run_id()  # made with its module, here: the children of a later fork share it
-    is_debug = settings.debug
 
     def open_run(losses: "Losses") -> "Run":
         from getpatter.telemetry.run import Run, Start  # on the worker
@@ -244,7 +243,6 @@ def _start(
             settings=settings,
             endpoint=endpoint,
             environ=environ,
-            is_debug=is_debug,
         )
         return Run(start, losses)
 

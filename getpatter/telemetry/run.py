@@ -25,7 +25,7 @@ __all__ = ["Run", "Start"]
 class Start:
     """What a client was constructed with; the rest is found out on the worker."""
 
-    __slots__ = ("consent", "endpoint", "environ", "is_debug", "sdk_version", "settings")
+    __slots__ = ("consent", "endpoint", "environ", "sdk_version", "settings")
 
     def __init__(
         self,
@@ -35,14 +35,12 @@ class Start:
         settings: "Settings",
         endpoint: str,
         environ: "Mapping[str, str]",
-        is_debug: bool,
     ) -> None:
         self.sdk_version = sdk_version
         self.consent = consent
         self.settings = settings
         self.endpoint = endpoint
         self.environ = environ
-        self.is_debug = is_debug
 
 
 class Run:
@@ -56,11 +54,11 @@ class Run:
         self._kept_id: str | None = None
         self._state = open_state(
             start.environ,
-            writable=self.has_consent() and not start.is_debug,
+            writable=self.has_consent() and not start.settings.debug,
             places=start.consent.places,
         )
         # The schema version whose notice was shown; None: none yet. Debug shows none, and all.
-        self._shown = SCHEMA_VERSION if start.is_debug else self._state.notice.version()
+        self._shown = SCHEMA_VERSION if start.settings.debug else self._state.notice.version()
         # Asked before this version leaves its own traces.
         self._is_upgrade = self._shown is None and self._state.has_earlier_version()
         self.rate = start.settings.sample_rate
@@ -82,9 +80,9 @@ class Run:
         self.dotenv = start.consent.dotenv
         #: The loss reason for what may not be sent, as it was when that was asked last.
         self.refusal = "opted_out"
-        can_keep = self._state.files.writable and not start.is_debug
+        can_keep = self._state.files.writable and not start.settings.debug
         self.destination = Destination(
-            None if start.is_debug else start.endpoint,
+            None if start.settings.debug else start.endpoint,
             self._state.directory if can_keep else None,
             losses,
             start.consent.places,
@@ -93,15 +91,15 @@ class Run:
         self._builder.shown = self._shown or 0
         # For how long a notice does not count; 0 once that is over.
         self._grace = start.settings.grace(self.destination.is_loopback)
-        if start.is_debug:
+        if start.settings.debug:
             self._grace = 0.0
 
     @property
     def standing(self) -> "tuple[str, str]":
         """How the set-up went, as an observer is told: a status, and why."""
         if self._is_withdrawn:
-            return "disabled", "an opt-out came before anything was sent"
-        if self._start.is_debug:
+            return "disabled", "opted out before anything was sent"
+        if self._start.settings.debug:
             return "success", "debug: what would be sent is printed, and nothing is sent"
         if self.destination.problem is not None:
             return "http_error", "the endpoint cannot be used, so nothing is sent"
