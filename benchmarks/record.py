@@ -42,7 +42,7 @@ def main() -> None:
                 time.sleep(0.001)  # let the worker have its turn, as a host's own work would
         client.close(0)
         deadline = time.monotonic() + 10.0
-        while len(sys._current_frames()) > own and time.monotonic() < deadline:  # noqa: SLF001
+        while len(sys._current_frames()) > own and time.monotonic() < deadline:  # noqa: SLF001 - as above
             time.sleep(0.01)  # the client's own ends with a last note in the state directory
     taken.sort()
     print(f"record, us, {CALLS} calls (Python {sys.version[:6]})")

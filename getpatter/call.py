@@ -46,7 +46,7 @@ _SIDES = ("local", "remote")
 
 
 class Call:
-    """A call under way. `with patter.call(...) as call:`; or `call.end()` where no block fits.
+    """An open call. `with patter.call(...) as call:`; or `call.end()` where no block fits.
 
     However it ends, an exception, a cancelled task, a closed generator and being forgotten
     included, it records exactly one `call_completed`. Every method is safe from any thread.

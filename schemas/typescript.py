@@ -1,7 +1,7 @@
 """Writes TypeScript declarations of the events, for clients in that language.
 
 A type says which fields an event has and which values a list holds. What no type can say (bounds,
-patterns, and what must not stand beside each other) is left to the schemas.
+patterns, and what must not occur together) is left to the schemas.
 """
 
 from __future__ import annotations

@@ -215,7 +215,7 @@ class _Series:
                 self._times.setdefault(step, []).append(1_000 * taken)
 
     def summary(self) -> dict[str, object]:
-        """Return what is known now; a probe that is still under way has run out of time."""
+        """Return what is known now; a probe that has not ended has run out of time."""
         with self._lock:
             if not self._is_over:
                 self._is_over = True

@@ -156,7 +156,7 @@ def _checked(descriptor: int, path: str) -> os.stat_result:
             os.fchmod(descriptor, _MODE)
         found = os.fstat(descriptor)
     if stat.S_IMODE(found.st_mode) & 0o077:
-        raise PermissionError(errno.EPERM, "others can read this file, whatever its mode", path)
+        raise PermissionError(errno.EPERM, "others can read this file, despite its mode", path)
     return found
 
 

@@ -132,7 +132,7 @@ class Reporter:
         if failure is not None:
             code = known(FailureCode, failure)
             if code is None:
-                return Result("unknown_failure_code", "complete: no failure code of the list")
+                return Result("unknown_failure_code", "complete: unknown failure code")
             text = reason[:_REASON_CHARS] if isinstance(reason, str) else None
             at = previously_connected_at if type(previously_connected_at) is int else None
             why = StageFailure(code, text, at)
@@ -160,7 +160,7 @@ class Reporter:
         """An attempt to join begins; each but the first gets a new `attempt_id`."""
         why = known(JoinReason, reason)
         if why is None:
-            return Result("unknown_join_reason", "join: no join reason of the list")
+            return Result("unknown_join_reason", "join: unknown join reason")
         if not self._is_here() or self.has_ended:
             return ALREADY_LEFT
         attempt_id = self._stages.join(why, new_id())

@@ -159,7 +159,7 @@ class Room:
         service = self._board.service
         if self.is_over and not self._is_open:
             return Result(
-                "already_ended", self.error("already_ended", "internal", f"event refused: {_OVER}")
+                "already_ended", self.error("already_ended", "internal", f"event rejected: {_OVER}")
             )
         is_mine = self._opening.acquire(blocking=False)
         answer = service.event(ROOM_STARTED, self.id, participant, fields, notify=notify)

@@ -48,7 +48,7 @@ class StageFailure:
 
 @dataclass(slots=True)
 class _Run:
-    """A stage under way."""
+    """An open stage."""
 
     stage: StageName
     common: dict[str, object]
@@ -67,7 +67,7 @@ class _Connection:
 
 
 class Stages:
-    """What is under way in one call. Ids and `now` (monotonic seconds) come from the caller."""
+    """What is open in one call. Ids and `now` (monotonic seconds) come from the caller."""
 
     def __init__(self, emit: EmitStage, attempt_id: Word) -> None:
         self._emit = emit

@@ -1,7 +1,7 @@
 """The switchboard: who listens to the calls of one host object, and the service between them.
 
 While nobody listens there is a null service, no thread, and the service is not even loaded. The
-first sink or callback puts it there, also for the calls that are under way.
+first sink or callback puts it there, also for the calls that are open.
 """
 
 from __future__ import annotations

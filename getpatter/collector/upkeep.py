@@ -40,7 +40,7 @@ class Upkeep:
         self._thread.start()
 
     def close(self) -> None:
-        """End after the round that is under way, and a last fold."""
+        """End after the current round and a last fold."""
         self._ending.set()
         self._thread.join()
         if self._reserve.is_kept():

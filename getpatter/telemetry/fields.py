@@ -57,7 +57,7 @@ def rate_demand(schema: "Schema") -> str:
         (name,) = condition["required"]
         rule = condition["properties"][name]
         beside.append(name if rule is True else f"{name} {' or '.join(rule['enum'])}")
-    return f"must not stand beside {', or '.join(beside)}"
+    return f"must not occur together with {', or '.join(beside)}"
 
 
 def misplaced(name: str, event: str, documents: "dict[str, Schema]") -> str:

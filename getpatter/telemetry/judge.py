@@ -84,7 +84,7 @@ class Judge:
             extra = [name for name in event if name not in fields]
             said = dict.fromkeys(misplaced(n, event["event"], self._documents) for n in extra[:20])
             return ", ".join([*said, *(["…"] if len(extra) > 20 else [])])
-        # The one rule that is not the field's own: what must not stand beside it.
+        # The one rule that is not the field's own: what must not occur together with it.
         if rule == "not" and not _is_text(fields[field]):
             return rate_demand(schema)
         return demand_of(fields[field])

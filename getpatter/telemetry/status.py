@@ -66,7 +66,7 @@ def _why(rule: consent.Rule) -> str:
 
 def _first_run(install: state.State) -> str:
     if install.directory is None:
-        return "never said, because no state can be kept"
+        return "never recorded, because no state can be kept"
     return "the next successful start" if install.may_be_first_run() else "was claimed"
 
 
@@ -130,7 +130,7 @@ def _settings(found: "dict[str, object]") -> "list[str]":
         lines.append(f"Endpoint: {found['endpoint']} ({found['endpoint_from']})")
     lines.append(f"Sample rate: {found['sample_rate']:g}")
     if not found["sample_rate_understood"]:
-        lines[-1] += " (PATTER_TELEMETRY_SAMPLE is not a number from 0 to 1, so it does not count)"
+        lines[-1] += " (PATTER_TELEMETRY_SAMPLE must be a number between 0 and 1; it is ignored)"
     if found["state_directory"] is None:
         lines.append(f"State: in memory only, because {found['state_problem']}")
     else:
@@ -160,7 +160,7 @@ def _notice(found: "dict[str, object]") -> "list[str]":
     else:
         line = "Notice: shown."
     if not found["grace_understood"]:
-        line += " (PATTER_TELEMETRY_GRACE is not a number of seconds, so it does not count)"
+        line += " (PATTER_TELEMETRY_GRACE must be a number of seconds; it is ignored)"
     return [line, f"First run: {found['first_run']}"]
 
 
@@ -171,9 +171,9 @@ def _delivery(found: "dict[str, object]") -> "list[str]":
     lines = [f"At exit: {at_exit['mode']} ({at_exit['why']})"]
     if not found["exit_understood"]:
         modes = ", ".join(exits.MODES)
-        lines[-1] += f"; {exits.SETTING} is none of {modes}, so it does not count"
+        lines[-1] += f"; {exits.SETTING} must be one of {modes}; it is ignored"
     lines += _unknown_lines(found)
-    lines.append(f"Waiting on disk: {found['spooled']} events")
+    lines.append(f"Spooled (on disk): {found['spooled']} events")
     told = [
         f"{times} {event} ({reason})"
         for event, reasons in sorted(lost.items())

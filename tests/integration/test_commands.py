@@ -430,7 +430,7 @@ def test_check_reads_standard_input_and_one_event(command: Command) -> None:
             {"event": "call_completed", "sample_rate": 0.5, "outcome": "failed"},
             (
                 "/sample_rate: not (number): "
-                "must not stand beside outcome error or failed, or error_code"
+                "must not occur together with outcome error or failed, or error_code"
             ),
         ),
     ],

@@ -13,7 +13,7 @@ from getpatter.telemetry.delivery.exits import MODES, choose, is_understood
 def test_the_setting_decides(mode: str) -> None:
     for spelt in (mode, mode.upper(), f" {mode} "):
         chosen = choose({"PATTER_TELEMETRY_EXIT": spelt}, is_program=False)
-        assert (chosen.mode, chosen.why) == (mode, "PATTER_TELEMETRY_EXIT says so")
+        assert (chosen.mode, chosen.why) == (mode, "set by PATTER_TELEMETRY_EXIT")
 
 
 @pytest.mark.parametrize("typo", ["deatch", "1", "detach,wait"])

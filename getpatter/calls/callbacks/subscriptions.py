@@ -75,7 +75,7 @@ class Callbacks:
             raise TypeError(message)
         if name not in NAMES:
             names = ", ".join(NAMES)
-            return Result("unknown_callback", f"no callback is called {name!r:.80}; one of {names}")
+            return Result("unknown_callback", f"unknown callback {name!r:.80}; use one of {names}")
         listener = Listener(name, call, callback, self._count)
         with self._lock:
             self._listeners.setdefault(call, {}).setdefault(name, []).append(listener)
@@ -103,7 +103,7 @@ class Callbacks:
     def init(self, status: str, message: str = "") -> None:
         """Tell how setting up telemetry went; `status` is one of `INIT_STATUSES`."""
         if status not in INIT_STATUSES:
-            text = f"{status!r} is no status of init"
+            text = f"{status!r} is not a status of init"
             raise ValueError(text)
         self.dispatch("init", {"status": status, "message": message})
 

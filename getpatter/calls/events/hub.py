@@ -184,33 +184,33 @@ class NullHub:
 
     on_failure: Callable[[str, str], object] | None = None
 
-    def session(self, session_id: str | None = None, *, ring_events: int | None = None) -> Session:  # noqa: ARG002
+    def session(self, session_id: str | None = None, *, ring_events: int | None = None) -> Session:  # noqa: ARG002 - as `Hub`
         """Return a session that takes nothing."""
         session = Session(cut_id(session_id) or "", 0)
         session.rule = "off"
         session.close()
         return session
 
-    def emitter(self, node: str, session: Session, *, per_second: int | None = None) -> Emitter:  # noqa: ARG002
+    def emitter(self, node: str, session: Session, *, per_second: int | None = None) -> Emitter:  # noqa: ARG002 - as `Hub`
         """Return an emitter that takes nothing."""
         return Emitter(self, session, node)
 
-    def attach(self, sink: Sink | Callable[[Event], object], name: str | None = None) -> str:  # noqa: ARG002
+    def attach(self, sink: Sink | Callable[[Event], object], name: str | None = None) -> str:  # noqa: ARG002 - as `Hub`
         """Attach nothing: off wins."""
         return ""
 
-    def activate(self, session: str, began_us: int, *, is_outbound: bool) -> ExitStack:  # noqa: ARG002
+    def activate(self, session: str, began_us: int, *, is_outbound: bool) -> ExitStack:  # noqa: ARG002 - as `Hub`
         """Enter nothing."""
         return ExitStack()
 
     def watch(self, watcher: Watcher) -> None:
         """There will never be anything to let anybody know."""
 
-    def flush(self, timeout: float = 2.0) -> bool:  # noqa: ARG002
+    def flush(self, timeout: float = 2.0) -> bool:  # noqa: ARG002 - as `Hub`
         """There is nothing to wait for."""
         return True
 
-    def close(self, timeout: float = 2.0) -> bool:  # noqa: ARG002
+    def close(self, timeout: float = 2.0) -> bool:  # noqa: ARG002 - as `Hub`
         """There is nothing to close."""
         return True
 
@@ -222,7 +222,7 @@ class NullHub:
         """Return that there are no numbers to set up."""
         return {}
 
-    def put(self, records: list[Record]) -> bool:  # noqa: ARG002
+    def put(self, records: list[Record]) -> bool:  # noqa: ARG002 - as `Hub`
         """Take nothing."""
         return False
 

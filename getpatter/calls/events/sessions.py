@@ -98,7 +98,7 @@ class Sessions:
         return Event(event_type, session, node, at, sequence, cleaned, *ids)
 
     def open_sessions(self) -> list[Session]:
-        """Return the sessions of what is under way."""
+        """Return the sessions that are open."""
         return [session for session in self.sessions() if not session.is_closed]
 
     @staticmethod

@@ -178,7 +178,7 @@ class OpenTelemetrySink:
         )
 
     def _parent(self, event: Event, call: _OpenCall) -> Context:
-        """Return where a span of a call belongs: to the turn that is under way, or to the call."""
+        """Return where a span of a call belongs: to the open turn, or to the call."""
         is_in_turn = call.turn is not None and event.turn_id == call.turn_id
         return self._context(call.turn if is_in_turn and call.turn is not None else call.span)
 

@@ -245,7 +245,7 @@ class Service:
     def _dropped(self, call: object, rules: list[str]) -> Result:
         """Count what was dropped of a sample that was taken, and call `error`."""
         self._ticker.tally.count("sample", "dropped_value", len(rules))
-        message = f"call {call!r:.80}: of a sample was dropped: {'; '.join(rules)}"
+        message = f"call {call!r:.80}: fields of a sample were dropped: {'; '.join(rules)}"
         self.error("dropped_value", "internal", message, call)  # type: ignore[arg-type] # looked at there
         return Result("ok", message)
 
@@ -257,5 +257,5 @@ class Service:
 
 
 def _not_taken(what: str, call: object, reason: str) -> Result:
-    why = {"queue_full": "too many jobs wait", "stopped": "the service is stopped"}
+    why = {"queue_full": "the job queue is full", "stopped": "the service is stopped"}
     return Result(reason, f"call {call!r:.80}: {what} refused: {why[reason]}")

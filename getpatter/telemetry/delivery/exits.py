@@ -67,14 +67,14 @@ def choose(
     """
     asked = environ.get(SETTING, "").strip().lower()
     if asked in ("wait", "none") or (asked == "spool" and has_spool):
-        return Choice(asked, f"{SETTING} says so")
+        return Choice(asked, f"set by {SETTING}")
     if not has_spool:
         return Choice("wait", "nothing can be put on disk")
     against = _against_detaching(environ, is_program=is_program, is_asked=asked == "detach")
     if against is not None:
         return Choice("wait", against)
     if asked == "detach":
-        return Choice(asked, f"{SETTING} says so")
+        return Choice(asked, f"set by {SETTING}")
     return Choice("detach", "a verified CPython runs a program")
 
 
@@ -91,13 +91,13 @@ def _against_detaching(
     Who asks for it is refused only for what makes it impossible.
     """
     checks: list[tuple[Callable[[], bool], str]] = [
-        (lambda: not hasattr(os, "posix_spawn"), "this system starts no process that way"),
+        (lambda: not hasattr(os, "posix_spawn"), "this system has no posix_spawn"),
         (lambda: not os.access(_SHELL, os.X_OK), f"there is no {_SHELL} to start a process from"),
         (lambda: sys.implementation.name != "cpython", "this is not CPython"),
         (lambda: bool(getattr(sys, "frozen", False)), "the program is frozen"),
         (
             lambda: not _is_verified(sys.executable),
-            "the interpreter is embedded or not to be found",
+            "the interpreter is embedded, or cannot be found",
         ),
         (lambda: not os.path.isfile(_SENDER), "the package is not on disk"),
         (lambda: not _is_installed(), "what sending needs is not where packages are installed"),

@@ -61,8 +61,10 @@ class Observed:
             return
         self._is_failing = True
         if status in _NO_ACCESS:
-            self.tell("auth_error", f"the collector lets nobody in: HTTP {status}")
+            self.tell("auth_error", f"the collector denies access: HTTP {status}")
         elif is_final:
-            self.tell("http_error", f"the collector refuses for good: HTTP {status}")
+            self.tell("http_error", f"the collector rejects every request: HTTP {status}")
         else:
-            self.tell("http_error", f"the collector has not answered {self._failures} times")
+            self.tell(
+                "http_error", f"the collector has failed to answer {self._failures} times in a row"
+            )

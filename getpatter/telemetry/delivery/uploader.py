@@ -97,7 +97,7 @@ class Uploader:
         return begun is not None and now - begun > OVERDUE
 
     def end(self, seconds: float = 0.0) -> None:
-        """Close the connection, waiting at most so long; a request under way goes on to its end,
+        """Close the connection, waiting at most so long; a request in flight goes on to its end,
         and nobody waits for it.
         """
         if self.thread is not None:

@@ -137,7 +137,7 @@ def _read_age(text: str | None) -> int | None:
     if text is None:
         return None
     if not re.fullmatch("[0-9]{1,6}", text) or int(text) > MAX_AGE:
-        raise RequestError(400, f"Patter-Batch-Age is no whole number up to {MAX_AGE}")
+        raise RequestError(400, f"Patter-Batch-Age must be a whole number up to {MAX_AGE}")
     return int(text)
 
 
@@ -145,7 +145,7 @@ def _read_rate(text: str | None) -> float | None:
     if text is None:
         return None
     if not re.fullmatch("[0-9]+([.][0-9]+)?(e-?[0-9]+)?", text) or not 0 <= float(text) <= 1:
-        raise RequestError(400, "Patter-Sample-Rate is no number from 0 to 1")
+        raise RequestError(400, "Patter-Sample-Rate must be a number between 0 and 1")
     return float(text)
 
 

@@ -95,7 +95,7 @@ class Receiver:
         max_events: int | None = None,
     ) -> None:
         if max_events is not None and not 1 <= max_events <= _MAX_EVENTS_SAID:
-            message = f"max_events is a number from 1 to {_MAX_EVENTS_SAID}"
+            message = f"max_events must be a number from 1 to {_MAX_EVENTS_SAID}"
             raise ValueError(message)
         self.recommended = recommended
         self._erasure = erasure

@@ -120,7 +120,7 @@ class assert_silent(ContextDecorator):  # noqa: N801 - reads as the function it 
     def __enter__(self) -> None:
         """Begin to watch this thread."""
         if self._watch is not None:
-            message = "this block is under way: each needs an assert_silent() of its own"
+            message = "this block is already active: each needs an assert_silent() of its own"
             raise RuntimeError(message)
         self._watch = _Watch()
         _begin(self._watch)
