@@ -63,7 +63,7 @@ def test_status_as_json(command: Command) -> None:
 
 def test_status_says_that_a_rate_with_a_typo_does_not_count(command: Command) -> None:
     said = command("telemetry", PATTER_TELEMETRY_SAMPLE="O.5").stdout
-    assert "Sample rate: 1 (PATTER_TELEMETRY_SAMPLE is not a number from 0 to 1" in said
+    assert "Sample rate: 1 (PATTER_TELEMETRY_SAMPLE must be a number between 0 and 1" in said
 
 
 def test_status_never_shows_credentials_of_an_endpoint(command: Command) -> None:
