@@ -185,6 +185,9 @@ class Worker(Recorder):
     def _step_of(self, outbox: "Outbox", now: float, here: float | None) -> float | None:
         if self.phase.refuses == "opted_out" and outbox.stopped is None:
             outbox.stop("opted_out")
+        if self._mode in ("detach", "spool"):
+            # From 3.12 on no thread starts at exit: a request would hold this one up.
+            return None
         # Cleared before the records are taken: who asks meanwhile, asks for the next batch.
         urgent, self._is_urgent = self._is_urgent, False
         flushing, self._is_flushing = self._is_flushing, False
