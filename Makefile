@@ -57,6 +57,13 @@ fi
   echo "strace is needed: install it as root (Debian: apt-get install strace)" >&2; exit 1; }
 endef
 
+define need_nginx
+@if ! command -v nginx >/dev/null && ! [ -x /usr/sbin/nginx ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "    installing nginx"; \
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y nginx-light >/dev/null; \
+fi
+endef
+
 # An environment of its own: its plugin would load into every test run.
 SCHEMATHESIS := $(abspath $(VENV)-schemathesis)/bin/schemathesis
 $(SCHEMATHESIS):
@@ -64,9 +71,10 @@ $(SCHEMATHESIS):
 	@$(PYTHON) -m venv $(VENV)-schemathesis
 	@$(VENV)-schemathesis/bin/python -m pip install $(PIP_FLAGS) 'schemathesis>=4,<5'
 
-collector: $(VENV)/.ready $(SCHEMATHESIS) ## the collector on a full disk, under strace, killed, and asked odd things (needs root, strace)
+collector: $(VENV)/.ready $(SCHEMATHESIS) ## the collector on a full disk, under strace, killed, behind nginx, and asked odd things (needs root)
 	@echo "==> collector"
 	$(need_strace)
+	$(need_nginx)
 	COLLECTOR_SCHEMATHESIS=$(SCHEMATHESIS) $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/collector_heavy
 
 collector-kills: $(VENV)/.ready ## kill it 60 times in half an hour, at 2,000 events a second
