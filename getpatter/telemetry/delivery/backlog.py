@@ -87,7 +87,11 @@ class Backlog:
             held.count for held in self._holdings.ours() if held.place is not None
         )
 
-    # adding
+    @property
+    def has_stored(self) -> bool:
+        """Whether a batch on disk, ours or adopted, is not delivered yet."""
+        sent = self._holdings.in_flight
+        return bool(self.spooled or self._holdings.adopted or (sent and sent.place))
 
     def add(self, batch: Batch, now: float, keep_at: float) -> None:
         """Take over a closed batch, which is to be on disk at `keep_at` if it is not delivered."""
@@ -284,7 +288,7 @@ class Backlog:
         """Say to a sender that this process ends; return the spool's directory, None if nothing is
         there to be sent.
         """
-        if self._spool is None or not self.spooled:
+        if self._spool is None or not self.has_stored:
             return None
         self._spool.say_ending()
         return self._spool.path

@@ -103,7 +103,8 @@ class Pipeline(Flusher):
         """Choose how to end; persist what is left, and deliver it where that is the way."""
         _hooks.notice_fork()
         self._mode = "none"
-        if self._is_done() and not (self._outbox and self._outbox.backlog.spooled):
+        outbox = self._outbox
+        if self._is_done() and (outbox is None or not outbox.backlog.has_stored):
             return
         from getpatter.telemetry.delivery import exits  # who ends with nothing left does without
 
@@ -117,7 +118,9 @@ class Pipeline(Flusher):
         if mode == "wait":
             self._let_go(lambda: is_stored)
             # A little of it stays for what is recorded meanwhile.
-            self._flush(Patience(patience.left - NOTICE_SECONDS))
+            rest = Patience(patience.left - NOTICE_SECONDS)
+            self._flush(rest)
+            self._deliver_adopted(rest)
 
     def _persist_last(self, patience: Patience) -> None:
         self._enter(ENDING)
