@@ -43,7 +43,8 @@ def write_once(text: str) -> None:
 def write(text: str, seconds: float = SECONDS) -> bool:
     """Write `text` and return whether that succeeded within `seconds`. Never raises.
 
-    False: stderr is None, closed, broken, the null device, or takes nothing in time.
+    False: stderr is None, closed, broken, the null device, or takes nothing in time. A buffer in
+    memory takes the text and shows nobody anything: False, too.
     """
     stream = sys.stderr
     if stream is None:
@@ -52,7 +53,8 @@ def write(text: str, seconds: float = SECONDS) -> bool:
     if _is_plain(stream):
         return _write_file(stream.fileno(), text, until)
     if type(stream) is io.StringIO:
-        return _write_object(stream, text)  # nothing of the host's runs
+        _write_object(stream, text)  # nothing of the host's runs
+        return False
     return _write_elsewhere(stream, text, until)
 
 
