@@ -13,6 +13,7 @@ import sys
 import threading
 
 from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry._descriptors import close, identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,13 +79,13 @@ def _write_file(descriptor: int, text: str, until: float) -> bool:
         own = _duplicate(descriptor)
     except OSError:
         return False
-    rest = text.encode("ascii", "replace")
+    rest, known = text.encode("ascii", "replace"), identity(own)
     try:
         if _is_null(own):
             return False
         with _InBackground():
             while rest:
-                if not _is_ready(own, until):
+                if not _is_ready(own, until) or identity(own) != known:
                     return False
                 # Whole lines, as far as they fit: what others write stands between them.
                 piece = rest[: rest.rfind(b"\n", 0, _PIECE) + 1 or _PIECE]
@@ -92,7 +93,7 @@ def _write_file(descriptor: int, text: str, until: float) -> bool:
     except OSError:
         return False
     finally:
-        os.close(own)
+        close(own, known)
     return True
 
 
