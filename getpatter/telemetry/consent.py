@@ -30,7 +30,10 @@ _YES = frozenset({"", "1", "true", "yes", "on", "y", "t"})
 # How much of the name of a variable is repeated, in characters.
 _SHOWN = 60
 
-_UNCLEAR = "set in .env, in a line that cannot be read (a quote above it may not be closed)"
+_UNCLEAR = (
+    "set in .env, in a line that cannot be read (a quote above it may not be closed, or the file "
+    "is not UTF-8)"
+)
 
 
 # Values of a mistyped `PATTER_TELEMETRY` that say no, and what in the name of a variable turns its
