@@ -27,7 +27,7 @@ __all__ = ["INIT_STATUSES", "NAMES", "Callbacks"]
 #: Callback → when it is called, and what it is given.
 NAMES = {
     "init": (
-        "Once telemetry is set up, or cannot be; again if the collector fails for good.",
+        "When telemetry is set up, or cannot be; again if the collector fails for good.",
         "`status` (`success`, `disabled`, `http_error`, `auth_error`, `state_error`), `message`",
     ),
     "stats": (
@@ -35,7 +35,7 @@ NAMES = {
         "a stats record",
     ),
     "error": (
-        "A stage fails, a sink fails, a sample or a value is refused, a callback fails.",
+        "A stage fails, a sink fails, a sample or a value is rejected, a callback fails.",
         "`code`, `layer`, `message`, `call`",
     ),
     "default_config": (
