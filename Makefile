@@ -114,7 +114,7 @@ mutants: $(VENV)/.ready ## change one thing at a time and see that parity notice
 	@echo "==> mutants"
 	$(BIN)/python schemas/mutants.py $(MUTANTS)
 
-demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
+demo: $(VENV)/.ready ## real calls on this machine, and what their events show
 	@echo "==> demo"
 	$(BIN)/getpatter demo
 

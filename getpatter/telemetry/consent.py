@@ -168,7 +168,7 @@ def _refusals(environ: "Mapping[str, str]", flag: "bool | None") -> list[Rule]:
 
 
 class Consent:
-    """The consent of one run: where to ask stays as it was at its start, what is said there counts
+    """The consent of one run: where to ask stays as it was at its start, what is found there counts
     anew each time.
 
     `dotenv` is the `.env` to read ("": none; None: that of the working directory), `directory` a
@@ -193,7 +193,7 @@ class Consent:
         self._directory = directory
         self._places: Places | None = None
         self._last: Dotenv | None = None
-        #: The rules that said off when that was asked last, as far as it was asked.
+        #: The rules that were off when they were asked last, as far as they were asked.
         self.refusals: list[Rule] = []
         #: Whether that was for want of an answer: what might say off could not be read.
         self.is_unclear = False

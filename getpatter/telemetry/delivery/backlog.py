@@ -3,7 +3,7 @@
 It alone knows where a batch is (in memory, on disk, in flight), whose it is (ours, or adopted from
 an owner that has exited), and what of it has been counted. A batch is persisted when a request for
 it has failed, when others wait before it, or when its oldest record is a second old. Before every
-request it cost about a tenth of the throughput, roughly measured. Whoever holds a batch counts what
+request it cost about a tenth of the throughput, roughly measured. The holder of a batch counts what
 becomes of it, once; nothing on disk is removed because of an exception. Has no lock and no
 thread: the caller holds the worker's.
 """
@@ -31,7 +31,7 @@ __all__ = ["Backlog"]
 class Backlog:
     """Owns the batches of one destination, and its spool; `spool` is None where nothing is kept.
 
-    `on_error` is told of every exception that is a bug of ours.
+    `on_error` gets every exception that is a bug of ours.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Backlog:
         if spool is None or place is None:
             return held.batch is not None
         if not held.is_own and not spool.holds(place):
-            return False  # whoever holds it now sees to it
+            return False  # its new owner delivers it
         try:
             found = held.batch or spool.read(place, now)
         except Exception as error:  # of this batch alone

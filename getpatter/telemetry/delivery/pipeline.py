@@ -58,7 +58,7 @@ class Pipeline(Flusher):
     """Takes the events of one client to the collector.
 
     `open_run` is called on the worker, before the first send. `environ` says how to exit; `burst`
-    and `per_second` are the rate limit; `observer` is told how it fares, see `observer`.
+    and `per_second` are the rate limit; `observer` is notified of its status, see `observer`.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Pipeline(Flusher):
         """See to what is left before the interpreter ends, in the way that `exits` chooses.
 
         From then on no thread is started, and the one there is ends: in the interpreter's last
-        moments it could be stopped anywhere, and what it holds would be held for ever. Whoever
-        presses Ctrl-C meanwhile is not made to wait, and what is left is persisted all the same.
+        moments it could be stopped anywhere, and what it holds would be held for ever. After
+        Ctrl-C nothing more is waited for, and what is left is persisted all the same.
         """
         patience = _EXIT_TIME.patience()
         for part in (self._deliver_last, self._persist_last, self._persist_last):
