@@ -139,7 +139,7 @@ class Flusher(Worker):
 
     def _note_error(self, error: BaseException) -> None:
         super()._note_error(error)
-        if isinstance(error, KeyboardInterrupt) and not self._has_thread():
+        if issubclass(type(error), KeyboardInterrupt) and not self._has_thread():
             self._interrupted = error
 
     def _interrupt(self) -> None:
