@@ -28,7 +28,7 @@ class Flusher(Worker):
 
     def _begin(self) -> None:
         super()._begin()
-        self._interrupted: KeyboardInterrupt | None = None
+        self._interrupted: BaseException | None = None
 
     def flush_pending(self) -> None:
         """Ask for what is pending to be sent now; does not wait for it."""
