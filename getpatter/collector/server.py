@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from getpatter.collector import answering, control, operate, recommend
+from getpatter.collector import answering, clock, control, operate, recommend
 from getpatter.collector.access import Guard, is_loopback
+from getpatter.collector.arrivals import Arrivals
 from getpatter.collector.commit import Committer
 from getpatter.collector.ingest import Ingest
 from getpatter.collector.judge import EventJudge
@@ -126,9 +127,18 @@ class _Collector:
         self._reserve = Reserve(store.directory, options.reserve)
         self._committer = Committer(store, self._reserve, self._metrics)
         self._upkeep = Upkeep(store, self._reserve, self._metrics, self._committer.fail)
-        self._ingest = Ingest(store, self._committer, self._judge, self._metrics)
+        arrivals = Arrivals(clock.now())
+        self._ingest = Ingest(store, self._committer, self._judge, self._metrics, arrivals)
         self._answers = answering.Answering(store)
-        pages = Pages(store, self._committer, self._reserve, self._metrics, self._answers)
+        pages = Pages(
+            store,
+            self._committer,
+            self._reserve,
+            self._metrics,
+            self._answers,
+            arrivals,
+            self._endpoint,
+        )
         guard = Guard(
             pages.application,
             store.directory,
@@ -154,12 +164,11 @@ class _Collector:
             asyncio.ensure_future(server.serve(sockets=[bound]))
             for server, bound in self._listeners
         ]
-        addresses = [_url(bound) for _, bound in self._listeners]
         # uvicorn says it in an attribute only.
         while not all(server.started for server, _ in self._listeners):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-        self._say(f"ingest {addresses[0]}v1/ingest")
-        self._say(f"pages {addresses[1]}")
+        self._say(f"ingest {self._endpoint()}")
+        self._say(f"pages {_url(self._options.pages)}")
         await asyncio.gather(*running)
         commands.close()
         await asyncio.to_thread(self._committer.close)
@@ -167,6 +176,9 @@ class _Collector:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self._store.directory, "control"))
         return 1 if self._committer.failure else 0
+
+    def _endpoint(self) -> str:
+        return f"{_url(self._options.listen)}v1/ingest"
 
     def _stop(self) -> None:
         for server, _ in self._listeners:
@@ -201,13 +213,12 @@ class _Collector:
     async def _status(self, _: dict[str, Any], __: control.Say) -> Any:  # noqa: ANN401 - JSON
         reason = await problem(self._store, self._committer)
         facts = await asyncio.to_thread(operate.status, self._store)
-        ingest, pages = (_url(bound) for _, bound in self._listeners)
         return {
             **facts,
             "running": True,
             "pid": os.getpid(),
-            "ingest": f"{ingest}v1/ingest",
-            "pages": pages,
+            "ingest": self._endpoint(),
+            "pages": _url(self._options.pages),
             "ready": reason is None,
             "reason": reason,
             "recommended": self._ingest.recommended,

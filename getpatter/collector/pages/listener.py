@@ -1,4 +1,4 @@
-"""The listener for operators: `/livez`, `/readyz`, `/metrics`, `/answers`. Never public."""
+"""The listener for operators: pages, `/livez`, `/readyz`, `/metrics`, `/answers`. Never public."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from starlette.routing import Route
 from getpatter.collector import answering
 from getpatter.collector.commit import STORE, Unavailable
 from getpatter.collector.openapi import document
+from getpatter.collector.pages.site import Site
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
+    from getpatter.collector.arrivals import Arrivals
     from getpatter.collector.commit import Committer
     from getpatter.collector.metrics import Metrics
     from getpatter.collector.reserve import Reserve
@@ -43,6 +47,8 @@ class Pages:
         reserve: Reserve,
         metrics: Metrics,
         answers: answering.Answering,
+        arrivals: Arrivals,
+        endpoint: Callable[[], str],
     ) -> None:
         self._store = store
         self._committer = committer
@@ -55,6 +61,7 @@ class Pages:
                 Route("/metrics", self._figures),
                 Route("/openapi.json", self._description),
                 *answering.routes(answers),
+                *Site(store, answers, arrivals, endpoint).routes(),
             ],
             exception_handlers={
                 404: _not_found,
