@@ -26,7 +26,7 @@ from getpatter.collector.ingest import Ingest
 from getpatter.collector.judge import EventJudge
 from getpatter.collector.limits import DRAIN_SECONDS
 from getpatter.collector.metrics import Metrics
-from getpatter.collector.pages import Pages, problem
+from getpatter.collector.pages import Pages, Site, problem
 from getpatter.collector.protocol import BoundedProtocol
 from getpatter.collector.reserve import Reserve
 from getpatter.collector.store import Store
@@ -130,15 +130,8 @@ class _Collector:
         arrivals = Arrivals(clock.now())
         self._ingest = Ingest(store, self._committer, self._judge, self._metrics, arrivals)
         self._answers = answering.Answering(store)
-        pages = Pages(
-            store,
-            self._committer,
-            self._reserve,
-            self._metrics,
-            self._answers,
-            arrivals,
-            self._endpoint,
-        )
+        site = Site(store, self._answers, arrivals, self._endpoint)
+        pages = Pages(store, self._committer, self._reserve, self._metrics, self._answers, site)
         guard = Guard(
             pages.application,
             store.directory,

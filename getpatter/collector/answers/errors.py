@@ -1,4 +1,4 @@
-"""Which errors became more frequent with a release: the share of calls with each, as a difference."""
+"""Which errors became more frequent with a release: differences of the share of calls."""
 
 from __future__ import annotations
 
@@ -76,6 +76,4 @@ def _row(error: Error, one: Comparison, release: str, against: str) -> Row:
         "against": against,
         "verdict": one.says(),
     }
-    return row(
-        cell, one.found, runs=one.runs, installs=one.installs, unit="difference of shares"
-    )
+    return row(cell, one.found, runs=one.runs, installs=one.installs, unit="difference of shares")

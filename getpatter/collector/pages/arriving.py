@@ -61,14 +61,19 @@ def _ago(seconds: int) -> str:
 
 
 def _shown(one: Arrival) -> dict[str, Any]:
-    marks = [*(["legacy client"] if one.is_legacy else []), *(["repeated"] if one.is_repeated else [])]
+    marks = [
+        *(["legacy client"] if one.is_legacy else []),
+        *(["repeated"] if one.is_repeated else []),
+    ]
     return {
         "at": _at(one.moment),
         "time": _at(one.moment)[11:19],
         "status": one.status,
         "says": _WORDS.get(one.status, ""),
         "is_bad": one.status != 200 or bool(one.refused),
-        "events": [f"{name} \N{MULTIPLICATION SIGN} {n}" if n > 1 else name for name, n in one.events],
+        "events": [
+            f"{name} \N{MULTIPLICATION SIGN} {n}" if n > 1 else name for name, n in one.events
+        ],
         "versions": [*one.versions, *marks],
         "refused": [
             f"{pointer or 'the event'} {rule}" + (f" \N{MULTIPLICATION SIGN} {n}" if n > 1 else "")

@@ -79,7 +79,8 @@ def days_chart(
         *_axis(frame),
     ]
     last = by_day[max(by_day)]
-    text = f"{title}, {day_name(min(by_day))} to {day_name(max(by_day))}; last: {' '.join(split(last))}"
+    span = f"{day_name(min(by_day))} to {day_name(max(by_day))}"
+    text = f"{title}, {span}; last: {' '.join(split(last))}"
     return Markup(
         '<svg class="chart" role="img" width="100%" height="{}" aria-label="{}">{}</svg>'
     ).format(_HEIGHT, text, Markup("").join(parts))
@@ -106,9 +107,7 @@ def _grid(frame: _Frame) -> list[Markup]:
         value = frame.scale.low + share * (frame.scale.high - frame.scale.low)
         y = frame.y(value)
         label = f"{value * 100:g} %" if frame.scale.unit == "share" else f"{value:,g}"
-        parts.append(
-            Markup('<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(y)
-        )
+        parts.append(Markup('<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(y))
         if share:
             parts.append(Markup('<text class="dim" x="0" y="{}">{}</text>').format(y - 4, label))
     return parts

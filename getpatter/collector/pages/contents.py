@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from getpatter.collector.pages.model import Content
     from getpatter.collector.pages.selection import Selection, Wanted
 
-__all__ = ["PAGES", "PageKind", "filters_of", "page_of"]
+__all__ = ["PAGES", "PageKind"]
 
 _OF_RUNS = ("release", "os", "carrier")
 _OF_CALLS = (*_OF_RUNS, "engine", "provider", "direction")
@@ -40,16 +40,3 @@ PAGES = (
         overview.build,
     ),
 )
-
-
-def page_of(path: str) -> PageKind:
-    """Return the page at an address; LookupError if there is none."""
-    for one in PAGES:
-        if one.path == path:
-            return one
-    raise LookupError(path)
-
-
-def filters_of(page: PageKind) -> tuple[str, ...]:
-    """Return the filters that the form of a page has, but the time."""
-    return page.filters

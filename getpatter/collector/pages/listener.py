@@ -12,16 +12,13 @@ from starlette.routing import Route
 from getpatter.collector import answering
 from getpatter.collector.commit import STORE, Unavailable
 from getpatter.collector.openapi import document
-from getpatter.collector.pages.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.requests import Request
 
-    from getpatter.collector.arrivals import Arrivals
     from getpatter.collector.commit import Committer
     from getpatter.collector.metrics import Metrics
+    from getpatter.collector.pages.site import Site
     from getpatter.collector.reserve import Reserve
     from getpatter.collector.store import Store
 
@@ -47,8 +44,7 @@ class Pages:
         reserve: Reserve,
         metrics: Metrics,
         answers: answering.Answering,
-        arrivals: Arrivals,
-        endpoint: Callable[[], str],
+        site: Site,
     ) -> None:
         self._store = store
         self._committer = committer
@@ -61,7 +57,7 @@ class Pages:
                 Route("/metrics", self._figures),
                 Route("/openapi.json", self._description),
                 *answering.routes(answers),
-                *Site(store, answers, arrivals, endpoint).routes(),
+                *site.routes(),
             ],
             exception_handlers={
                 404: _not_found,

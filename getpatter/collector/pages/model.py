@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
     from getpatter.collector.pages.selection import Wanted
 
-__all__ = ["Content", "Found", "Line", "Lines", "Panel", "Tile"]
+__all__ = ["Content", "Line", "Lines", "Panel", "Tile"]
 
-#: Answers by what a page calls them.
-Found = "Mapping[str, dict[str, Any]]"
+_NONE = Markup("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Panel:
     more: Sequence[Lines] = ()  # behind a click
     left: int = 0  # lines that are in CSV only
     axis: tuple[str, str, str] = ("", "", "")
-    chart: Markup = Markup("")
+    chart: Markup = _NONE
     is_folded: bool = False  # the table is behind a click: the drawing says it
     notes: Sequence[str] = ()
     empty: str = "Nothing has arrived that answers this."

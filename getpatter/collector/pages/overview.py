@@ -1,4 +1,4 @@
-"""The overview: do installs reach a call, do calls fail, did the newest release change that?"""
+"""The overview: whether installs reach a call, calls fail, and the newest release changed that."""
 
 from __future__ import annotations
 
@@ -148,9 +148,7 @@ def _tiles(found: Mapping[str, Any]) -> list[Tile]:
 
 def affected_panel(wanted: Wanted, answer: Mapping[str, Any], *, shown: int) -> Panel:
     """Return the errors by how many installs have them."""
-    rows = [
-        {**row, "cell": {**row["cell"], "what": error(row["cell"])}} for row in rows_of(answer)
-    ]
+    rows = [{**row, "cell": {**row["cell"], "what": error(row["cell"])}} for row in rows_of(answer)]
     lead = "Installs with each error and each blocked start, counted. The first list to open."
     if len(rows) > shown:
         lead = f"{lead} {counted(len(rows), 'combination')} in all."
@@ -195,7 +193,7 @@ def _by_release(wanted: Wanted, answer: Mapping[str, Any]) -> Panel:
         wanted,
         answer,
         rows=rows,
-        lead="Intervals that overlap do not say that releases are alike: the release page does.",
+        lead="Intervals that overlap do not say that releases are alike.",
         columns=("release",),
         shown=8,
     )

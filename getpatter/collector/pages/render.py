@@ -9,7 +9,6 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,4 +55,4 @@ def style_digest(text: str) -> str:
 
 def html(template: str, values: Mapping[str, Any]) -> str:
     """Return a template with its values."""
-    return Markup(_environment().get_template(template).render(values))
+    return _environment().get_template(template).render(values)

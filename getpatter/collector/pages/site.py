@@ -1,4 +1,4 @@
-"""The routes of the pages: reads the filters, has the answers made, sends HTML. No script, no cookie."""
+"""The routes of the pages: reads the filters, has the answers made, sends HTML."""
 
 from __future__ import annotations
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 from getpatter.collector.pages.marks import bar, dot, scale_of
 from getpatter.collector.pages.model import Line, Lines, Panel
 from getpatter.collector.pages.words import name_of, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from markupsafe import Markup
 
     from getpatter.collector.answers.asked import Row
     from getpatter.collector.pages.marks import Scale
@@ -33,9 +33,7 @@ def _columns(rows: Sequence[Row]) -> list[str]:
     """Return what the rows differ in."""
     names = dict.fromkeys(name for row in rows for name in row["cell"] if name != "unit")
     return [
-        name
-        for name in names
-        if len(rows) == 1 or len({row["cell"].get(name) for row in rows}) > 1
+        name for name in names if len(rows) == 1 or len({row["cell"].get(name) for row in rows}) > 1
     ]
 
 
@@ -93,14 +91,16 @@ def _line(
     value, interval = split(row)
     tone = _TONES.get(row["cell"].get("verdict", "").partition(":")[0], "")
     is_counted = row["lower"] == row["upper"] and scale.unit == "count"
-    picture = (bar if is_counted else draw)(row, scale, tone)
+    # A count is what it is, of however few installs.
+    shown = {**row, "few": False} if is_counted else row
+    picture = (bar if is_counted else draw)(shown, scale, tone)
     return Line(
         tuple(name_of(row["cell"].get(name, "\N{EN DASH}")) for name in names),
         value,
         interval,
         tuple(f"{row[name]:,}" for name in counts),
         picture,
-        bool(row["few"]),
+        bool(row["few"]) and not is_counted,
         tone,
     )
 

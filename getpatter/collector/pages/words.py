@@ -11,7 +11,7 @@ from getpatter.collector.answers.text import figure
 if TYPE_CHECKING:
     from getpatter.collector.answers.asked import Row
 
-__all__ = ["amount", "counted", "day", "difference", "error", "name_of", "said", "split"]
+__all__ = ["counted", "day", "error", "name_of", "said", "split"]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -30,19 +30,9 @@ def said(row: Row) -> Markup:
     return Markup("<b>{}</b> <span class=interval>{}</span>").format(value, interval)
 
 
-def difference(row: Row) -> Markup:
-    """Return a difference of shares for a sentence."""
-    return said(row)
-
-
 def counted(count: int, one: str, many: str | None = None) -> str:
     """Return a number with its noun."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def amount(value: float) -> str:
-    """Return a whole number for a sentence."""
-    return f"{value:,.0f}"
 
 
 def name_of(value: str) -> str:
