@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from getpatter.calls.events.hub import NullHub
+from getpatter.calls.events.null_hub import NullHub
 from getpatter.calls.stats.registry import FLUSH_SECONDS, RECORD_SECONDS
-from getpatter.telemetry import consent, env, state
+from getpatter.telemetry import consent, env
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
 from getpatter.telemetry.delivery import exits, rate_limit
 from getpatter.telemetry.delivery.transport import shown, usable_endpoint
 from getpatter.telemetry.install_id import open_state
+from getpatter.telemetry.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +64,7 @@ def _telemetry(environ: Mapping[str, str], flag: object) -> Settings:
     settings = env.Settings.load(environ)
     # Off by the environment or in code touches nothing, not even to say so.
     is_refused = consent.has_refused(environ, chosen)
-    place = None if is_refused else state.opt_out_place(environ)
+    place = None if is_refused else Places.of(environ).opt_out()
     rule = consent.decide(consent.judge(settings, chosen, place))
     if rule.off:
         return {"telemetry": (False, rule.name)}

@@ -13,6 +13,8 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
+from getpatter.telemetry._descriptors import FIRST, above_standard
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -31,7 +33,6 @@ _FLAGS = (
 # second, and many times what one writes in.
 _ATTEMPTS = 250
 _PAUSE_SECONDS = 0.001
-_STANDARD = 3
 
 
 class PrivateFile:
@@ -119,28 +120,13 @@ def _open_above_standard(path: str, flags: int) -> int:
     """
     held: list[int] = []
     try:
-        while hasattr(os, "O_PATH") and (not held or held[-1] < _STANDARD):
+        while hasattr(os, "O_PATH") and (not held or held[-1] < FIRST):
             # Takes the place of a stream that is closed, and nothing can be written to it.
             held.append(os.open("/", os.O_PATH | os.O_CLOEXEC))
-        return _above_standard(os.open(path, flags, _MODE))
+        return above_standard(os.open(path, flags, _MODE))
     finally:
         for descriptor in held:
             os.close(descriptor)
-
-
-def _above_standard(descriptor: int) -> int:
-    """Return a descriptor that is none of a program's stdin, stdout and stderr.
-
-    Whatever writes there (a library in C, a child process) would write into the file.
-    """
-    if descriptor >= _STANDARD or os.name == "nt":
-        return descriptor
-    import fcntl
-
-    try:
-        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _STANDARD)
-    finally:
-        os.close(descriptor)
 
 
 def _checked(descriptor: int, path: str) -> os.stat_result:

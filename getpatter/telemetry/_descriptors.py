@@ -6,10 +6,11 @@ The next `open` or `socket` takes such a number, so a number alone does not prov
 
 import os
 
-__all__ = ["above_standard", "identity"]
+__all__ = ["FIRST", "above_standard", "identity"]
 
-# 0, 1 and 2: whatever is opened there receives what the host's native code prints.
-_FIRST = 3
+#: The first that is no standard stream: what is opened as 0, 1 or 2 receives what native code of
+#: the host or a child process prints.
+FIRST = 3
 
 
 def identity(descriptor: int) -> tuple[int, int] | None:
@@ -29,13 +30,13 @@ def above_standard(descriptor: int) -> int:
 
     Raises OSError if there is none, and then the given one is closed, too.
     """
-    if not 0 <= descriptor < _FIRST:
+    if not 0 <= descriptor < FIRST:
         return descriptor
     try:
         import fcntl
     except ImportError:  # Windows, see above
         return descriptor
     try:
-        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST)
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST)
     finally:
         os.close(descriptor)

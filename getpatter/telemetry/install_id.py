@@ -74,7 +74,8 @@ def open_state(
     if writable is None:
         settings = consent.resolve(chosen, None)
         writable = settings is not None and not settings.debug
-    from getpatter.telemetry.state import Places, State  # a client that is made has no need of it
+    from getpatter.telemetry.places import Places
+    from getpatter.telemetry.state import State  # a client that is made has no need of it
 
     found = Places.of(chosen) if places is None else places
     return State(found, _MEMORY_ID, writable=writable)
@@ -144,9 +145,9 @@ def is_first_run() -> bool:
 
 def is_opted_out() -> bool:
     """Return whether a stored opt-out is in any known place, or cannot be ruled out."""
-    from getpatter.telemetry.state import opt_out_place
+    from getpatter.telemetry.places import Places
 
-    return opt_out_place(env.process_environment()) is not None
+    return Places.of(env.process_environment()).opt_out() is not None
 
 
 def set_opt_out(disabled: bool) -> None:  # noqa: FBT001 - the host library passes it by position

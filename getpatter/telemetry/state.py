@@ -1,6 +1,6 @@
 """State: what an install keeps: its id, its date, the version that ran last, its first run.
 
-A file that is torn, foreign or unreadable is as good as missing. Without a directory identity is
+A file that is torn, foreign or unreadable counts as missing. Without a directory identity is
 kept in memory only. Nothing here decides about consent.
 """
 
@@ -20,22 +20,13 @@ from getpatter.telemetry.places import (
 from getpatter.telemetry.shown import ShownNotice
 from getpatter.telemetry.state_files import StateFiles
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["Places", "State", "opt_out_place"]
+__all__ = ["State"]
 
 # What released versions have left, readable by all.
 _RELEASED = (INSTALL_ID, FIRST_RUN, VERSION)
 
 # What `first-run` holds: the schema version of whoever wrote them.
 _VERSION_CONTENT = b"%d" % SCHEMA_VERSION
-
-
-def opt_out_place(environ: "Mapping[str, str]") -> str | None:
-    """Return where an opt-out is stored, or why that cannot be known; None if there is none."""
-    return Places.of(environ).opt_out()
 
 
 class State:

@@ -9,6 +9,7 @@ from getpatter.telemetry.client import DEFAULT_ENDPOINT
 from getpatter.telemetry.delivery import exits, ledger, spool_files
 from getpatter.telemetry.delivery.transport import endpoint_problem, is_loopback, usable_endpoint
 from getpatter.telemetry.install_id import open_state
+from getpatter.telemetry.places import Places
 
 __all__ = ["collect", "render"]
 
@@ -17,7 +18,7 @@ def collect() -> "dict[str, object]":
     """Return what `render` shows, as plain values. Never the install id, never a credential."""
     environ = env.process_environment()
     settings = env.Settings.load(environ)
-    rules = consent.judge(settings, None, state.opt_out_place(environ))
+    rules = consent.judge(settings, None, Places.of(environ).opt_out())
     decided = consent.decide(rules)
     rate, understood = env.parse_sample_rate(settings.get("PATTER_TELEMETRY_SAMPLE"))
     install = open_state(environ, writable=False)

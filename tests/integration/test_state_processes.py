@@ -239,7 +239,8 @@ def test_state_directory_of_someone_else_is_not_used(run: Run, home: Path, share
         + UNKNOWN_UID
         + """
 from getpatter.telemetry import state
-found = state.State(state.Places.of(os.environ), "m" * 32)
+from getpatter.telemetry.places import Places
+found = state.State(Places.of(os.environ), "m" * 32)
 print(found.directory, found.problem)
 print(found.install_id("b" * 32))
 """

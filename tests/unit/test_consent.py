@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import Run, tree
 
-from getpatter.telemetry import consent, env, state
+from getpatter.telemetry import consent, env
+from getpatter.telemetry.places import Places
 
 MARKER = "telemetry-disabled"
 
@@ -125,7 +126,7 @@ def decide(home: Path, monkeypatch: pytest.MonkeyPatch, work: Path) -> Decide:
 
     def ask(flag: bool | None = None, **variables: str) -> tuple[bool, str]:
         environ = {"HOME": str(home), **variables}
-        rules = consent.judge(env.Settings.load(environ), flag, state.opt_out_place(environ))
+        rules = consent.judge(env.Settings.load(environ), flag, Places.of(environ).opt_out())
         decided = consent.decide(rules)
         is_on = consent.resolve(environ, flag) is not None
         # What the client asks and what `status` shows are two ways to the same answer.
@@ -371,7 +372,8 @@ def test_place_of_someone_else_cannot_be_known_and_is_off(home: Path) -> None:
 import os
 os.environ.clear()
 os.environ["HOME"] = {str(home)!r}
-from getpatter.telemetry import state, consent, env
+from getpatter.telemetry import consent, env
+from getpatter.telemetry.places import Places
 import platformdirs
 os.chdir("/")
 if os.geteuid() == 0:
@@ -379,7 +381,7 @@ if os.geteuid() == 0:
 else:
     os.chmod({str(home)!r}, 0)
 print(consent.is_enabled())
-print(state.opt_out_place(os.environ))
+print(Places.of(os.environ).opt_out())
 """
     result = run_plain(code)
     home.chmod(0o700)

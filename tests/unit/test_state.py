@@ -12,6 +12,7 @@ import pytest
 from conftest import tree
 
 from getpatter.telemetry import _clock, opt_out, state
+from getpatter.telemetry.places import Places
 
 A, B, MEMORY = "a" * 32, "b" * 32, "m" * 32
 MARKER = "telemetry-disabled"
@@ -30,7 +31,7 @@ def process_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def place(home: Path) -> Path:
     """The default state directory, which is not there yet."""
-    default = state.Places.of({"HOME": str(home)}).default
+    default = Places.of({"HOME": str(home)}).default
     assert default is not None
     assert Path(default).is_relative_to(home)
     return Path(default)
@@ -40,7 +41,7 @@ def place(home: Path) -> Path:
 def open_state(home: Path) -> Open:
     def opening(*, writable: bool = True, **variables: str) -> state.State:
         environ = {"HOME": str(home), **variables}
-        return state.State(state.Places.of(environ), MEMORY, writable=writable)
+        return state.State(Places.of(environ), MEMORY, writable=writable)
 
     return opening
 
@@ -558,8 +559,8 @@ def test_disable_writes_where_released_versions_look(
     opt_out.set_opt_out(environ, disabled=True)
     for place in ("named", "xdg/getpatter", "xdg", "home/.getpatter"):
         assert (tmp_path / place / MARKER).is_file()
-    assert state.opt_out_place(environ) is not None
-    assert state.opt_out_place({"HOME": environ["HOME"]}) is not None
+    assert Places.of(environ).opt_out() is not None
+    assert Places.of({"HOME": environ["HOME"]}).opt_out() is not None
 
 
 def test_enable_removes_the_opt_out_everywhere(environ: dict[str, str], tmp_path: Path) -> None:
@@ -569,13 +570,13 @@ def test_enable_removes_the_opt_out_everywhere(environ: dict[str, str], tmp_path
         (tmp_path / place / MARKER).write_text("x")
     opt_out.set_opt_out(environ, disabled=False)
     assert not [name for name in tree(tmp_path) if name.endswith(MARKER)]
-    assert state.opt_out_place(environ) is None
+    assert Places.of(environ).opt_out() is None
     opt_out.set_opt_out(environ, disabled=False)  # nothing left to do is no error
 
 
 def test_disable_erases_the_identity_everywhere(environ: dict[str, str], tmp_path: Path) -> None:
-    state.State(state.Places.of(environ), MEMORY).install_id(A)
-    state.State(state.Places.of(environ), MEMORY).swap_version("0.8.0")
+    state.State(Places.of(environ), MEMORY).install_id(A)
+    state.State(Places.of(environ), MEMORY).swap_version("0.8.0")
     for place in ("xdg/getpatter", "xdg", "home/.getpatter"):
         make(tmp_path / place, install_id=A.encode(), version=b"0.7.0")
     opt_out.set_opt_out(environ, disabled=True)
@@ -598,7 +599,7 @@ def test_disable_erases_what_killed_writers_left(
         patch.setattr(os, "link", die)
         patch.setattr(os, "unlink", die)
         with pytest.raises(Killed):
-            state.State(state.Places.of(environ), MEMORY).install_id(A)
+            state.State(Places.of(environ), MEMORY).install_id(A)
     assert [path for path in own.iterdir() if path.suffix == ".tmp"]
     (own.parent / "theirs.tmp").touch()
     opt_out.set_opt_out(environ, disabled=True)
@@ -620,7 +621,7 @@ def test_an_opt_out_while_the_identity_is_made_leaves_none_of_it(
             opt_out.set_opt_out(environ, disabled=True)
         real(*arguments)
 
-    install = state.State(state.Places.of(environ), MEMORY)
+    install = state.State(Places.of(environ), MEMORY)
     if step == "replace":
         make(tmp_path / "xdg" / "getpatter", install_id=b"damaged")
     monkeypatch.setattr(os, step, withdraw)
@@ -636,7 +637,7 @@ def test_an_opt_out_before_anything_else_is_written_leaves_none_of_it(
     environ: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     own = tmp_path / "xdg" / "getpatter"
-    install = state.State(state.Places.of(environ), MEMORY)
+    install = state.State(Places.of(environ), MEMORY)
     if name == "install-date":
         make(own, install_id=A.encode())
     (own / MARKER).touch()
@@ -662,13 +663,13 @@ def test_where_there_are_no_locks_nobody_waits_for_one(
 
 def test_disable_keeps_what_is_known_once_per_install(environ: dict[str, str]) -> None:
     """So that enabling again counts no install twice and repeats no notice."""
-    install = state.State(state.Places.of(environ), MEMORY)
+    install = state.State(Places.of(environ), MEMORY)
     install.install_id(A)
     install.claim_first_run()
     install.notice.remember()
     opt_out.set_opt_out(environ, disabled=True)
     opt_out.set_opt_out(environ, disabled=False)
-    again = state.State(state.Places.of(environ), MEMORY)
+    again = state.State(Places.of(environ), MEMORY)
     assert again.claim_first_run() is False
     assert again.notice.is_known() is True
     assert again.install_id(B) == B
@@ -688,7 +689,7 @@ def test_disable_in_one_place_is_enough(environ: dict[str, str], tmp_path: Path)
     (tmp_path / "xdg").write_text("")
     opt_out.set_opt_out(environ, disabled=True)
     assert (tmp_path / "home" / ".getpatter" / MARKER).is_file()
-    assert state.opt_out_place(environ) is not None
+    assert Places.of(environ).opt_out() is not None
 
 
 def test_disable_that_cannot_erase_goes_on_and_raises(
@@ -699,7 +700,7 @@ def test_disable_that_cannot_erase_goes_on_and_raises(
     make(tmp_path / "home" / ".getpatter", install_id=A.encode())
     with pytest.raises(OSError):
         opt_out.set_opt_out(environ, disabled=True)
-    assert state.opt_out_place(environ) is not None
+    assert Places.of(environ).opt_out() is not None
     assert not (tmp_path / "home" / ".getpatter" / "install-id").exists()
 
 
@@ -711,7 +712,7 @@ def test_enable_that_cannot_remove_goes_on_and_raises(
     (tmp_path / "home" / ".getpatter" / MARKER).touch()
     with pytest.raises(OSError):
         opt_out.set_opt_out(environ, disabled=False)
-    assert state.opt_out_place(environ) is not None
+    assert Places.of(environ).opt_out() is not None
     assert not (tmp_path / "home" / ".getpatter" / MARKER).exists()
 
 
@@ -780,17 +781,17 @@ def test_disable_leaves_what_only_bears_a_name_of_ours_in_a_shared_place(
 
 def test_disable_retains_the_id_apart_for_30_days(environ: dict[str, str], tmp_path: Path) -> None:
     kept = tmp_path / "xdg" / "getpatter" / "retained-id"
-    state.State(state.Places.of(environ), MEMORY).install_id(A)
+    state.State(Places.of(environ), MEMORY).install_id(A)
     assert opt_out.retained_ids(environ) == ()
     opt_out.set_opt_out(environ, disabled=True)
     assert opt_out.retained_ids(environ) == (A,)
     assert opt_out.known_ids(environ) == ()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert state.State(state.Places.of(environ), MEMORY, writable=False).known_id() is None
+    assert state.State(Places.of(environ), MEMORY, writable=False).known_id() is None
     opt_out.set_opt_out(environ, disabled=True)
     assert opt_out.retained_ids(environ) == (A,), "again is no other"
     opt_out.set_opt_out(environ, disabled=False)
-    assert state.State(state.Places.of(environ), MEMORY).install_id(B) == B
+    assert state.State(Places.of(environ), MEMORY).install_id(B) == B
     opt_out.set_opt_out(environ, disabled=True)
     assert opt_out.retained_ids(environ) == (B, A)
     kept.write_text(f"{_clock.wall() - 29 * DAY:.0f} {A}")
@@ -801,7 +802,7 @@ def test_disable_retains_the_id_apart_for_30_days(environ: dict[str, str], tmp_p
 
 
 def test_what_is_retained_can_be_dropped(environ: dict[str, str]) -> None:
-    state.State(state.Places.of(environ), MEMORY).install_id(A)
+    state.State(Places.of(environ), MEMORY).install_id(A)
     opt_out.set_opt_out(environ, disabled=True)
     opt_out.drop_retained_ids(environ)
     assert opt_out.retained_ids(environ) == ()
@@ -824,7 +825,7 @@ def test_disable_never_follows_a_link(environ: dict[str, str], tmp_path: Path) -
     (tmp_path / "home" / ".getpatter" / "install-id").symlink_to(precious)
     opt_out.set_opt_out(environ, disabled=True)
     assert precious.read_text() == "keep"
-    assert state.opt_out_place(environ) is not None
+    assert Places.of(environ).opt_out() is not None
 
 
 def test_disable_writes_private_directories(environ: dict[str, str], tmp_path: Path) -> None:

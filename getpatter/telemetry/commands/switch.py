@@ -3,9 +3,10 @@
 import json
 import os
 
-from getpatter.telemetry import env, install_id, opt_out, state, status
+from getpatter.telemetry import env, install_id, opt_out, status
 from getpatter.telemetry._terminal import one_line, say
 from getpatter.telemetry.commands.failure import Failure
+from getpatter.telemetry.places import Places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def render(action: str, found: "dict[str, object]") -> str:
 
 def failed(action: str, error: OSError) -> str:
     """Return what could not be done, and what holds all the same."""
-    is_off = state.opt_out_place(env.process_environment()) is not None
+    is_off = Places.of(env.process_environment()).opt_out() is not None
     if action == "disable" and is_off:
         what = "something" if error.filename is None else one_line(os.fsdecode(error.filename))
         return (
@@ -64,7 +65,7 @@ def failed(action: str, error: OSError) -> str:
 def run(options: "Namespace") -> int:
     """Change the stored opt-out and show the status."""
     action: str = options.action
-    was_opted_out = state.opt_out_place(env.process_environment()) is not None
+    was_opted_out = Places.of(env.process_environment()).opt_out() is not None
     try:
         install_id.set_opt_out(action == "disable")
     except OSError as error:

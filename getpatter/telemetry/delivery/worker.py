@@ -166,6 +166,8 @@ class Worker(Recorder):
         try:
             if self._is_persisting:
                 self._persist()
+            if here is None and self._mode in ("detach", "spool"):
+                return LOOK  # others deliver; a request here would hold up what is persisted last
             if self._outbox is None and not len(self.buffer):
                 return None
             return self._step_of(self._opened(), now, here)

@@ -12,12 +12,13 @@ import site
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from getpatter.telemetry import client, consent, env, events, state
+from getpatter.telemetry import client, consent, env, events
 from getpatter.telemetry._clock import monotonic, seconds
 from getpatter.telemetry._schema_documents import documents
 from getpatter.telemetry.delivery import sender, spool_files
 from getpatter.telemetry.fields import demand_of, misplaced
 from getpatter.telemetry.install_id import open_state
+from getpatter.telemetry.places import Places
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,10 +188,10 @@ class Capture:
         patch.setenv("NO_PROXY" if is_upper else "no_proxy", "127.0.0.1", prepend=",")
         patch.setenv("PATTER_TELEMETRY_STATE_DIR", directory)
 
-        def find_places(environ: Mapping[str, str]) -> state.Places:
+        def find_places(environ: Mapping[str, str]) -> Places:
             # No other: `disable` in a test must not store, nor `enable` remove, the developer's.
             named = environ.get("PATTER_TELEMETRY_STATE_DIR") or directory
-            return state.Places(os.path.abspath(named), None, ())
+            return Places(os.path.abspath(named), None, ())
 
         start = client._start  # noqa: SLF001 - our own: where a client that is on gets its worker
 
@@ -200,7 +201,7 @@ class Capture:
             return pipeline
 
         patch.setattr(env, "process_environment", lambda: self._environ)
-        patch.setattr(state.Places, "of", find_places)
+        patch.setattr(Places, "of", find_places)
         patch.setattr(client, "_start", start_and_remember)
         record = client.TelemetryClient.record
 
@@ -236,7 +237,7 @@ class Capture:
     def _why_off(self) -> str:
         environ = env.process_environment()
         settings = env.Settings.load(environ)
-        rule = consent.decide(consent.judge(settings, None, state.opt_out_place(environ)))
+        rule = consent.decide(consent.judge(settings, None, Places.of(environ).opt_out()))
         return f"; telemetry is off: {rule.name} ({rule.why})" if rule.off else ""
 
 
