@@ -26,7 +26,7 @@ from getpatter.collector.ingest import Ingest
 from getpatter.collector.judge import EventJudge
 from getpatter.collector.limits import DRAIN_SECONDS
 from getpatter.collector.metrics import Metrics
-from getpatter.collector.pages import Pages, Site, problem
+from getpatter.collector.pages import Pages, Site, problem, report
 from getpatter.collector.protocol import BoundedProtocol
 from getpatter.collector.reserve import Reserve
 from getpatter.collector.store import Store
@@ -135,7 +135,7 @@ class _Collector:
         self._ingest = Ingest(store, self._committer, self._judge, self._metrics, arrivals)
         self._answers = answering.Answering(store)
         site = Site(store, self._answers, arrivals, self._endpoint)
-        pages = Pages(store, self._committer, self._reserve, self._metrics, self._answers, site)
+        pages = Pages(store, self._committer, self._reserve, self._metrics, site)
         guard = Guard(
             pages.application,
             store.directory,
@@ -215,6 +215,7 @@ class _Collector:
             "ask": self._ask,
             "check": self._check,
             "public": self._public,
+            "report": self._report,
         }
 
     async def _status(self, _: dict[str, Any], __: control.Say) -> Any:  # noqa: ANN401 - JSON
@@ -244,6 +245,9 @@ class _Collector:
     async def _public(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
         known = [str(name) for name in request["known"]]
         return await asyncio.to_thread(public.weeks, self._store, known, clock.now())
+
+    async def _report(self, _: dict[str, Any], __: control.Say) -> Any:  # noqa: ANN401 - JSON
+        return await asyncio.to_thread(report, self._answers.ask)
 
     async def _compact(self, _: dict[str, Any], say: control.Say) -> Any:  # noqa: ANN401 - JSON
         say("rewriting the store; clients are answered 503 meanwhile")

@@ -9,7 +9,6 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from getpatter.collector import answering
 from getpatter.collector.commit import STORE, Unavailable
 from getpatter.collector.openapi import document
 
@@ -43,7 +42,6 @@ class Pages:
         committer: Committer,
         reserve: Reserve,
         metrics: Metrics,
-        answers: answering.Answering,
         site: Site,
     ) -> None:
         self._store = store
@@ -56,7 +54,6 @@ class Pages:
                 Route("/readyz", self._ready),
                 Route("/metrics", self._figures),
                 Route("/openapi.json", self._description),
-                *answering.routes(answers),
                 *site.routes(),
             ],
             exception_handlers={

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from getpatter.collector.answers.asked import Row
 
-__all__ = ["Scale", "bar", "dot", "scale_of"]
+__all__ = ["Scale", "bar", "bars", "dot", "scale_of"]
 
 _STEPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _HEIGHT = 20
@@ -120,3 +120,15 @@ def bar(row: Row, scale: Scale, tone: str = "") -> Markup:
     size = scale.at(row["estimate"])
     body = f'<rect class="{kind}" x="0" y="4" width="{size}%" height="{_HEIGHT - 8}" rx="2"/>'
     return _svg(body + _whisker(row, scale), tone)
+
+
+def bars(values: Sequence[float], scale: Scale) -> Markup:
+    """Return a small drawing of values side by side, such as those of days."""
+    step = 100 / max(len(values), 1)
+    parts = [
+        f'<rect class="bar" x="{number * step:.2f}%" y="{_HEIGHT - size:.1f}" '
+        f'width="{step * 0.8:.2f}%" height="{size:.1f}"/>'
+        for number, value in enumerate(values)
+        if (size := scale.at(value) / 100 * _HEIGHT)
+    ]
+    return _svg("".join(parts), "")

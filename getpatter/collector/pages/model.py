@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from getpatter.collector.pages.selection import Wanted
 
-__all__ = ["Content", "Line", "Lines", "Panel", "Tile"]
+__all__ = ["Content", "Line", "Lines", "Panel", "QuestionLink", "Tile"]
 
 _NONE = Markup("")
 
@@ -48,6 +48,7 @@ class Panel:
     wanted: Wanted
     answer: Mapping[str, Any]
     columns: Sequence[str] = ()
+    figure: str = "figure"  # what the figures are called
     counts: Sequence[str] = ()
     groups: Sequence[Lines] = ()
     more: Sequence[Lines] = ()  # behind a click
@@ -61,13 +62,22 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A key figure, and the page that says more."""
+    """A key figure, and the address of the page that says more."""
 
     name: str
     value: str
     interval: str
-    page: str
-    note: str = ""
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionLink:
+    """A question that can be asked, and where its answer is."""
+
+    question: str
+    name: str
+    link: str
+    is_chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +89,4 @@ class Content:
     tiles: Sequence[Tile] = ()
     panels: Sequence[Panel] = ()
     tone: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)  # of templates of their own
+    links: Sequence[QuestionLink] = ()

@@ -7,22 +7,27 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from getpatter.collector.answers.releases import order
-from getpatter.collector.pages.charts import days_chart, first_days
+from getpatter.collector.pages.failures import (
+    affected_panel,
+    by_day_panel,
+    by_release_panel,
+    error_with,
+    top_error,
+)
 from getpatter.collector.pages.funnel import funnel_panel, step, top_block
 from getpatter.collector.pages.model import Content, Tile
-from getpatter.collector.pages.tables import panel, rows_of
-from getpatter.collector.pages.words import counted, error, said, split
+from getpatter.collector.pages.tables import rows_of
+from getpatter.collector.pages.words import said, split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from getpatter.collector.answers.asked import Row
-    from getpatter.collector.pages.model import Panel
     from getpatter.collector.pages.selection import Selection, Wanted
 
-__all__ = ["CALLS_FAILED", "affected_panel", "build", "failures_panel", "top_error", "wanted"]
+__all__ = ["build", "wanted"]
 
-CALLS_FAILED = "calls that failed"
+_FAILED = "calls that failed"
 
 
 def wanted(chosen: Selection) -> dict[str, Wanted]:
@@ -42,40 +47,29 @@ def build(chosen: Selection, found: Mapping[str, Any]) -> Content:
     """Return the page."""
     needs = wanted(chosen)
     adoption = rows_of(found["adoption"])
-    if not any(rows_of(found[key]) for key in ("volume", "affected", "failures")):
-        return _empty(chosen)
-    release = chosen.given.get("release") or newest(adoption)
+    release = chosen.given.get("release") or _newest(adoption)
+    verdict = _verdict(found["releases"], release)
     return Content(
-        _headline(release, found),
+        _headline(release, verdict, found),
         _details(found),
-        _tiles(found),
+        _tiles(chosen, found),
         [
             funnel_panel(needs["funnel"], found["funnel"]),
-            affected_panel(needs["affected"], found["affected"], shown=8),
-            failures_panel(needs["days"], found["days"], adoption),
-            _by_release(needs["failures"], found["failures"]),
+            affected_panel(needs["affected"], found["affected"], shown=8, most=8),
+            by_day_panel(needs["days"], found["days"], adoption),
+            by_release_panel(needs["failures"], found["failures"]),
         ],
+        "bad" if "<b>worse" in verdict else "",
     )
 
 
-def _empty(chosen: Selection) -> Content:
-    if chosen.given:
-        text = "Nothing has arrived that these filters leave."
-        return Content(Markup("{}").format(text), [Markup("Choose more days, or fewer filters.")])
-    text = Markup(
-        "Nothing has arrived in the last 30 days. <a href=arriving>Arriving</a> shows the requests "
-        "of the last minutes, and where clients send to."
-    )
-    return Content(Markup("Nothing has arrived yet."), [text])
-
-
-def newest(adoption: Sequence[Row]) -> str:
+def _newest(adoption: Sequence[Row]) -> str:
     """Return the newest release that has a run."""
     known = {row["cell"]["release"] for row in adoption if row["cell"]["release"]}
     return max(known, key=order, default="")
 
 
-def _headline(release: str, found: Mapping[str, Any]) -> Markup:
+def _headline(release: str, verdict: Markup, found: Mapping[str, Any]) -> Markup:
     failures = {row["cell"].get("release"): row for row in rows_of(found["failures"])}
     rows = [row for row in rows_of(found["affected"]) if row["cell"].get("release") == release]
     if release not in failures:
@@ -83,20 +77,19 @@ def _headline(release: str, found: Mapping[str, Any]) -> Markup:
             return Markup("No call has ended yet.")
         return Markup("{}: no call has ended yet.").format(release)
     parts = [Markup("{}: {} of calls fail").format(release, said(failures[release]))]
-    parts += [_verdict(found["releases"], release)]
+    parts.append(verdict)
     if failures[release]["few"]:
         parts.append(Markup("it rests on few installs"))
     reason = top_error(rows)
     if reason is not None:
-        text = Markup("the error of most installs is <b>{}</b>{}")
-        parts.append(text.format(error(reason["cell"]), _with(reason)))
+        parts.append(Markup("the error of most installs is {}").format(error_with(reason)))
     return Markup("; ").join(part for part in parts if part) + "."
 
 
 def _verdict(answer: Mapping[str, Any], release: str) -> Markup:
     for row in rows_of(answer):
         cell = row["cell"]
-        if cell["measure"] == CALLS_FAILED and cell["release"] == release:
+        if cell["measure"] == _FAILED and cell["release"] == release:
             word = cell["verdict"].partition(":")[0]
             if word == "cannot tell yet":
                 return Markup("cannot tell yet whether that is worse than {}").format(
@@ -104,17 +97,6 @@ def _verdict(answer: Mapping[str, Any], release: str) -> Markup:
                 )
             return Markup("<b>{}</b> than {}").format(word, cell["against"])
     return Markup("")
-
-
-def _with(row: Row) -> str:
-    names = [row["cell"].get(name) for name in ("provider", "carrier")]
-    known = [name for name in names if name and name not in {"none", "other"}]
-    return f" with {' and '.join(known)}" if known else ""
-
-
-def top_error(rows: Sequence[Row]) -> Row | None:
-    """Return the failed calls of most installs, of rows of `affected`."""
-    return next((row for row in rows if "missing" not in row["cell"]), None)
 
 
 def _details(found: Mapping[str, Any]) -> list[Markup]:
@@ -133,67 +115,14 @@ def _details(found: Mapping[str, Any]) -> list[Markup]:
     return made
 
 
-def _tiles(found: Mapping[str, Any]) -> list[Tile]:
+def _tiles(chosen: Selection, found: Mapping[str, Any]) -> list[Tile]:
     made = []
     volume = {row["cell"]["what"]: row for row in rows_of(found["volume"])}
     for name, page in (("installs", "setup"), ("runs", "setup"), ("calls ended", "errors")):
         if name in volume:
-            made.append(Tile(name, *split(volume[name]), page))
+            made.append(Tile(name, *split(volume[name]), chosen.link(page)))
     for name, title in (("blocked", "runs blocked"), ("a call began", "started runs with a call")):
         row = step(rows_of(found["funnel"]), name)
         if row is not None and row["estimate"] is not None:
-            made.append(Tile(title, *split(row), "setup"))
+            made.append(Tile(title, *split(row), chosen.link("setup")))
     return made
-
-
-def affected_panel(wanted: Wanted, answer: Mapping[str, Any], *, shown: int) -> Panel:
-    """Return the errors by how many installs have them."""
-    rows = [{**row, "cell": {**row["cell"], "what": error(row["cell"])}} for row in rows_of(answer)]
-    lead = "Installs with each error and each blocked start, counted. The first list to open."
-    if len(rows) > shown:
-        lead = f"{lead} {counted(len(rows), 'combination')} in all."
-    return panel(
-        "affected",
-        "Errors by installs affected",
-        wanted,
-        answer,
-        rows=rows,
-        lead=lead,
-        columns=("what", "provider", "carrier", "release"),
-        counts=("runs", "events"),
-        shown=shown,
-    )
-
-
-def failures_panel(wanted: Wanted, answer: Mapping[str, Any], adoption: Sequence[Row]) -> Panel:
-    """Return the failed calls by day."""
-    rows = rows_of(answer)
-    provisional = answer.get("provisional_from", "9999")
-    lead = "Each dot is a day, each line its interval; hollow: few installs."
-    return panel(
-        "failures-by-day",
-        "Calls that failed, by day",
-        wanted,
-        answer,
-        lead=lead if len(rows) > 1 else "",
-        columns=("day",),
-        shown=31,
-        chart=days_chart(rows, provisional, first_days(adoption), "Share of calls that failed"),
-        is_folded=len(rows) > 1,
-    )
-
-
-def _by_release(wanted: Wanted, answer: Mapping[str, Any]) -> Panel:
-    rows = sorted(
-        rows_of(answer), key=lambda row: order(row["cell"].get("release") or ""), reverse=True
-    )
-    return panel(
-        "failures-by-release",
-        "Calls that failed, by release",
-        wanted,
-        answer,
-        rows=rows,
-        lead="Intervals that overlap do not say that releases are alike.",
-        columns=("release",),
-        shown=8,
-    )

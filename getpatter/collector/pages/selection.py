@@ -73,7 +73,6 @@ class Selection:
         days = _DAYS.fullmatch(found.get("since", ""))
         if "against" in known and days and int(days[1]) <= PROVISIONAL_DAYS:
             found.setdefault("until", "0d")  # else there would be no day left to compare
-        # The last two are of comparisons only.
         kept = {key: value for key, value in found.items() if key in known}
         return Wanted(name, tuple(sorted(kept.items())))
 
@@ -89,7 +88,7 @@ class Selection:
         return (page or "./") + (f"?{query}" if query else "")
 
 
-def select(query: Sequence[tuple[str, str]], today: date) -> Selection:
+def select(query: Sequence[tuple[str, str]], today: date, *, has_question: bool) -> Selection:
     """Return what the query of a URL selects. FilterError says what cannot be."""
     given: dict[str, str] = {}
     for name, value in query:
@@ -98,7 +97,7 @@ def select(query: Sequence[tuple[str, str]], today: date) -> Selection:
             raise answers.FilterError(message)
         if value.strip():
             given[name] = value.strip()
-    question, by = given.pop("question", ""), given.pop("by", "")
+    question, by = (given.pop(name, "") if has_question else "" for name in ("question", "by"))
     checked = {key: value for key, value in given.items() if (key, value) != ("since", "all")}
     read(checked, _NAMES, (), today)
     ordered = {name: given[name] for name in _NAMES if name in given}

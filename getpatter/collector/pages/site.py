@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 from starlette.routing import Route
 
-from getpatter.collector import answers, clock
+from getpatter.collector import answering, answers, clock
 from getpatter.collector.answers.filters import values_of
 from getpatter.collector.answers.releases import order
-from getpatter.collector.limits import DAY
-from getpatter.collector.pages import render
+from getpatter.collector.pages import questions, render
 from getpatter.collector.pages.arriving import arriving
-from getpatter.collector.pages.contents import PAGES
+from getpatter.collector.pages.contents import PAGES, content_of
 from getpatter.collector.pages.selection import PERIODS, Selection, select
 
 if TYPE_CHECKING:
@@ -23,12 +21,11 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from getpatter.collector.answering import Answering
     from getpatter.collector.arrivals import Arrivals
     from getpatter.collector.pages.contents import PageKind
     from getpatter.collector.store import Store
 
-__all__ = ["Site", "today"]
+__all__ = ["Site"]
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -45,26 +42,26 @@ _KEPT = {**_HEADERS, "Cache-Control": "private, max-age=31536000, immutable"}
 _AT_ONCE = 2  # questions of pages that are answered at a time: the store has two threads
 
 
-def today() -> date:
-    """Return the day in UTC."""
-    return date(1970, 1, 1) + timedelta(days=clock.now() // DAY)
-
-
 class Site:
     """The pages of one store."""
 
     def __init__(
-        self, store: Store, answering: Answering, arrivals: Arrivals, endpoint: Callable[[], str]
+        self,
+        store: Store,
+        answers: answering.Answering,
+        arrivals: Arrivals,
+        endpoint: Callable[[], str],
     ) -> None:
         self._store = store
-        self._answering = answering
+        self._answers = answers
         self._arrivals = arrivals
         self._endpoint = endpoint
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     def routes(self) -> list[Route]:
-        """Return the routes."""
+        """Return the routes of the pages and of the answers that they show."""
         return [
+            *answering.routes(self._answers),
             *(Route(f"/{page.path}", self._shown(page)) for page in PAGES),
             Route("/arriving", self._arriving),
             Route("/style.css", _style),
@@ -74,7 +71,11 @@ class Site:
     def _shown(self, page: PageKind) -> Callable[[Request], Any]:
         async def show(request: Request) -> Response:
             try:
-                chosen = select(request.query_params.multi_items(), today())
+                chosen = select(
+                    request.query_params.multi_items(),
+                    clock.today(),
+                    has_question=page.path == questions.PATH,
+                )
                 wanted = page.wanted(chosen)
             except (answers.FilterError, answers.QuestionError) as error:
                 return self._problem(page, str(error))
@@ -82,7 +83,7 @@ class Site:
                 *(self._ask(one.name, dict(one.filters)) for one in wanted.values())
             )
             found = dict(zip(wanted, made, strict=True))
-            content = page.build(chosen, found)
+            content = content_of(page, chosen, found)
             values = {
                 **self._common(page.path, page.title, chosen),
                 "page": page,
@@ -97,7 +98,7 @@ class Site:
 
     async def _ask(self, name: str, filters: dict[str, str]) -> dict[str, Any]:
         async with self._turns:
-            return await asyncio.to_thread(self._answering.ask, name, filters)
+            return await asyncio.to_thread(self._answers.ask, name, filters)
 
     def _common(self, path: str, title: str, chosen: Selection) -> dict[str, Any]:
         return {
@@ -107,7 +108,7 @@ class Site:
             "chosen": chosen,
             "periods": PERIODS,
             "choices": self._choices(),
-            "by": (),
+            "by": answers.find(chosen.question).by if chosen.question else (),
         }
 
     def _choices(self) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from getpatter.collector.answers.releases import order
 from getpatter.collector.pages.marks import bar, dot, scale_of
 from getpatter.collector.pages.model import Line, Lines, Panel
 from getpatter.collector.pages.words import name_of, split
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from getpatter.collector.pages.marks import Scale
     from getpatter.collector.pages.selection import Wanted
 
-__all__ = ["panel", "rows_of"]
+__all__ = ["newest_first", "panel", "rows_of"]
 
-_SHOWN, _MOST = 12, 200  # lines at once; and behind a click, since a page must stay light
+_SHOWN, _MOST = 12, 100  # lines at once; and behind a click, since a page must stay light
 _TONES = {"worse": "bad", "better": "good"}
 
 
@@ -27,6 +28,11 @@ def rows_of(answer: Mapping[str, Any]) -> list[Row]:
     """Return the rows of an answer; none of one that has a problem."""
     found: list[Row] = answer.get("rows", [])
     return found
+
+
+def newest_first(rows: Sequence[Row]) -> list[Row]:
+    """Return rows of releases, the newest first."""
+    return sorted(rows, key=lambda row: order(row["cell"].get("release") or ""), reverse=True)
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
@@ -47,9 +53,11 @@ def panel(
     lead: str | Markup = "",
     columns: Sequence[str] | None = None,
     group: str | None = None,
+    figure: str = "figure",
     counts: Sequence[str] = ("installs", "runs"),
     draw: Callable[[Row, Scale, str], Markup] = dot,
     shown: int = _SHOWN,
+    most: int = _MOST,
     **more: Any,  # noqa: ANN401 - fields of the panel
 ) -> Panel:
     """Return the panel of an answer; `rows` are those of its rows that are meant."""
@@ -60,7 +68,7 @@ def panel(
         for unit in dict.fromkeys(row["cell"].get("unit") for row in given)
     }
     made: dict[str, list[Line]] = {}
-    for row in given[:_MOST]:
+    for row in given[:most]:
         line = _line(row, names, counts, draw, scales[row["cell"].get("unit")])
         made.setdefault(row["cell"].get(group, "") if group else "", []).append(line)
     first, rest = _cut([Lines(name_of(name), lines) for name, lines in made.items()], shown)
@@ -72,10 +80,11 @@ def panel(
         wanted,
         answer,
         columns=[name_of(name) for name in names],
+        figure=figure,
         counts=counts,
         groups=first,
         more=rest,
-        left=max(len(given) - _MOST, 0),
+        left=max(len(given) - most, 0),
         axis=ends,
         **more,
     )

@@ -18,7 +18,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def split(row: Row) -> tuple[str, str]:
     """Return the figure of a row, and its interval in brackets, which may be empty."""
-    value, bracket, rest = figure(row).partition(" [")
+    text = figure(row).replace("-", "\N{MINUS SIGN}") if row["estimate"] is not None else "-"
+    value, bracket, rest = text.partition(" [")
     return value.replace(" ", "\N{NO-BREAK SPACE}"), f"[{rest}" if bracket else ""
 
 
