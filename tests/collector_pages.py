@@ -121,6 +121,7 @@ class Reader:
             Answering(store),
             Arrivals(clock.now()),
             lambda: "http://127.0.0.1:8417/v1/ingest",
+            lambda: {"sample_rate": 0.1},
         )
         self._application = Starlette(routes=site.routes())
         self._loop = asyncio.new_event_loop()

@@ -134,7 +134,9 @@ class _Collector:
         arrivals = Arrivals(clock.now())
         self._ingest = Ingest(store, self._committer, self._judge, self._metrics, arrivals)
         self._answers = answering.Answering(store)
-        site = Site(store, self._answers, arrivals, self._endpoint)
+        site = Site(
+            store, self._answers, arrivals, self._endpoint, lambda: self._ingest.recommended
+        )
         pages = Pages(store, self._committer, self._reserve, self._metrics, site)
         guard = Guard(
             pages.application,

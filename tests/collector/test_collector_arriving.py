@@ -34,7 +34,7 @@ def test_what_was_taken_and_what_was_refused_is_shown_without_its_content(
     html = {"Content-Type": "text/html"}
     assert collector.request("POST", "/v1/ingest", b"{", html).status == 415
     shown = page(collector)
-    assert shown.said("headline").endswith("3 of the last 3 were not taken, or not whole.")
+    assert shown.said("headline").endswith("3 of the last 3 were not accepted, or only in part.")
     lines = shown.said("tbody")
     assert "415 not JSON" in lines
     assert "cli_command \N{MULTIPLICATION SIGN} 3" in lines

@@ -53,9 +53,8 @@ def test_an_error_that_became_more_frequent_comes_first_and_is_called_worse(stor
     assert (cell["error layer"], cell["error code"], cell["verdict"]) == ("llm", "timeout", "worse")
     assert (cell["release"], cell["against"]) == ("0.7.2", "0.7.1")
     assert first["estimate"] == pytest.approx(60 / 120 - 6 / 121)
-    assert [(one["cell"]["error code"], one["cell"]["verdict"]) for one in others] == [
-        ("auth", "not worse")
-    ]
+    assert [one["cell"]["error code"] for one in others] == ["auth"]
+    assert others[0]["cell"]["verdict"].startswith("cannot tell yet: about ")
 
 
 def test_of_one_release_no_error_can_be_more_frequent(store: Store) -> None:

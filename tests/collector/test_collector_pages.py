@@ -139,6 +139,7 @@ def test_every_word_of_an_answer_is_escaped(told: Store, page: Any) -> None:
         "page": page,
         "content": content_of(page, chosen, found),
         "unused": [HOSTILE],
+        "recommended": {HOSTILE: HOSTILE},
         "provisional": HOSTILE,
     }
     text = html("page.html", values)
@@ -163,7 +164,10 @@ def test_the_other_pages_begin_with_what_they_found(reader: Reader) -> None:
     assert head["errors"].endswith("llm/timeout with openai and twilio: 30 installs.")
     assert head["setup"].endswith("are blocked before they start, most often by missing llm key.")
     assert "if every lost call had failed, 27.5 %. No event was refused." in head["quality"]
-    assert head["latency"] == "No call states how long its answers took."
+    recommended = "This collector recommends to its clients: sample_rate 0.1."
+    notes = {path: recommended in reader.get(path).document.said("note") for path in PATHS}
+    assert [path for path, is_said in notes.items() if is_said] == ["quality"]
+    assert head["latency"] == "Nothing that this page shows has arrived in the last 30 days."
     assert head["arriving"].startswith("Nothing has arrived since this collector started")
     asked = reader.get("questions?question=package_manager").headline
     assert asked.startswith("For which package managers are installation instructions needed? uv: ")
@@ -183,7 +187,7 @@ def test_of_few_installs_nothing_is_claimed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in PATHS if path not in {"questions", "arriving"}])
 def test_an_empty_store_says_so_and_where_to_look(empty: Reader, path: str) -> None:
     shown = empty.get(path)
-    assert shown.headline == "Nothing has arrived in the last 30 days."
+    assert shown.headline == "Nothing that this page shows has arrived in the last 30 days."
     assert "Arriving" in shown.document.said("detail")
     assert empty.get(f"{path}?os=linux").headline == "Nothing has arrived that these filters leave."
 

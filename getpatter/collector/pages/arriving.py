@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["arriving"]
 
 _WORDS = {
-    200: "taken", 400: "not in order", 404: "no such path", 405: "wrong method", 408: "too slow",
+    200: "accepted", 400: "invalid", 404: "no such path", 405: "wrong method", 408: "too slow",
     411: "no length", 413: "too large", 415: "not JSON", 429: "too many", 503: "not now",
 }  # fmt: skip
 
@@ -46,8 +46,10 @@ def _headline(last: Sequence[Arrival], now: int, began: int) -> Markup:
     bad = sum(1 for one in last if one.status != 200 or one.refused)
     text = Markup("The last request arrived {}.").format(_ago(now - last[0].moment))
     if bad == 0:
-        return text + Markup(" All of the last {} were taken whole.").format(len(last))
-    words = "was not taken, or not whole" if bad == 1 else "were not taken, or not whole"
+        return text + Markup(" All of the last {} were accepted.").format(len(last))
+    words = "was not accepted, or only in part"
+    if bad > 1:
+        words = words.replace("was", "were", 1)
     return text + Markup(" <b>{} of the last {}</b> {}.").format(bad, len(last), words)
 
 

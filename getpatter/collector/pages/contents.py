@@ -73,7 +73,7 @@ PAGES = (
         _OF_RUNS,
     ),
     PageKind(
-        "quality",
+        quality.PATH,
         "Quality",
         "How far can the other pages be believed?",
         quality.wanted,
@@ -102,7 +102,7 @@ def content_of(page: PageKind, chosen: Selection, found: Mapping[str, Any]) -> C
             [Markup("Choose more days, or fewer filters.")],
         )
     return Content(
-        Markup("Nothing has arrived in the last 30 days."),
+        Markup("Nothing that this page shows has arrived in the last 30 days."),
         [
             Markup(
                 'The page <a href="arriving">Arriving</a> shows the last requests, and where '

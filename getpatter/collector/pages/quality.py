@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from getpatter.collector.answers.asked import Row
     from getpatter.collector.pages.selection import Selection, Wanted
 
-__all__ = ["build", "wanted"]
+__all__ = ["PATH", "build", "wanted"]
 
+PATH = "quality"
 _FAILED = "calls that failed"
 _FACTS = {"drawn": "drawn runs", "lost": "lost", "kept": "not lost", "refused": "refused"}
 _FORGED = "runs not drawn, with sampled events"
@@ -128,7 +129,7 @@ def _headline(bounds: Sequence[Row], refused: Sequence[Row]) -> Markup:
         said(bounds[0]), split(bounds[1])[0]
     )
     count = sum(int(row["estimate"]) for row in refused)
-    verb = "was" if count == 1 else "were"
+    verb = "were" if count > 1 else "was"
     return text + Markup(" {} {} refused.").format(
         counted(count, "event") if count else "No event", verb
     )

@@ -11,13 +11,13 @@ from starlette.routing import Route
 from getpatter.collector import answering, answers, clock
 from getpatter.collector.answers.filters import values_of
 from getpatter.collector.answers.releases import order
-from getpatter.collector.pages import questions, render
+from getpatter.collector.pages import quality, questions, render
 from getpatter.collector.pages.arriving import arriving
 from getpatter.collector.pages.contents import PAGES, content_of
 from getpatter.collector.pages.selection import PERIODS, Selection, select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
 
@@ -51,11 +51,13 @@ class Site:
         answers: answering.Answering,
         arrivals: Arrivals,
         endpoint: Callable[[], str],
+        recommended: Callable[[], Mapping[str, Any] | None],
     ) -> None:
         self._store = store
         self._answers = answers
         self._arrivals = arrivals
         self._endpoint = endpoint
+        self._recommended = recommended
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     def routes(self) -> list[Route]:
@@ -88,6 +90,7 @@ class Site:
                 **self._common(page.path, page.title, chosen),
                 "page": page,
                 "content": content,
+                "recommended": self._recommended() if page.path == quality.PATH else None,
                 "unused": chosen.unused(*(one.name for one in wanted.values())),
                 "provisional": next((a["provisional_from"] for a in made if "rows" in a), ""),
             }
