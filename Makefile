@@ -57,6 +57,13 @@ fi
   echo "strace is needed: install it as root (Debian: apt-get install strace)" >&2; exit 1; }
 endef
 
+define need_nginx
+@if ! command -v nginx >/dev/null && ! [ -x /usr/sbin/nginx ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "    installing nginx"; \
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y nginx-light >/dev/null; \
+fi
+endef
+
 # An environment of its own: its plugin would load into every test run.
 SCHEMATHESIS := $(abspath $(VENV)-schemathesis)/bin/schemathesis
 $(SCHEMATHESIS):
@@ -64,9 +71,10 @@ $(SCHEMATHESIS):
 	@$(PYTHON) -m venv $(VENV)-schemathesis
 	@$(VENV)-schemathesis/bin/python -m pip install $(PIP_FLAGS) 'schemathesis>=4,<5'
 
-collector: $(VENV)/.ready $(SCHEMATHESIS) ## the collector on a full disk, under strace, killed, and asked odd things (needs root, strace)
+collector: $(VENV)/.ready $(SCHEMATHESIS) ## the collector on a full disk, under strace, killed, behind nginx, and asked odd things (needs root)
 	@echo "==> collector"
 	$(need_strace)
+	$(need_nginx)
 	COLLECTOR_SCHEMATHESIS=$(SCHEMATHESIS) $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/collector_heavy
 
 # playwright drives the system's browser: in an environment of its own, as only this tier needs it.
@@ -78,20 +86,21 @@ $(BROWSER_AXE):
 	@$(BROWSER_VENV)/bin/python -m pip install $(PIP_FLAGS) 'playwright>=1.49,<2'
 	@npm install --silent --no-fund --no-audit --prefix $(BROWSER_VENV) axe-core@4
 
-# Chromium and nginx are no Python packages, so only root on a Debian gets them by itself.
+# Chromium is no Python package, so only root on a Debian gets it by itself.
 browser: $(VENV)/.ready $(BROWSER_AXE) ## the collector's pages in Chromium behind nginx (needs npm, both)
 	@echo "==> browser"
-	@if ! { command -v chromium && command -v nginx; } >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "    installing Chromium and nginx"; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium nginx-light >/dev/null; \
+	$(need_nginx)
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "    installing Chromium"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium >/dev/null; \
 	fi
-	@{ command -v chromium && command -v nginx; } >/dev/null || { \
-	  echo "Chromium and nginx are needed: install them as root (Debian: apt-get install chromium nginx-light)" >&2; exit 1; }
-	@chromium --version 2>/dev/null; nginx -v
+	@command -v chromium >/dev/null || { \
+	  echo "Chromium is needed: install it as root (Debian: apt-get install chromium)" >&2; exit 1; }
+	@chromium --version 2>/dev/null; PATH="$$PATH:/usr/sbin" nginx -v
 	@$(BROWSER_VENV)/bin/python -m pip list --disable-pip-version-check 2>/dev/null | grep playwright
 	@npm ls --prefix $(BROWSER_VENV) axe-core | grep axe-core
 	BROWSER_PYTHON=$(BROWSER_VENV)/bin/python BROWSER_PROGRAM="$$(command -v chromium)" \
-	  BROWSER_AXE=$(BROWSER_AXE) BROWSER_NGINX="$$(command -v nginx)" $(BIN)/python -m pytest -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/browser
+	  BROWSER_AXE=$(BROWSER_AXE) BROWSER_NGINX="$$(command -v nginx || echo /usr/sbin/nginx)" $(BIN)/python -m pytest -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/browser
 
 collector-kills: $(VENV)/.ready ## kill it 60 times in half an hour, at 2,000 events a second
 	COLLECTOR_KILLS=60 COLLECTOR_KILL_SECONDS=29 $(BIN)/python -m pytest -s tests/collector_heavy/test_collector_kills.py
@@ -130,7 +139,7 @@ mutants: $(VENV)/.ready ## change one thing at a time and see that parity notice
 	@echo "==> mutants"
 	$(BIN)/python schemas/mutants.py $(MUTANTS)
 
-demo: $(VENV)/.ready ## real calls on this machine, and what their events tell (DEMO_FLAGS=--open: in a browser)
+demo: $(VENV)/.ready ## real calls on this machine, and what their events show (DEMO_FLAGS=--open: in a browser)
 	@echo "==> demo"
 	$(BIN)/getpatter demo --report report.html $(DEMO_FLAGS)
 

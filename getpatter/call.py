@@ -1,6 +1,6 @@
 """A call as the host sees it: stages, turns, the end; and the one anonymous line left of it.
 
-The reporter (`getpatter.calls`) emits the full story to whoever attached a sink; at the end
+The reporter (`getpatter.calls`) emits the full story to the sinks that are attached; at the end
 `call_completed` is derived from it. Measures with a monotonic clock, never does I/O and never
 raises into the call.
 """
@@ -212,7 +212,7 @@ class Call:
         self._state.turn(is_late=bool(late))
 
     def hangup(self, side: Side) -> None:
-        """Say who hung up. Ends nothing by itself; the last one said counts."""
+        """Set who hung up. Ends nothing by itself; the last value counts."""
         said = lower_text(side)
         if said in _SIDES:
             self._state.hung_up = said
@@ -228,7 +228,7 @@ class Call:
         self._state.unanswered = "no_answer"
 
     def error(self, code: str, stage: StageName | None = None) -> None:
-        """Say that an error without an exception ends this call; the first one said counts."""
+        """Set the error that ends this call, if there is no exception; the first one counts."""
         if stage is not None and plain_text(stage) not in STAGE_LAYERS:
             self.refuse("stage", STAGE_LAYERS, stage)
         self._state.fail(code, stage)

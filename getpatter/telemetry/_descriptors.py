@@ -6,7 +6,7 @@ The next `open` or `socket` takes such a number, so a number alone does not prov
 
 import os
 
-__all__ = ["FIRST", "above_standard", "identity"]
+__all__ = ["FIRST", "above_standard", "close", "identity"]
 
 #: The first that is no standard stream: what is opened as 0, 1 or 2 receives what native code of
 #: the host or a child process prints.
@@ -39,4 +39,12 @@ def above_standard(descriptor: int) -> int:
     try:
         return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST)
     finally:
+        os.close(descriptor)
+
+
+def close(descriptor: int, known: tuple[int, int] | None) -> None:
+    """Close what was opened as ours, and had the identity `known` then; nothing of the host's that
+    has come in its place.
+    """
+    if known is not None and identity(descriptor) == known:
         os.close(descriptor)

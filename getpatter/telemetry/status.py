@@ -101,7 +101,7 @@ def render(found: "dict[str, object]") -> str:
     """Return the facts of `collect` as lines for a person."""
     decided = found["decided_by"]
     rules = found["rules"]
-    assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what `collect` made
+    assert isinstance(decided, dict)  # noqa: S101 - for the type checker
     assert isinstance(rules, list)  # noqa: S101
     on_or_off = "on" if found["enabled"] else "off"
     lines = [

@@ -163,7 +163,7 @@ def test_the_other_pages_begin_with_what_they_found(reader: Reader) -> None:
     assert head["errors"].startswith("27.5 % [")
     assert head["errors"].endswith("llm/timeout with openai and twilio: 30 installs.")
     assert head["setup"].endswith("are blocked before they start, most often by missing llm key.")
-    assert "if every lost call had failed, 27.5 %. No event was refused." in head["quality"]
+    assert "if every lost call had failed, 27.5 %. No event was rejected." in head["quality"]
     recommended = "This collector recommends to its clients: sample_rate 0.1."
     notes = {path: recommended in reader.get(path).document.said("note") for path in PATHS}
     assert [path for path, is_said in notes.items() if is_said] == ["quality"]

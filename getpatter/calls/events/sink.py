@@ -1,6 +1,6 @@
 """A sink: where events go. One that is attached has a consumer of its own.
 
-Whatever it raises, answers or does to what it is given is counted, said once, and harms no other.
+Whatever it raises, answers or does to what it is given is counted, logged once, and harms no other.
 """
 
 from __future__ import annotations

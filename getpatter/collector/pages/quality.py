@@ -56,7 +56,7 @@ def build(chosen: Selection, found: Mapping[str, Any]) -> Content:
             ),
             panel(
                 "odd",
-                "Odd runs and installs",
+                "Unusual runs and installs",
                 need,
                 answer,
                 rows=odd,
@@ -108,9 +108,9 @@ def build(chosen: Selection, found: Mapping[str, Any]) -> Content:
                     ),
                     (
                         "refused",
-                        "What this collector refused",
+                        "What this collector rejected",
                         "By the place in the event, and the rule of the schema.",
-                        "Nothing was refused.",
+                        "Nothing was rejected.",
                     ),
                 )
             ),
@@ -130,7 +130,7 @@ def _headline(bounds: Sequence[Row], refused: Sequence[Row]) -> Markup:
     )
     count = sum(int(row["estimate"]) for row in refused)
     verb = "were" if count > 1 else "was"
-    return text + Markup(" {} {} refused.").format(
+    return text + Markup(" {} {} rejected.").format(
         counted(count, "event") if count else "No event", verb
     )
 

@@ -101,7 +101,7 @@ def _question(collector: str) -> None:
 
 def _receipts(asked: "dict[str, object] | None") -> "list[object]":
     receipts = asked["receipts"] if asked else []
-    assert isinstance(receipts, list)  # noqa: S101 - tells the type checker what it is
+    assert isinstance(receipts, list)  # noqa: S101 - for the type checker
     return [receipt for receipt in receipts if receipt is not None]
 
 

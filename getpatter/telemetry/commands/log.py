@@ -30,7 +30,7 @@ def collect() -> "dict[str, object]":
 def render(found: "dict[str, object]") -> str:
     """Return the entries for a person: a line that says what happened, then the body."""
     entries = found["entries"]
-    assert isinstance(entries, list)  # noqa: S101 - tells the type checker what `collect` made
+    assert isinstance(entries, list)  # noqa: S101 - for the type checker
     if found["directory"] is None:
         return f"No log is kept, because {found['problem']}."
     if not entries:

@@ -42,7 +42,7 @@ def render(action: str, found: "dict[str, object]") -> str:
         said += f"\n\n{ERASE}"
     if action == "enable" and not found["enabled"]:
         decided = found["decided_by"]
-        assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what it is
+        assert isinstance(decided, dict)  # noqa: S101 - for the type checker
         done = done.rstrip(".") + (
             f", but telemetry is still off, because of {decided['rule']}: {decided['why']}."
         )

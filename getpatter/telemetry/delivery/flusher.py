@@ -66,6 +66,17 @@ class Flusher(Worker):
         self._work_here(patience)
         return self._is_done()
 
+    def _deliver_adopted(self, patience: Patience) -> None:
+        """Wait until nothing of exited owners is left either, or the collector must not be asked:
+        in a process that waits at exit nobody else would deliver it.
+        """
+        while patience.left and self._has_thread() and not self._has_no_more():
+            self._waiters.wait(patience, _LOOK_SECONDS, self._has_no_more)
+
+    def _has_no_more(self) -> bool:
+        now = monotonic()
+        return self._outbox is None or self._pause(now) > 0 or not self._outbox.has_more(now)
+
     def _pause(self, now: float) -> float:
         """Return for how many seconds the collector must not be asked; 0 if it may be."""
         outbox = self._outbox
