@@ -45,7 +45,7 @@ faults: $(VENV)/.ready ## a misbehaving collector, disk and clock, and sudden en
 	  echo "    installing libfaketime"; \
 	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y faketime >/dev/null; \
 	fi
-	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/faults
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(PYTEST_FLAGS) tests/faults
 
 # strace is no Python package, so only root on a Debian gets it by itself.
 define need_strace

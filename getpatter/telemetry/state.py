@@ -14,6 +14,7 @@ from getpatter.telemetry.places import (
     INSTALL_ID,
     VERSION,
     Places,
+    is_of_earlier_version,
     stored_date,
     stored_id,
 )
@@ -227,13 +228,7 @@ class State:
 
     def has_earlier_version(self) -> bool:
         """Return whether a version ran here that did not keep which notice it had shown."""
-        for place in self._known:
-            first_run = _files.read_now(os.path.join(place, FIRST_RUN))
-            is_theirs = first_run is not None and not first_run.isdigit()
-            # This version stores a date with each id, and keeps both in one place only.
-            if is_theirs or (stored_id(place) is not None and stored_date(place) is None):
-                return True
-        return False
+        return any(map(is_of_earlier_version, self._known))
 
     def swap_version(self, current: str) -> str:
         """Return the version that ran last, "" if none is known, and store `current` as that."""

@@ -50,6 +50,10 @@ def _entry(entry: "dict[str, object]") -> str:
         if isinstance(headers, dict):
             lines += [f"  {name}: {value}" for name, value in headers.items()]
         lines.append(str(entry["body"]))
+    elif "removed" in entry:
+        lines.append(
+            f"{when}  {where}  requests until then, without their entries: {entry['removed']}"
+        )
     else:
         lines.append(f"{when}  {where}  nothing sent")
     dropped = entry.get("dropped")

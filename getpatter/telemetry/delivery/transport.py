@@ -90,8 +90,10 @@ def _is_name(host: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """Return what of a usable endpoint may be shown or kept: a query may hold a token."""
-    return url.partition("#")[0].partition("?")[0]
+    """Return what of a usable endpoint may be shown or kept, in one word: a query may hold a
+    token.
+    """
+    return "%20".join(url.partition("#")[0].partition("?")[0].split())
 
 
 def origin(url: str) -> str:
