@@ -1,4 +1,4 @@
-"""Calls of a host object by the ids of their carriers."""
+"""Calls of a host object by the ids of their carriers, and rooms that are no call."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from getpatter.telemetry._plain import lower_text
 
 if TYPE_CHECKING:
     from getpatter.calls.switchboard import Switchboard
+    from getpatter.host_room import HostRoom
 
 __all__ = ["HostCalls"]
 
 
 class HostCalls:
-    """The part of the host object that callbacks of carriers need."""
+    """The part of the host object that webhooks need."""
 
     _board: Switchboard
 
@@ -38,6 +39,14 @@ class HostCalls:
         for one in ids:
             call.known_as(name, one)
         return call
+
+    def room(self, session: str | None = None) -> HostRoom:
+        """Begin a room that is no call: participants and tracks for call diagnostics alone, told by
+        somebody else, as the webhooks of a media server do. `session` is an id of yours.
+        """
+        from getpatter.host_room import HostRoom  # few programs have one
+
+        return HostRoom(self._board, session)
 
     def call(self, *, direction: str | None, carrier: str | None = None) -> Call:
         """Begin a call; see `Patter.call`."""

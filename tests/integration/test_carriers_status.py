@@ -379,6 +379,24 @@ def test_no_text_of_a_callback_leaves(run_loaded: Run, receiver: Receiver) -> No
     assert "15550001111" not in json.dumps(receiver.events)
 
 
+def test_no_webhook_of_livekit_is_telemetry(run_loaded: Run, receiver: Receiver) -> None:
+    code = f"""
+from getpatter import Patter
+from getpatter.integrations.livekit_server import LiveKitWebhooks
+phone = Patter(carrier="none")
+phone.diagnostics.attach(lambda event: None)
+webhooks = LiveKitWebhooks(phone, "key", "secret")
+room, person = {{"sid": {CANARY!r}, "name": {CANARY!r}}}, {{"identity": {CANARY!r}, "sid": "PA_1"}}
+for event in ("room_started", "participant_joined", "participant_left", "room_finished"):
+    assert webhooks.event({{"event": event, "room": room, "participant": person}})
+assert phone.diagnostics.flush(60)
+"""
+    done = run_loaded(code)
+    assert done.returncode == 0, done.stderr
+    assert [event["event"] for event in receiver.events] == ["first_run", "sdk_initialized"]
+    assert "CANARY" not in json.dumps(receiver.events)
+
+
 def test_redaction_removes_the_words_of_callbacks() -> None:
     events: list[Event] = []
     hub = Hub(events.append, redaction=Redaction(redact_text=True))

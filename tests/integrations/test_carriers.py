@@ -6,7 +6,10 @@ Run by `make integrations-carriers`, in an environment that has these libraries.
 from __future__ import annotations
 
 import base64
+import datetime as dt
+import hashlib
 import itertools
+import json
 import time
 import typing
 from typing import Any
@@ -16,6 +19,8 @@ import pytest
 from carrier_requests import PUBLIC_KEY, TOKEN, Sent
 from hypothesis import given
 from hypothesis import strategies as st
+from livekit.api import AccessToken, TokenVerifier, WebhookReceiver
+from livekit.protocol.webhook import WebhookEvent
 from plivo.utils import signature_v3
 from telnyx.lib.webhook_verification import WebhookVerificationError, verify_webhook_signature
 from telnyx.types.call_hangup import Payload as HangupPayload
@@ -23,8 +28,11 @@ from telnyx.types.unwrap_webhook_event import UnwrapWebhookEvent
 from twilio.request_validator import RequestValidator, get_signature_algorithm
 from twilio.rest.api.v2010.account.call import CallInstance
 
+from getpatter import Patter
 from getpatter.integrations.carriers import callback, plivo, tables, telnyx, twilio
+from getpatter.integrations.livekit_server import LiveKitWebhooks
 
+LIVEKIT_KEY, LIVEKIT_SECRET = "an-invented-key", "an invented secret that is long enough"
 URLS = (
     "https://voice.example.com/status",
     "https://voice.example.com/",
@@ -235,3 +243,55 @@ def test_every_webhook_of_a_call_of_telnyx_is_known() -> None:
 @pytest.mark.parametrize("name", ["call_control_id", "call_leg_id", "sip_hangup_cause"])
 def test_the_fields_that_are_read_of_telnyx_are_there(name: str) -> None:
     assert name in HangupPayload.model_fields
+
+
+# LiveKit
+
+
+def livekit_signed(body: str, secret: str = LIVEKIT_SECRET, key: str = LIVEKIT_KEY) -> AccessToken:
+    digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+    return AccessToken(key, secret).with_sha256(digest)
+
+
+def livekit_says(body: str, token: str) -> bool:
+    try:
+        WebhookReceiver(TokenVerifier(LIVEKIT_KEY, LIVEKIT_SECRET)).receive(body, token)
+    except Exception:  # whatever it is called: it is not believed
+        return False
+    return True
+
+
+@given(name=VALUES, minutes=st.sampled_from([5, 0, -2, 600]))
+def test_livekit_signs_what_we_believe(name: str, minutes: int) -> None:
+    body = json.dumps({"event": "room_started", "room": {"sid": "RM_1", "name": name}})
+    webhooks = LiveKitWebhooks(Patter(carrier="none", telemetry=False), LIVEKIT_KEY, LIVEKIT_SECRET)
+    lasting = dt.timedelta(minutes=minutes)
+    tokens = [
+        livekit_signed(body).with_ttl(lasting).to_jwt(),
+        livekit_signed(body + " ").with_ttl(lasting).to_jwt(),
+        livekit_signed(body, secret="another secret that is long enough").to_jwt(),
+        livekit_signed(body, key="another").to_jwt(),
+        AccessToken(LIVEKIT_KEY, LIVEKIT_SECRET).to_jwt(),
+        livekit_signed(body).to_jwt()[:-4] + "AAAA",
+        "",
+        name,
+    ]
+    for token in tokens:
+        said = bool(webhooks.verified({"Authorization": token}, body.encode()))
+        assert said == livekit_says(body, token)
+
+
+def test_what_is_read_of_a_webhook_is_there() -> None:
+    """The JSON that the server sends is that of these messages."""
+    names = {field.json_name for field in WebhookEvent.DESCRIPTOR.fields}
+    read = {"event", "id", "room", "participant", "track", "egressInfo", "ingressInfo"}
+    assert read | {"numDropped", "roomEndReason"} <= names
+    of = {field.json_name: field.message_type for field in WebhookEvent.DESCRIPTOR.fields}
+    for message, fields in {
+        "room": {"sid", "name"},
+        "participant": {"sid", "identity", "disconnectReason"},
+        "track": {"sid", "type", "source", "mimeType", "muted"},
+        "egressInfo": {"egressId", "roomId", "status", "error", "errorCode", "sourceType"},
+        "ingressInfo": {"ingressId", "inputType", "state"},
+    }.items():
+        assert fields <= {field.json_name for field in of[message].fields}, message
