@@ -57,7 +57,7 @@ faults: $(VENV)/.ready ## a misbehaving collector, disk and clock, and sudden en
 	  echo "    installing libfaketime"; \
 	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y faketime >/dev/null; \
 	fi
-	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/faults
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(PYTEST_FLAGS) tests/faults
 
 # strace is no Python package, so only root on a Debian gets it by itself.
 define need_strace
@@ -69,6 +69,13 @@ fi
   echo "strace is needed: install it as root (Debian: apt-get install strace)" >&2; exit 1; }
 endef
 
+define need_nginx
+@if ! command -v nginx >/dev/null && ! [ -x /usr/sbin/nginx ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "    installing nginx"; \
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y nginx-light >/dev/null; \
+fi
+endef
+
 # An environment of its own: its plugin would load into every test run.
 SCHEMATHESIS := $(abspath $(VENV)-schemathesis)/bin/schemathesis
 $(SCHEMATHESIS):
@@ -76,9 +83,10 @@ $(SCHEMATHESIS):
 	@$(PYTHON) -m venv $(VENV)-schemathesis
 	@$(VENV)-schemathesis/bin/python -m pip install $(PIP_FLAGS) 'schemathesis>=4,<5'
 
-collector: $(VENV)/.ready $(SCHEMATHESIS) ## the collector on a full disk, under strace, killed, and asked odd things (needs root, strace)
+collector: $(VENV)/.ready $(SCHEMATHESIS) ## the collector on a full disk, under strace, killed, behind nginx, and asked odd things (needs root)
 	@echo "==> collector"
 	$(need_strace)
+	$(need_nginx)
 	COLLECTOR_SCHEMATHESIS=$(SCHEMATHESIS) $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/collector_heavy
 
 collector-kills: $(VENV)/.ready ## kill it 60 times in half an hour, at 2,000 events a second
@@ -118,7 +126,7 @@ mutants: $(VENV)/.ready ## change one thing at a time and see that parity notice
 	@echo "==> mutants"
 	$(BIN)/python schemas/mutants.py $(MUTANTS)
 
-demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
+demo: $(VENV)/.ready ## real calls on this machine, and what their events show
 	@echo "==> demo"
 	$(BIN)/getpatter demo
 

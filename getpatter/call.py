@@ -1,6 +1,6 @@
 """A call as the host sees it: stages, turns, the end; and the one anonymous line left of it.
 
-The reporter (`getpatter.calls`) emits the full story to whoever attached a sink; at the end
+The reporter (`getpatter.calls`) emits the full story to the sinks that are attached; at the end
 `call_completed` is derived from it. Measures with a monotonic clock, never does I/O and never
 raises into the call.
 """

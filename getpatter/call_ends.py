@@ -56,7 +56,7 @@ class CallEnds:
     _carrier_at: float | None = None
 
     def hangup(self, side: Side) -> None:
-        """Say who hung up. Ends nothing by itself; the last one said counts."""
+        """Set who hung up. Ends nothing by itself; the last value counts."""
         said = lower_text(side)
         if said in _SIDES:
             self._state.hung_up = said
@@ -72,7 +72,7 @@ class CallEnds:
         self._state.unanswered = "no_answer"
 
     def error(self, code: str, stage: StageName | None = None) -> None:
-        """Say that an error without an exception ends this call; the first one said counts."""
+        """Set the error that ends this call, if there is no exception; the first one counts."""
         if stage is not None and plain_text(stage) not in STAGE_LAYERS:
             self.refuse("stage", STAGE_LAYERS, stage)
         self._state.fail(code, stage)

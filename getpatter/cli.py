@@ -29,7 +29,7 @@ examples:
   getpatter telemetry --help          all actions
   getpatter calls list calls.jsonl    your calls and how they ended; see also: calls show, tail
   getpatter collector serve           receive events on this machine
-  getpatter demo                      real calls on this machine, and what their events tell
+  getpatter demo                      real calls on this machine, and what their events show
 """
 
 

@@ -228,8 +228,8 @@ class Patter(HostCalls):
         it is not that of this object. For diagnostics alone: `session` is an id of yours (otherwise
         the call's own random one), `ring_events` how many of its last events a late subscriber gets
         (0: none), `delivery` whether events are emitted at once or in batches.
-        `ends_with` names a participant: when every owner has said that it left, the call ends, and
-        at the latest `ends_within` seconds (5) after its media left.
+        `ends_with` names a participant: when every owner has reported that it left, the call ends,
+        and at the latest `ends_within` seconds (5) after its media left.
         """
         engine = self.config.engine if agent is None else agent.engine
         stack = {} if agent is None else stack_dimensions(agent.stt, agent.tts, agent.llm)

@@ -184,7 +184,7 @@ class Switchboard:
             self.service = service
 
     def sink_failed(self, sink: str, message: str) -> None:
-        """Tell callbacks that a sink begins to fail."""
+        """Notify callbacks that a sink begins to fail."""
         self.service.error("sink_failed", "sink", f"sink {sink}: {message}")
 
     def warn_once(self, what: str, message: str) -> None:

@@ -17,6 +17,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+import uvloop
 
 from getpatter.collector import answering, clock, control, operate, public, recommend
 from getpatter.collector.access import Guard, is_loopback
@@ -100,7 +101,7 @@ def _listener(application: Any, protocol: Any) -> _Server:  # noqa: ANN401 - any
 def serve(options: Options, store: Store, say: Callable[[str], None]) -> int:
     """Run until SIGTERM or SIGINT, then drain; return the exit code."""
     _be_silent()
-    return asyncio.run(_Collector(options, store, say).run())
+    return uvloop.run(_Collector(options, store, say).run())
 
 
 def _be_silent() -> None:

@@ -1,4 +1,4 @@
-"""The collector of the demo: a process of its own, as whoever runs one would start it."""
+"""The collector of the demo: a process of its own, as an operator would start it."""
 
 import os
 import re
@@ -15,7 +15,7 @@ _SECONDS = 60
 
 
 class CollectorError(Exception):
-    """It did not start; the message is what it said."""
+    """It did not start; the message is its output."""
 
 
 class Collector:

@@ -21,6 +21,9 @@ LIMIT = 65_536
 # A file that was changed so short a time before it was read could change again within the same
 # tick of the clock that dates it, which on some file systems is two seconds long.
 _TICK = 3.0
+# What no editor shows: half of each character of UTF-16 that does not say what it is, the mark of
+# another file that was appended, spaces without a width.
+_INVISIBLE = dict.fromkeys(map(ord, "\0\ufeff\u200b\u200c\u200d\u2060"))
 
 
 class Dotenv:
@@ -120,6 +123,9 @@ def _parse(
         lines = binding.original.string.strip()
         if binding.error or "\n" in lines or "\r" in lines:
             hidden.append(lines)
+    visible = text.translate(_INVISIBLE)
+    if visible != text:
+        hidden.append(visible)
     return values, tuple(_unclear(hidden, names))
 
 

@@ -56,6 +56,6 @@ def plain_number(value: object) -> int | float | None:
 
 
 def _is_a(kind: type, name: str, module: str = "numbers") -> bool:
-    # Whoever has such a value has loaded the module; to load it for the others costs milliseconds.
+    # A program with such a value has loaded the module; to load it for others costs milliseconds.
     wanted = getattr(sys.modules.get(module), name, None)
     return isinstance(wanted, type) and issubclass(kind, wanted)

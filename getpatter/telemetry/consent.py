@@ -30,7 +30,10 @@ _YES = frozenset({"", "1", "true", "yes", "on", "y", "t"})
 # How much of the name of a variable is repeated, in characters.
 _SHOWN = 60
 
-_UNCLEAR = "set in .env, in a line that cannot be read (a quote above it may not be closed)"
+_UNCLEAR = (
+    "set in .env, in a line that cannot be read (a quote above it may not be closed, or the file "
+    "is not UTF-8)"
+)
 
 
 # Values of a mistyped `PATTER_TELEMETRY` that say no, and what in the name of a variable turns its
@@ -165,7 +168,7 @@ def _refusals(environ: "Mapping[str, str]", flag: "bool | None") -> list[Rule]:
 
 
 class Consent:
-    """The consent of one run: where to ask stays as it was at its start, what is said there counts
+    """The consent of one run: where to ask stays as it was at its start, what is found there counts
     anew each time.
 
     `dotenv` is the `.env` to read ("": none; None: that of the working directory), `directory` a
@@ -190,7 +193,7 @@ class Consent:
         self._directory = directory
         self._places: Places | None = None
         self._last: Dotenv | None = None
-        #: The rules that said off when that was asked last, as far as it was asked.
+        #: The rules that were off when they were asked last, as far as they were asked.
         self.refusals: list[Rule] = []
         #: Whether that was for want of an answer: what might say off could not be read.
         self.is_unclear = False

@@ -42,7 +42,7 @@ def new_id() -> str:
 _INSTALLS: dict[str, str] = {}
 # One per process start: made here because `fork` children of that start must share it.
 _RUN_ID = new_id()
-# In memory only, the run is all there is to tell installs apart.
+# In memory only, the run is all that distinguishes installs.
 _MEMORY_ID = _RUN_ID[::-1]
 
 
@@ -68,7 +68,7 @@ def open_state(
 ) -> "State":
     """Open the state of `environ`, in `places` where they are known already.
 
-    Unless told, writable only with consent and without debug.
+    By default writable only with consent and without debug.
     """
     chosen = env.process_environment() if environ is None else environ
     if writable is None:

@@ -14,6 +14,7 @@ from getpatter.telemetry.places import (
     INSTALL_ID,
     VERSION,
     Places,
+    is_of_earlier_version,
     stored_date,
     stored_id,
 )
@@ -25,7 +26,7 @@ __all__ = ["State"]
 # What released versions have left, readable by all.
 _RELEASED = (INSTALL_ID, FIRST_RUN, VERSION)
 
-# What `first-run` holds: the schema version of whoever wrote them.
+# What `first-run` holds: the schema version of the program that wrote it.
 _VERSION_CONTENT = b"%d" % SCHEMA_VERSION
 
 
@@ -34,7 +35,7 @@ class State:
     `writable=False` (debug, or no consent) nothing on disk changes.
 
     Raises OSError only where a file is there and cannot be read now: nothing may be made in its
-    place, nor said of it.
+    place, nor reported about it.
     """
 
     __slots__ = ("_earlier", "_memory_id", "_places", "_seen", "files", "notice")
@@ -44,7 +45,7 @@ class State:
         self._memory_id = memory_id
         # The file of the install id as it was when that was last read, see `has_erased`.
         self._seen: tuple[int, int, int] | None = None
-        # Whoever names a directory means that one alone.
+        # A directory that is named is the only one that counts.
         is_named = places.override is not None
         self._earlier = () if is_named else places.earlier
         self.files = StateFiles(
@@ -96,7 +97,7 @@ class State:
         """Store an install id and its date; return the one that is stored then."""
         if not self.files.create(INSTALL_DATE, f"{since:.0f}".encode()) and is_new:
             since = self._date_in(self.directory) or since
-        # Released versions read the date off this file, so that it must tell them the same.
+        # Released versions read the date off this file, so that it must be the same there.
         self.files.create(INSTALL_ID, chosen.encode(), since)
         stored = stored_id(self.directory)
         if stored is None:
@@ -212,7 +213,7 @@ class State:
         """
         if not self.may_be_first_run():
             return False
-        # Earlier versions left it empty: so they can be told from this one.
+        # Earlier versions left it empty: so they can be distinguished from this one.
         return self.files.create(FIRST_RUN, _VERSION_CONTENT) if self.files.writable else True
 
     def release_first_run(self) -> None:
@@ -227,13 +228,7 @@ class State:
 
     def has_earlier_version(self) -> bool:
         """Return whether a version ran here that did not keep which notice it had shown."""
-        for place in self._known:
-            first_run = _files.read_now(os.path.join(place, FIRST_RUN))
-            is_theirs = first_run is not None and not first_run.isdigit()
-            # This version stores a date with each id, and keeps both in one place only.
-            if is_theirs or (stored_id(place) is not None and stored_date(place) is None):
-                return True
-        return False
+        return any(map(is_of_earlier_version, self._known))
 
     def swap_version(self, current: str) -> str:
         """Return the version that ran last, "" if none is known, and store `current` as that."""

@@ -31,8 +31,8 @@ def default(function: object) -> float:
 SENTENCES = {
     "events": f"There are {WORDS[len(_tables.EVENT_NAMES)]} kinds of event.",
     "stderr": f"nobody reads it within {WORDS[_stderr.SECONDS]})",
-    "grace": f"Nothing leaves for {env.GRACE:g} seconds after the notice was first shown",
-    "the least grace": f"nothing leaves: {env.GRACE:g} or more;",
+    "grace": f"Nothing is sent for {env.GRACE:g} seconds after the notice was first shown",
+    "the least grace": f"nothing is sent: {env.GRACE:g} or more;",
     "linger": f"about {WORDS[limits.LINGER]} after it was recorded",
     "gap": "one request per second" if limits.GAP == 1 else "",
     "batch": f"full batches of {limits.BATCH_EVENTS} events",

@@ -2,7 +2,7 @@
 
 MODELS = {
     "one process": "a thread sends; the program's end delivers the rest",
-    "`os.fork`": "what was recorded before leaves once, from the parent; the child begins empty",
+    "`os.fork`": "what was recorded before is sent once, by the parent; the child begins empty",
     "`os.fork` while the thread imports": "the fork waits until no module is half loaded",
     "`multiprocessing`, fork": "the child's end delivers, though Python's exit hooks do not run",
     "`multiprocessing`, forkserver": "the same",

@@ -129,6 +129,26 @@ def test_what_a_quote_hides_and_says_no_opt_out_is_none(
     assert decided(home).off is False
 
 
+INVISIBLE: dict[str, Callable[[str], bytes]] = {
+    "UTF-16 without its mark": lambda line: f"OTHER=1\n{line}\n".encode("utf-16-le"),
+    "the other one": lambda line: f"OTHER=1\n{line}\n".encode("utf-16-be"),
+    "UTF-32": lambda line: f"OTHER=1\n{line}\n".encode("utf-32"),
+    "two files with a mark each": lambda line: f"\ufeffOTHER=1\n\ufeff{line}\n".encode(),
+    "a space without a width": lambda line: f"OTHER=1\n\u200b{line}\n".encode(),
+    "behind the name": lambda line: line.replace("=", "\u2060=").encode(),
+    "NUL": lambda line: f"OTHER=1\0\n\0{line}\n".encode(),
+}
+
+
+@pytest.mark.parametrize(("line", "is_off"), [("DO_NOT_TRACK=1", True), ("DO_NOT_TRACK=0", False)])
+@pytest.mark.parametrize("written", INVISIBLE.values(), ids=INVISIBLE)
+def test_an_opt_out_beside_what_no_editor_shows_is_one(
+    home: Path, dotenv: Path, written: Callable[[str], bytes], line: str, *, is_off: bool
+) -> None:
+    dotenv.write_bytes(written(line))
+    assert decided(home).off is is_off
+
+
 def test_nothing_but_an_opt_out_counts_below_an_open_quote(home: Path, dotenv: Path) -> None:
     dotenv.write_text('KEY="open\nPATTER_TELEMETRY_SAMPLE=0.5\nOTHER="closed"\n')
     settings = consent.Consent({"HOME": str(home)}).settings()

@@ -1,6 +1,6 @@
 """A warning in the host's log, from a thread of ours: never one that could block it.
 
-Whoever writes to a stream that takes nothing (a pipe that nobody reads, a terminal that is stopped)
+A thread that writes to a stream that takes nothing (a pipe that nobody reads, a stopped terminal)
 keeps the lock of its handler for ever, and the program, which needs that lock to end, with it.
 """
 

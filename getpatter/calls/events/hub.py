@@ -180,7 +180,7 @@ class Hub:
             self._loop.wake()
 
 
-#: Diagnostics that are off, for whoever has no hub.
+#: Diagnostics that are off, where there is no hub.
 NULL_HUB = NullHub()
 
 

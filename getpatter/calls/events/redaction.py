@@ -59,7 +59,7 @@ class Redaction:
         return str.__str__(value)[: self.max_text_chars]
 
     def key(self, value: object, number: int) -> str:
-        """Return a key as sinks may see it; `number` tells those that were removed apart."""
+        """Return a key as sinks may see it; `number` distinguishes those that were removed."""
         text = str.__str__(value) if isinstance(value, str) else _named(value)
         if isinstance(value, Word):
             return text

@@ -1,6 +1,6 @@
 """The JSON lines sink: one event a line, in a file that is rotated and so never grows for ever.
 
-Several processes may write the same file. Whoever writes or rotates holds a lock of the file
+Several processes may write the same file. A process that writes or rotates holds a lock of the file
 itself, and looks afterwards whether it is still the one at the path. A line is in exactly one
 file, also when a process is killed anywhere.
 """

@@ -1,6 +1,6 @@
 """The service: takes events and samples from any thread, and has one thread that emits them.
 
-Whoever calls leaves a job and goes on: nothing here waits, does I/O or raises into the call. What
+The caller leaves a job and goes on: nothing here waits, does I/O or raises into the call. What
 is refused or lost is counted by its reason.
 """
 
@@ -114,7 +114,7 @@ class Service:
         connection_state: str | None = None,
         fabric_state: str | None = None,
     ) -> Result:
-        """Say how a connection is; it stands on records until it is said anew, or resumed.
+        """Set how a connection is; it is in the records until it is set again, or resumed.
 
         None is concluded: `offline` once the participant left; `disrupted` while media that was
         measured before is not.
@@ -132,7 +132,7 @@ class Service:
         return self._answer("interval", call, lambda: self._leave_interval(seconds, call))
 
     def later(self, call: str, job: Callable[[], object]) -> Result:
-        """Have something done on the service's thread, after all that was said before."""
+        """Have something done on the service's thread, after all that was given before."""
         reason = self._jobs.put(partial(self._ticker.do, "later", call, job), ENDING_JOBS)
         return _not_taken("later", call, reason) if reason else OK
 

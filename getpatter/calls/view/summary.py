@@ -161,7 +161,7 @@ def percentiles(calls: Iterable[Summary]) -> dict[str, dict[str, float]]:
 def table(calls: Sequence[Summary], columns: int | None = None) -> list[str]:
     """Return the calls as lines of text, with the percentiles below.
 
-    Where `columns` are too few, the least telling column goes first.
+    Where `columns` are too few, the least important column goes first.
     """
     chars = min(_ID_CHARS, distinct_chars([call.session for call in calls]))
     rows = [_HEADINGS, *(_cells(call, chars) for call in calls)]

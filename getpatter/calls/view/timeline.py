@@ -38,7 +38,7 @@ _CALL_COLOURS = (
     *("cyan", "magenta", "yellow", "bright blue"),
     *("bright cyan", "bright magenta", "bright yellow", "blue"),
 )
-# Of so many calls the ids are told apart: more than go on at a time.
+# The ids of so many calls are distinguished: more than go on at a time.
 _KNOWN_SESSIONS = 200
 # Of whole numbers a file has no longer ones: times are in microseconds, and fit into 63 bits.
 _DIGITS = 19
@@ -229,7 +229,7 @@ def clipped(text: str, chars: int) -> str:
 
 
 def distinct_chars(ids: Iterable[str]) -> int:
-    """Return how many characters of these ids tell them apart: 8 at least."""
+    """Return how many characters of these ids distinguish them: 8 at least."""
     ordered = sorted(set(map(printable, ids)))
     chars = _SESSION_CHARS
     for one, other in pairwise(ordered):

@@ -183,7 +183,7 @@ def _presences(events: Iterable[Event], origin: int, last: int) -> Iterator[Row]
     for event in events:
         name = printable(event.data.get("participant"))
         if name == REDACTED:
-            continue  # who came and who went cannot be told apart
+            continue  # who came and who went cannot be distinguished
         if event.type in ARRIVALS:
             came.setdefault(name, event)
         elif event.type in DEPARTURES:

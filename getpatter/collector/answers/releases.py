@@ -147,7 +147,7 @@ def _worsening(name: str, found: Estimate) -> Estimate:
 
 
 def _over_both(asked: Asked, release: str, against: str, level: float) -> list[Comparison]:
-    """Compare over the installs that were seen on both: whoever upgrades early is no average."""
+    """Compare over the installs that were seen on both: early upgraders are no average."""
     by_release = group(asked.rows("paired", release=release, against=against), "part")
     made = []
     for name, hits, of, matters in (

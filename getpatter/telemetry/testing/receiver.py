@@ -64,8 +64,8 @@ class Receiver:
     to 64 events of at most 1 MiB. A key that was seen before gets the same answer and counts
     nothing again. A request without a key and without any header of ours is of a released client:
     its `is_legacy` is true, the body stands for the key, and events of earlier schema versions are
-    judged by those. A request is recorded before it is answered, so whoever has an answer finds it
-    here.
+    judged by those. A request is recorded before it is answered, so it is here when its client has
+    the answer.
 
     >>> import requests
     >>> with Receiver() as receiver:
