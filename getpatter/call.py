@@ -9,50 +9,45 @@ from __future__ import annotations
 
 import weakref
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
+from getpatter.call_ends import CallEnds
 from getpatter.call_facts import engine_facts, words
 from getpatter.calls.call_state import CallState, present
 from getpatter.calls.clock import timestamp_us
 from getpatter.calls.enums import Delivery
 from getpatter.calls.event_types import CALL_STARTED
 from getpatter.calls.latencies import ANSWER
-from getpatter.calls.leave import NO_REASON, leaving
-from getpatter.calls.mistakes import mistake
-from getpatter.calls.reporter import ALREADY_LEFT, Reporter
-from getpatter.calls.result import OK, Result
+from getpatter.calls.reporter import Reporter
 from getpatter.calls.stage_timer import Stage
 from getpatter.calls.stats.owners import Owners
 from getpatter.config import ENGINES, known
-from getpatter.telemetry._plain import lower_text, plain_number, plain_text
+from getpatter.telemetry._plain import plain_number, plain_text
 from getpatter.telemetry.call_metrics import STAGE_LAYERS
 from getpatter.telemetry.stack import stack_dimensions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
     from typing import Literal
 
     from typing_extensions import Self
 
+    from getpatter.call_ends import StageName
     from getpatter.calls.events.emitter import Emitter
-    from getpatter.calls.leave import LeaveReason
+    from getpatter.calls.result import Result
     from getpatter.calls.switchboard import Switchboard
     from getpatter.telemetry.call_metrics import RecordsEvents
 
-    Side = Literal["local", "remote"]
-    StageName = Literal[
-        "coordinator_join", "ws_join", "peer_connection", "carrier", "stt", "llm", "tts", "eou"
-    ]
     Measured = StageName | Literal["answer"]
 
 __all__ = ["Call", "Stage"]
 
-_SIDES = ("local", "remote")
 _MEASURED = (*STAGE_LAYERS, ANSWER)
 
 
-class Call:
+class Call(CallEnds):
     """An open call. `with patter.call(...) as call:`; or `call.end()` where no block fits.
 
     However it ends, an exception, a cancelled task, a closed generator and being forgotten
@@ -75,6 +70,7 @@ class Call:
         delivery: Delivery | Literal["IN_PLACE", "BATCH"] = Delivery.IN_PLACE,
         stack: Mapping[str, str] | None = None,
         ends_with: str | None = None,
+        ends_within: float | None = None,
     ) -> None:
         self._board = board
         self._stack = dict(stack or {})
@@ -86,10 +82,18 @@ class Call:
         # Bound here, not called through: with nobody listening that would double what it costs.
         self.sample, self.connection, self.event = room.sample, room.connection, room.event
         if ends_with is not None:
-            self.event = Owners(ends_with, room.event, self._state.gone).event
-        self._began_us, self._direction = timestamp_us(), facts.get("direction")
+            self._owners = Owners(
+                ends_with,
+                room.event,
+                self._state.gone,
+                partial(_wait, weakref.WeakMethod(self._wait)),
+            )
+            self.event = self._owners.event
+        self._began_us = timestamp_us()
+        self._direction = str(facts["direction"]) if facts.get("direction") else None
         self.reporter.emit(CALL_STARTED, present(words({**facts, **self._stack})))
         board.connect(self)
+        self._set_ends_within(ends_within)
         # Without `end` nobody ever says how this call ended: a defect, and reported as one.
         finalizer = weakref.finalize(self, self._state.forget)
         finalizer.atexit = False
@@ -120,6 +124,11 @@ class Call:
         It has a number behind it if another call of that id was there less than three minutes ago.
         """
         return self._room.id
+
+    @property
+    def direction(self) -> str | None:
+        """`inbound`, `outbound`, or None where that is not known."""
+        return self._direction
 
     def on(self, name: str, callback: Callable[..., object]) -> Result:
         """Attach a callback for this call; see `Patter.on`."""
@@ -213,49 +222,15 @@ class Call:
         self._state.blame.release()
         self._state.turn(is_late=bool(late))
 
-    def hangup(self, side: Side) -> None:
-        """Set who hung up. Ends nothing by itself; the last value counts."""
-        said = lower_text(side)
-        if said in _SIDES:
-            self._state.hung_up = said
-        else:
-            self.refuse("side", _SIDES, side, of="hangup")
-
-    def busy(self) -> None:
-        """The other side was busy; means something only before `answer`."""
-        self._state.unanswered = "busy"
-
-    def no_answer(self) -> None:
-        """Nobody answered; means something only before `answer`."""
-        self._state.unanswered = "no_answer"
-
-    def error(self, code: str, stage: StageName | None = None) -> None:
-        """Set the error that ends this call, if there is no exception; the first one counts."""
-        if stage is not None and plain_text(stage) not in STAGE_LAYERS:
-            self.refuse("stage", STAGE_LAYERS, stage, of="error")
-        self._state.fail(code, stage)
-
     def cost(self, usd: float) -> None:
         """Set what the call cost, in US dollars."""
         if plain_number(usd) is None:
             self.refuse("usd", ("a number",), usd, of="cost")
         self._state.cost = usd
 
-    def refuse(self, what: str, known: Iterable[str], value: object, *, of: str = "") -> None:
-        """Count and report an argument `what` of the method `of` that is not valid: it must be one
-        of `known`. The call goes on. For the host object.
-        """
-        self.reporter.refuse()
-        argument = f"{what} of {of}()" if of else what
-        self._room.refuse(argument, f"{mistake(argument, tuple(known), value)} It is ignored.")
 
-    def leave(self, reason: LeaveReason | str) -> Result:
-        """End the call for a reason, once; a text is a reason of your own and stays local."""
-        left = leaving(reason)
-        if left is None:
-            return Result("unknown_leave_reason", NO_REASON)
-        return OK if self._state.end(left=left) else ALREADY_LEFT
-
-    def end(self) -> None:
-        """End the call as it stands. What comes after the first end does nothing."""
-        self._state.end()
+def _wait(wait: weakref.WeakMethod[Callable[..., None]], *, is_waiting: bool) -> None:
+    # The owners belong to the call, and must not keep it alive.
+    method = wait()
+    if method is not None:
+        method(is_waiting=is_waiting)

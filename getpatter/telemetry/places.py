@@ -23,6 +23,8 @@ NOTICE_LOCK = "notice.lock"
 LEDGER = "ledger"
 RETAINED = "retained-id"
 SPOOL = "spool"
+#: The directory of the calls that were reported, see `reported`.
+REPORTED = "calls"
 #: What the sender at work holds a lock on, in the spool.
 SENDER = "sender.lock"
 #: What a file of the spool that cannot be used is called from then on.

@@ -114,7 +114,7 @@ def test_what_was_given_is_in_no_log_and_no_message(
     assert secret not in caplog.text + "".join(error["message"] for error in errors)
 
 
-@pytest.mark.parametrize("direction", ["in", "", None, 5, "inbound "])
+@pytest.mark.parametrize("direction", ["in", "", 5, "inbound "])
 def test_a_direction_that_is_none(
     patter: Patter, errors: list[Any], caplog: pytest.LogCaptureFixture, direction: Any
 ) -> None:
@@ -126,10 +126,11 @@ def test_a_direction_that_is_none(
     assert "direction of call() must be 'inbound' or 'outbound', not " in caplog.text
 
 
+@pytest.mark.parametrize("direction", ["Inbound", None])
 def test_what_is_no_mistake_says_nothing(
-    patter: Patter, errors: list[Any], caplog: pytest.LogCaptureFixture
+    patter: Patter, errors: list[Any], caplog: pytest.LogCaptureFixture, direction: str | None
 ) -> None:
-    with patter.call(direction="Inbound") as call:
+    with patter.call(direction=direction) as call:
         call.observe("stt", 0)
         use_stage(call, "peer_connection")
         call.cost(0)
