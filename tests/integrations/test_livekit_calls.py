@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from livekit import rtc
+from livekit import api, rtc
 from livekit.agents import APIConnectionError, APIStatusError, llm, stt, tts
 from livekit.agents.voice.events import AgentState, CloseReason
 from livekit_bot import CANARY, Bot, talk
@@ -246,6 +246,28 @@ def test_the_lines_of_readme_run_as_pasted(watched: Watched) -> None:
 
     talk(paste)
     assert watched.completed()["turn_count_bucket"] == "2_3"
+
+
+def test_the_dial_of_the_document_runs_as_pasted(getpatter_telemetry: Any) -> None:
+    page = (ROOT / "docs" / "livekit.mdx").read_text("utf-8")
+    [pasted] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(pasted, names)  # noqa: S102 # as a reader pastes it
+    kind = getattr(api, "SipCallError", api.TwirpError)
+    error = kind("busy", CANARY, status=486, metadata={"sip_status_code": "486"})
+
+    class Context:
+        def __init__(self) -> None:
+            self.api = self.sip = self
+
+        async def create_sip_participant(self, _: object) -> None:
+            raise error
+
+    with pytest.raises(kind):
+        asyncio.run(names["dial"](Context(), Patter(carrier="none"), None))
+    [completed] = [e for e in getpatter_telemetry.events if e["event"] == "call_completed"]
+    assert (completed["outcome"], completed["carrier"]) == ("busy", "telnyx")
+    assert CANARY not in repr(getpatter_telemetry.receiver.events)
 
 
 def test_the_tables_know_every_value_of_livekit() -> None:
