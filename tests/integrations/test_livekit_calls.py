@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import pytest
 from livekit import api, rtc
-from livekit.agents import APIConnectionError, APIStatusError, llm, stt, tts
-from livekit.agents.voice.events import AgentState, CloseReason
+from livekit.agents import APIConnectionError, APIStatusError, llm
+from livekit.agents.voice.events import AgentState, CloseEvent, CloseReason
 from livekit_bot import CANARY, Bot, talk
 
 from getpatter import Patter
@@ -277,8 +277,18 @@ def test_the_tables_know_every_value_of_livekit() -> None:
     }.items()
     assert set(mapping.CALLERS) >= set(rtc.ParticipantKind.values())
     assert "initializing" in get_args(AgentState)
-    kinds = (stt.STTError, llm.LLMError, llm.RealtimeModelError, tts.TTSError)
-    assert {each.model_fields["type"].default for each in kinds} <= set(mapping.ERROR_STAGES)
+    closers = get_args(CloseEvent.model_fields["error"].annotation)
+    kinds = {each.model_fields["type"].default for each in closers if each is not type(None)}
+    assert "stt_error" in kinds
+    assert kinds <= set(mapping.ERROR_STAGES)
+
+
+def test_every_sip_status_of_livekit_means_something() -> None:
+    answered = {486, 600, 603, 408, 480, 487, 401, 403, 407, 404, 484}
+    known = set(api.SIPStatusCode.values())
+    assert answered <= known
+    assert "connection" not in {mapping.code_of_sip(each) for each in answered}
+    assert {mapping.code_of_sip(each) for each in known - answered} == {"connection"}
 
 
 def test_the_tables_know_every_figure_of_livekit() -> None:
