@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test integrations-carriers integrations-livekit lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector browser collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
+.PHONY: help setup test integrations integrations-carriers integrations-livekit lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector browser collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -47,6 +47,9 @@ integrations-carriers: $(VENV)-carriers/.ready ## the libraries of the carriers 
 	@$(VENV)-carriers/bin/python -c 'from importlib.metadata import version; print("==>", *(f"{name} {version(name)}" for name in ("twilio", "telnyx", "plivo", "livekit-api")))'
 	PYTHONPATH=tests $(VENV)-carriers/bin/python -m pytest -q -c tests/integrations/pytest.ini tests/integrations/test_carriers.py $(PYTEST_FLAGS)
 
+integrations: integrations-carriers integrations-livekit ## all of them (needs PyPI)
+	@echo "==> tests/integrations: all of them ran"
+
 # A virtual environment for each version, made anew when its lock file changes.
 LIVEKIT_STAMPS := $(VENV)-livekit-oldest/.ready $(VENV)-livekit-newest/.ready
 $(VENV)-livekit-%/.ready: tests/integrations/locks/livekit-%.txt pyproject.toml
@@ -60,7 +63,7 @@ integrations-livekit: $(LIVEKIT_STAMPS) ## calls on real LiveKit Agents, oldest 
 	@for version in oldest newest; do \
 	  $(VENV)-livekit-$$version/bin/python -c 'from importlib.metadata import version; print("==> livekit-agents", version("livekit-agents"))' && \
 	  $(VENV)-livekit-$$version/bin/python -m pytest -q -c tests/integrations/pytest.ini --show-capture=no \
-	    tests/integrations/test_livekit_calls.py tests/integrations/test_livekit_jobs.py $(PYTEST_FLAGS) || exit 1; \
+	    tests/integrations/test_livekit_*.py $(PYTEST_FLAGS) || exit 1; \
 	done
 
 matrix: $(VENV)/.ready ## write the documents' table of process models, by running them

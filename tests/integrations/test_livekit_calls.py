@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from livekit import rtc
-from livekit.agents import APIConnectionError, APIStatusError, llm, stt, tts
-from livekit.agents.voice.events import AgentState, CloseReason
+from livekit import api, rtc
+from livekit.agents import APIConnectionError, APIStatusError, llm
+from livekit.agents.voice.events import AgentState, CloseEvent, CloseReason
 from livekit_bot import CANARY, Bot, talk
 
 from getpatter import Patter
@@ -248,6 +248,28 @@ def test_the_lines_of_readme_run_as_pasted(watched: Watched) -> None:
     assert watched.completed()["turn_count_bucket"] == "2_3"
 
 
+def test_the_dial_of_the_document_runs_as_pasted(getpatter_telemetry: Any) -> None:
+    page = (ROOT / "docs" / "livekit.mdx").read_text("utf-8")
+    [pasted] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(pasted, names)  # noqa: S102 # as a reader pastes it
+    kind = getattr(api, "SipCallError", api.TwirpError)
+    error = kind("busy", CANARY, status=486, metadata={"sip_status_code": "486"})
+
+    class Context:
+        def __init__(self) -> None:
+            self.api = self.sip = self
+
+        async def create_sip_participant(self, _: object) -> None:
+            raise error
+
+    with pytest.raises(kind):
+        asyncio.run(names["dial"](Context(), Patter(carrier="none"), None))
+    [completed] = [e for e in getpatter_telemetry.events if e["event"] == "call_completed"]
+    assert (completed["outcome"], completed["carrier"]) == ("busy", "telnyx")
+    assert CANARY not in repr(getpatter_telemetry.receiver.events)
+
+
 def test_the_tables_know_every_value_of_livekit() -> None:
     assert {each.value for each in CloseReason} == set(mapping.CLOSE_REASONS)
     assert {number: row.name for number, row in mapping.DISCONNECT_REASONS.items()}.items() >= {
@@ -255,8 +277,18 @@ def test_the_tables_know_every_value_of_livekit() -> None:
     }.items()
     assert set(mapping.CALLERS) >= set(rtc.ParticipantKind.values())
     assert "initializing" in get_args(AgentState)
-    kinds = (stt.STTError, llm.LLMError, llm.RealtimeModelError, tts.TTSError)
-    assert {each.model_fields["type"].default for each in kinds} <= set(mapping.ERROR_STAGES)
+    closers = get_args(CloseEvent.model_fields["error"].annotation)
+    kinds = {each.model_fields["type"].default for each in closers if each is not type(None)}
+    assert "stt_error" in kinds
+    assert kinds <= set(mapping.ERROR_STAGES)
+
+
+def test_every_sip_status_of_livekit_means_something() -> None:
+    answered = {486, 600, 603, 408, 480, 487, 401, 403, 407, 404, 484}
+    known = set(api.SIPStatusCode.values())
+    assert answered <= known
+    assert "connection" not in {mapping.code_of_sip(each) for each in answered}
+    assert {mapping.code_of_sip(each) for each in known - answered} == {"connection"}
 
 
 def test_the_tables_know_every_figure_of_livekit() -> None:

@@ -14,7 +14,7 @@ from getpatter.integrations.guarded import guarded
 from getpatter.integrations.livekit import dial_failed, observe
 from getpatter.integrations.livekit.conversation import AgentConversation
 from getpatter.integrations.livekit.layers import is_realtime, layer_of
-from getpatter.integrations.livekit.listener import Listener
+from getpatter.integrations.livekit.listener import SessionListener
 from getpatter.integrations.livekit.mapping import (
     CLOSE_REASONS,
     DISCONNECT_REASONS,
@@ -22,7 +22,6 @@ from getpatter.integrations.livekit.mapping import (
     code_of_exception,
     code_of_sip,
     departure_of,
-    is_tested,
     measured,
 )
 
@@ -86,7 +85,7 @@ class Scene:
         self.told, self.session, self.room = Told(), Emitter(), Emitter()
         call: Any = self.told
         self.conversation = AgentConversation(call)
-        self.listener = Listener(
+        self.listener = SessionListener(
             self.conversation,
             call,
             lambda: self.session,
@@ -185,6 +184,16 @@ def test_who_is_dialled_has_not_answered_while_it_rings() -> None:
     assert scene.said("answer") == []
     participant.attributes["sip.callStatus"] = "active"
     scene.room.emit("participant_attributes_changed", {}, participant)
+    assert scene.said("answer") == [()]
+
+
+def test_who_was_there_before_the_agent_is_found_when_it_speaks() -> None:
+    scene = Scene(is_outbound=True)
+    scene.ready()
+    there = SimpleNamespace(kind=SIP, attributes={"sip.callStatus": "active"})
+    scene.room.remote_participants["callee"] = there
+    assert scene.said("answer") == []
+    scene.session.emit("agent_state_changed", SimpleNamespace(new_state="speaking"))
     assert scene.said("answer") == [()]
 
 
@@ -493,16 +502,6 @@ def test_a_dial_that_failed_in_a_way_that_cannot_be_read() -> None:
 
 def test_every_other_sip_status_is_a_failed_connection() -> None:
     assert {code_of_sip(each) for each in (500, 502, 603.5, None)} == {"connection"}
-
-
-@pytest.mark.parametrize("version", ["1.3.1", "1.8.9", "1.8.99", "1.4.0rc1"])
-def test_a_version_that_the_tests_run_on(version: str) -> None:
-    assert is_tested(version)
-
-
-@pytest.mark.parametrize("version", ["1.2.18", "1.9.0", "2.0", "0.12.21", "", "dev"])
-def test_a_version_that_the_tests_do_not_run_on(version: str) -> None:
-    assert not is_tested(version)
 
 
 def test_without_livekit_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from getpatter.call import Call
     from getpatter.integrations.livekit.conversation import AgentConversation
 
-__all__ = ["Listener"]
+__all__ = ["SessionListener"]
 
 _SIP = 3  # `ParticipantKind`
 # Whoever closes the session in the entrypoint may be leaving it by an exception.
 _GRACE_SECONDS = 1.0
 
 
-class Listener:
+class SessionListener:
     """From events to the conversation. `entry` is the task of the entrypoint while it runs."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Listener:
         self._room = room
         self._entry = entry
         self._is_outbound = is_outbound
-        self._is_ready = False
+        self._is_ready = self._is_answered = False
 
     def attach(self) -> None:
         """Listen from now on."""
@@ -74,10 +74,12 @@ class Listener:
         self._conversation.close("job_shutdown", None, crashed=crashed or self._has_crashed())
 
     def _state(self, event: Any) -> None:
-        if self._is_ready or event.new_state == "initializing":
+        if event.new_state == "initializing":
             return
-        self._is_ready = True
-        guarded(self._describe)
+        if not self._is_ready:
+            self._is_ready = True
+            guarded(self._describe)
+        # Who was in the room before the agent joined it gives no event.
         self._answer()
 
     def _describe(self) -> None:
@@ -96,7 +98,8 @@ class Listener:
             self._call.describe(engine=engine, **layers)
 
     def _answer(self) -> None:
-        if self._is_ready and not self._rings():
+        if self._is_ready and not self._is_answered and not self._rings():
+            self._is_answered = True
             self._conversation.answered()
 
     def _rings(self) -> bool:

@@ -14,17 +14,12 @@ __all__ = [
     "ERROR_STAGES",
     "JOB_CRASHED",
     "ROWS",
-    "TESTED",
     "USER_FIGURES",
     "code_of_exception",
     "code_of_sip",
     "departure_of",
-    "is_tested",
     "measured",
 ]
-
-#: The oldest and the newest minor version that the tests run on.
-TESTED = ((1, 3), (1, 8))
 
 #: Key of a user item's `metrics` → what `Call.observe` takes.
 USER_FIGURES = {"transcription_delay": "stt", "end_of_turn_delay": "eou"}
@@ -161,12 +156,3 @@ def code_of_exception(error: BaseException | None) -> str:
 def code_of_sip(status: object) -> str:
     """Return what a SIP status says of a dial: `busy`, `no_answer`, or an error code."""
     return _SIP.get(status, "connection") if isinstance(status, int) else "connection"
-
-
-def is_tested(version: str) -> bool:
-    """Return whether the tests run on the minor version of a version; one without is unknown."""
-    major, _, rest = version.partition(".")
-    minor = rest.partition(".")[0]
-    if not (major.isdigit() and minor.isdigit()):
-        return False
-    return TESTED[0] <= (int(major), int(minor)) <= TESTED[1]

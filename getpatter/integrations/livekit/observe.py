@@ -8,10 +8,12 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from getpatter.integrations.frameworks import LIVEKIT
 from getpatter.integrations.guarded import guarded
+from getpatter.integrations.livekit import rtc_stats
 from getpatter.integrations.livekit.conversation import AgentConversation
-from getpatter.integrations.livekit.listener import Listener
-from getpatter.integrations.livekit.mapping import CALLERS, JOB_CRASHED, TESTED, is_tested
+from getpatter.integrations.livekit.listener import SessionListener
+from getpatter.integrations.livekit.mapping import CALLERS, JOB_CRASHED, measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -42,19 +44,20 @@ def observe(
     room: Any = None,
     direction: Literal["inbound", "outbound"] | None = None,
     carrier: str | None = None,
+    stats_interval: float | None = None,
 ) -> Call:
     """Return the call of an `AgentSession`, which begins now and ends by itself.
 
     ``observe(session, phone)`` in the entrypoint, before the session starts. `room` is that of the
     job unless given. Without a `direction`, a SIP participant in the room tells it, or else the
-    call is inbound. Observing a session again returns the same call until it has ended. Raises
-    ModuleNotFoundError, before a call begins, if LiveKit Agents is not installed.
+    call is inbound. With a `stats_interval`, the WebRTC statistics of the agent's tracks are polled
+    every so many seconds, for diagnostics. Observing a session again returns the same call until it
+    has ended. Raises ModuleNotFoundError, before a call begins, if LiveKit Agents is not installed.
     """
     try:
         from livekit.agents import __version__
     except ModuleNotFoundError as error:
-        message = "LiveKit Agents 1.3 or newer is not installed: pip install 'getpatter[livekit]'"
-        raise ModuleNotFoundError(message, name=error.name) from None
+        raise ModuleNotFoundError(LIVEKIT.how, name=error.name) from None
     guarded(_note, __version__)
     known = _calls.get(session)
     if known is not None and not known.reporter.has_ended:
@@ -64,7 +67,7 @@ def observe(
     said = direction or _direction(room)
     call = phone.call(direction=said, carrier=carrier)
     _calls[session] = call
-    listener = Listener(
+    listener = SessionListener(
         AgentConversation(call),
         call,
         weakref.ref(session),
@@ -73,6 +76,9 @@ def observe(
         is_outbound=said == "outbound",
     )
     guarded(listener.attach)
+    interval = measured(stats_interval)
+    if interval is not None and room is not None:
+        guarded(rtc_stats.begin, call, room, interval)
     if job is not None:
         guarded(job.add_shutdown_callback, _at_shutdown(phone, listener))
     return call
@@ -80,10 +86,9 @@ def observe(
 
 def _note(version: str) -> None:
     """Say once that a version is not one that we know."""
-    if not is_tested(version) and version not in _noted:
+    if not LIVEKIT.is_tested(version) and version not in _noted:
         _noted.add(version)
-        (first, last) = (".".join(map(str, each)) for each in TESTED)
-        _log.warning("LiveKit Agents %s is not tested, only %s to %s", version, first, last)
+        _log.warning("LiveKit Agents %s is not tested, only %s", version, LIVEKIT.versions)
 
 
 def _job() -> Any:
@@ -115,7 +120,9 @@ def _direction(room: Any) -> Literal["inbound", "outbound"]:
     return "outbound" if any(found) else "inbound"
 
 
-def _at_shutdown(phone: Patter, listener: Listener) -> Callable[[str], Coroutine[Any, Any, None]]:
+def _at_shutdown(
+    phone: Patter, listener: SessionListener
+) -> Callable[[str], Coroutine[Any, Any, None]]:
     async def getpatter_delivery(reason: str) -> None:
         guarded(lambda: listener.shut_down(crashed=reason == JOB_CRASHED))
         with suppress(Exception):  # the end of the job matters more than any event
