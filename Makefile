@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector browser collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
+.PHONY: help setup test integrations-carriers lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector browser collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -34,6 +34,18 @@ test: $(VENV)/.ready ## run the tests
 processes: $(VENV)/.ready ## run programs under fork, gunicorn, Celery … (needs PyPI)
 	@echo "==> process models"
 	PATTER_PROCESSES_CACHE=$(VENV)-processes $(BIN)/python -m pytest tests/processes $(PYTEST_FLAGS)
+
+# Made anew when its lock file changes.
+$(VENV)-carriers/.ready: tests/integrations/locks/carriers.txt pyproject.toml
+	@echo "==> setting up $(VENV)-carriers"
+	@$(PYTHON) -m venv --clear $(VENV)-carriers
+	@$(VENV)-carriers/bin/python -m pip install $(PIP_FLAGS) -r $<
+	@$(VENV)-carriers/bin/python -m pip install $(PIP_FLAGS) --no-deps -e .
+	@touch $@
+
+integrations-carriers: $(VENV)-carriers/.ready ## the libraries of the carriers sign and believe what we do (needs PyPI)
+	@$(VENV)-carriers/bin/python -c 'from importlib.metadata import version; print("==>", *(f"{name} {version(name)}" for name in ("twilio", "telnyx", "plivo", "livekit-api")))'
+	PYTHONPATH=tests $(VENV)-carriers/bin/python -m pytest -q -c tests/integrations/pytest.ini tests/integrations/test_carriers.py $(PYTEST_FLAGS)
 
 matrix: $(VENV)/.ready ## write the documents' table of process models, by running them
 	WRITE_MATRIX=1 PATTER_PROCESSES_CACHE=$(VENV)-processes $(BIN)/python -m pytest tests/processes
@@ -181,6 +193,7 @@ bench-short: $(VENV)/.ready ## the benchmark at its shortest: only shows that it
 generate: $(VENV)/.ready ## write the tables, documents and docs from the schemas
 	$(BIN)/python schemas/generate_calls.py
 	$(BIN)/python schemas/generate.py
+	$(BIN)/python schemas/carriers_page.py
 
 refresh-models: $(VENV)/.ready ## fetch the public model names anew (needs PyPI)
 	$(BIN)/python .ci/refresh_models.py

@@ -13,7 +13,7 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from getpatter.telemetry._descriptors import FIRST, above_standard, close, identity
+from getpatter.telemetry._descriptors import close, identity, open_file
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -50,7 +50,7 @@ class PrivateFile:
         self.size = 0
 
     def __enter__(self) -> Self:
-        descriptor = _open_above_standard(self._path, _FLAGS | self._flags)
+        descriptor = open_file(self._path, _FLAGS | self._flags)
         try:
             self.size = _checked(descriptor, self._path).st_size
         except OSError:
@@ -115,21 +115,6 @@ class PrivateFile:
             return b""
         os.lseek(self._descriptor, self.size - 1, os.SEEK_SET)
         return os.read(self._descriptor, 1)
-
-
-def _open_above_standard(path: str, flags: int) -> int:
-    """Open a file under a descriptor that never was stdin, stdout or stderr, where Linux allows it
-    not even for a moment: what another thread prints just then would be written into the file.
-    """
-    held: list[int] = []
-    try:
-        while hasattr(os, "O_PATH") and (not held or held[-1] < FIRST):
-            # Takes the place of a stream that is closed, and nothing can be written to it.
-            held.append(os.open("/", os.O_PATH | os.O_CLOEXEC))
-        return above_standard(os.open(path, flags, _MODE))
-    finally:
-        for descriptor in held:
-            os.close(descriptor)
 
 
 def _checked(descriptor: int, path: str) -> os.stat_result:

@@ -150,7 +150,7 @@ class Ingest:
 
     async def _erase(self, install_id: str) -> bytes:
         if not _ID.fullmatch(install_id):
-            raise Refused(400, "install", "an install id is 32 hexadecimal digits")
+            raise Refused(400, "install", "an install ID is 32 hexadecimal digits")
         if seconds := self._erasures.take(1, clock.monotonic()):
             raise _Wait(seconds)
         self._committer.check()

@@ -7,7 +7,7 @@ import errno
 import os
 import time
 
-from getpatter.telemetry._descriptors import above_standard, close, identity
+from getpatter.telemetry._descriptors import close, identity, open_file
 
 __all__ = ["Lock", "open_lock"]
 
@@ -64,9 +64,5 @@ class Lock:
 
 
 def open_lock(path: str) -> int:
-    """Open a file to lock, and make it if need be. Raises OSError.
-
-    Never as one of the standard streams: of a host that has closed them, what it writes there
-    would end up in the file.
-    """
-    return above_standard(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+    """Open a file to lock, and make it if need be. Raises OSError."""
+    return open_file(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)

@@ -14,12 +14,14 @@ from getpatter.telemetry.places import (
     INSTALL_ID,
     LEDGER,
     OPT_OUT,
+    REPORTED,
     SPOOL,
     VERSION,
     Places,
     is_of_earlier_version,
     stored_id,
 )
+from getpatter.telemetry.reported import is_reported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +81,9 @@ def _erasable(places: Places) -> list[str]:
                 ends = (".json", ASIDE)
                 found += [path for path in _listed(spool) if path.endswith(ends)]
                 found += _left_behind(spool)
+            reported = os.path.join(place, REPORTED)
+            if _is_trusted(reported):
+                found += [p for p in _listed(reported) if is_reported(os.path.basename(p))]
         elif _directories.is_of_this_user(place):
             # A shared place: what is called `version` there may be someone else's.
             names = (INSTALL_ID,) if stored_id(place) is None else _IDENTITY

@@ -23,6 +23,8 @@ NOTICE_LOCK = "notice.lock"
 LEDGER = "ledger"
 RETAINED = "retained-id"
 SPOOL = "spool"
+#: The directory of the calls that were reported, see `reported`.
+REPORTED = "calls"
 #: What the sender at work holds a lock on, in the spool.
 SENDER = "sender.lock"
 #: What a file of the spool that cannot be used is called from then on.
@@ -149,7 +151,7 @@ def _default_directory() -> str | None:
 
 
 def stored_id(place: str | None) -> str | None:
-    """Return the install id that is stored in a place; None if none is, or it is damaged.
+    """Return the install ID that is stored in a place; None if none is, or it is damaged.
 
     Raises OSError where there is one that cannot be read now.
     """

@@ -246,6 +246,6 @@ class Background:
 
 def must_pass(error: BaseException) -> bool:
     """Return whether an exception is for the caller: Ctrl-C, which only the main thread gets."""
-    return isinstance(error, KeyboardInterrupt) and (
+    return issubclass(type(error), KeyboardInterrupt) and (
         threading.current_thread() is threading.main_thread()
     )

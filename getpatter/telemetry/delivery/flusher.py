@@ -28,7 +28,7 @@ class Flusher(Worker):
 
     def _begin(self) -> None:
         super()._begin()
-        self._interrupted: KeyboardInterrupt | None = None
+        self._interrupted: BaseException | None = None
 
     def flush_pending(self) -> None:
         """Ask for what is pending to be sent now; does not wait for it."""
@@ -150,7 +150,7 @@ class Flusher(Worker):
 
     def _note_error(self, error: BaseException) -> None:
         super()._note_error(error)
-        if isinstance(error, KeyboardInterrupt) and not self._has_thread():
+        if issubclass(type(error), KeyboardInterrupt) and not self._has_thread():
             self._interrupted = error
 
     def _interrupt(self) -> None:

@@ -13,6 +13,7 @@ import stat
 import sys
 
 from getpatter.telemetry import _clock, _files
+from getpatter.telemetry._descriptors import open_file
 from getpatter.telemetry._locks import Lock
 from getpatter.telemetry.places import LEDGER
 
@@ -161,7 +162,7 @@ def _append(directory: str, line: bytes) -> None:
 def _add(path: str, line: bytes) -> bool:
     """Append `line` unless that made the file too long; answer whether it is there now."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
+    descriptor = open_file(path, flags | getattr(os, "O_NONBLOCK", 0))
     try:
         found = os.fstat(descriptor)
         _check_ours(found)

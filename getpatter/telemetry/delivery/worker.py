@@ -232,7 +232,7 @@ class Worker(Recorder):
         except BaseException as error:
             self._note_error(error)
             if self.phase is not RUNNING:
-                is_late = isinstance(error, OSError)
+                is_late = issubclass(type(error), OSError)
                 self.buffer.lose("shutdown" if is_late else "internal_error")
         finally:
             self._is_persisting = False
