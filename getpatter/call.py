@@ -175,14 +175,15 @@ class Call(CallEnds):
         """
         name = self._state.engine if engine is None else known(engine, ENGINES)
         if name is None and engine is not None:
-            self.refuse("engine", ENGINES, engine)
+            self.refuse("engine", ENGINES, engine, of="describe")
             return
         stack = {**self._stack, **stack_dimensions(stt, tts, llm)}
         facts = engine_facts(name or ("pipeline" if stack else None), stack)
         if self._state.describe(facts, words({**facts, **stack})):
             self._stack = stack
         else:
-            self.refuse("describe", ("called before answer()",), "")
+            self.reporter.refuse()
+            self._room.refuse("describe", "describe() must come before answer(). It is ignored.")
 
     def stage(self, name: StageName, *, add: bool = False) -> Stage:
         """Return a context manager that times one run of a stage.
@@ -192,7 +193,7 @@ class Call(CallEnds):
         before.
         """
         if plain_text(name) not in STAGE_LAYERS:
-            self.refuse("stage", STAGE_LAYERS, name)
+            self.refuse("name", STAGE_LAYERS, name, of="stage")
         self._state.begin(name)
         return Stage(self._state, name, is_added=add)
 
@@ -205,11 +206,11 @@ class Call(CallEnds):
         far is dropped, and what comes before the first `turn` belongs to none.
         """
         if plain_text(name) not in _MEASURED:
-            self.refuse("stage", _MEASURED, name)
+            self.refuse("name", _MEASURED, name, of="observe")
             return
         self._state.begin(name)
         if wrong := self._state.observe(name, seconds, is_added=add):
-            self.refuse("seconds", (wrong,), seconds)
+            self.refuse("seconds", (wrong,), seconds, of="observe")
         elif plain_text(name) != ANSWER:
             stage_id = self.reporter.begin(name)  # type: ignore[arg-type] # no answer, so a stage
             self.reporter.complete(stage_id, elapsed=seconds)
@@ -224,7 +225,7 @@ class Call(CallEnds):
     def cost(self, usd: float) -> None:
         """Set what the call cost, in US dollars."""
         if plain_number(usd) is None:
-            self.refuse("usd", ("a number",), usd)
+            self.refuse("usd", ("a number",), usd, of="cost")
         self._state.cost = usd
 
 

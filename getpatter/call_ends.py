@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from getpatter.calls.clock import monotonic
 from getpatter.calls.event_types import PARTICIPANT_JOINED, PARTICIPANT_LEFT
 from getpatter.calls.leave import NO_REASON, leaving
+from getpatter.calls.mistakes import mistake
 from getpatter.calls.reporter import ALREADY_LEFT
 from getpatter.calls.result import OK, Result
 from getpatter.calls.stats.owners import STATUS_WEBHOOK
@@ -61,7 +62,7 @@ class CallEnds:
         if said in _SIDES:
             self._state.hung_up = said
         else:
-            self.refuse("side", _SIDES, side)
+            self.refuse("side", _SIDES, side, of="hangup")
 
     def busy(self) -> None:
         """The other side was busy; means something only before `answer`."""
@@ -74,7 +75,7 @@ class CallEnds:
     def error(self, code: str, stage: StageName | None = None) -> None:
         """Set the error that ends this call, if there is no exception; the first one counts."""
         if stage is not None and plain_text(stage) not in STAGE_LAYERS:
-            self.refuse("stage", STAGE_LAYERS, stage)
+            self.refuse("stage", STAGE_LAYERS, stage, of="error")
         self._state.fail(code, stage)
 
     def known_as(self, carrier: str, call_id: str) -> Result:
@@ -84,7 +85,7 @@ class CallEnds:
         """
         name, text = lower_text(carrier), plain_text(call_id)
         if not name or not 0 < len(text) <= _LONGEST_ID:
-            self.refuse("known_as", ("a carrier, and an id of it",), call_id)
+            self.refuse("call_id", ("an id of 1 to 200 characters",), call_id, of="known_as")
             return Result(
                 "refused_id", "known_as needs a carrier, and an id of 1 to 200 characters"
             )
@@ -120,7 +121,7 @@ class CallEnds:
             or (stage is not None and stage not in STAGE_LAYERS)
         )
         if is_wrong:
-            self.refuse("carrier_ended", ("what a carrier can say",), said)
+            self.refuse("an argument", ("one of those listed",), said, of="carrier_ended")
             return Result("refused_end", "carrier_ended: a value is none of those that there are")
         self._state.carrier_end = said.over(self._state.carrier_end)
         is_connected = self._state.is_answered
@@ -154,20 +155,20 @@ class CallEnds:
             self._state.left_at = self._carrier_at
             self._state.end()
 
-    def refuse(self, what: str, known: Iterable[str], value: object) -> None:
-        """Count and report a value that is not valid. The value itself is not shown: a phone number
-        in the wrong place must not get into a log. For the host object. The call goes on.
+    def refuse(self, what: str, known: Iterable[str], value: object, *, of: str = "") -> None:
+        """Count and report an argument `what` of the method `of` that is not valid: it must be one
+        of `known`. The call goes on. For the host object.
         """
         self.reporter.refuse()
-        kind = "" if isinstance(value, str) else f", not {type(value).__name__:.60}"
-        self._room.refuse(what, f"{what} must be {', '.join(known)}{kind}")
+        argument = f"{what} of {of}()" if of else what
+        self._room.refuse(argument, f"{mistake(argument, tuple(known), value)} It is ignored.")
 
     def _set_ends_within(self, seconds: float | None) -> None:
         number = plain_number(seconds)
         if number is not None and number >= 0:
             self._ends_within = float(number)
         elif seconds is not None:
-            self.refuse("ends_within", ("a number of seconds, at least 0",), seconds)
+            self.refuse("ends_within", ("a number of seconds, at least 0",), seconds, of="call")
 
     def _wait(self, *, is_waiting: bool) -> None:
         """Wait for what else is said of the end, but not for ever; or no longer."""

@@ -10,6 +10,7 @@ from getpatter.call import Call
 from getpatter.call_facts import engine_facts
 from getpatter.calls.callbacks.host_events import HostEvents
 from getpatter.calls.events.hub import hub_of
+from getpatter.calls.mistakes import mistake
 from getpatter.calls.switchboard import Switchboard
 from getpatter.errors import ConfigurationError
 from getpatter.host_calls import HostCalls
@@ -83,7 +84,7 @@ class Patter(HostCalls):
         self._host_events.about(self._telemetry)
         self._board = Switchboard(self._diagnostics, self._host_events)
         if stats_interval is not None and not self._board.set_stats_interval(stats_interval):
-            message = "stats_interval is 0, or 1 to 86,400 seconds"
+            message = mistake("stats_interval", ("0, or 1 to 86,400 seconds",), stats_interval)
             raise ValueError(message)
         self._is_incomplete = False
         self._shapes: set[str] = set()
@@ -253,9 +254,9 @@ class Patter(HostCalls):
             ends_within=ends_within,
         )
         if direction is not None and said not in _DIRECTIONS:
-            call.refuse("direction", _DIRECTIONS, direction)
+            call.refuse("direction", _DIRECTIONS, direction, of="call")
         if carrier is not None and not lower_text(carrier):
-            call.refuse("carrier", ("a name",), carrier)
+            call.refuse("carrier", ("a name",), carrier, of="call")
         return call
 
     def _say_incomplete(self, error: ConfigurationError) -> None:

@@ -191,7 +191,7 @@ class Switchboard:
         """Log a mistake of the program's text, the first of its kind."""
         if what not in self._logged:
             self._logged.add(what)
-            _log.warning("%s", message)
+            _log.warning("getpatter: %s", message)
 
     def set_stats_interval(self, seconds: float) -> Result:
         """Set the time between two stats records of all calls that have none of their own."""

@@ -49,8 +49,15 @@ class Collector:
 
     def ask(self, question: str) -> str:
         """Return what it answers."""
-        with self._run("ask", question) as asked:
-            said, problem = asked.communicate(timeout=_SECONDS)
+        return self._said("ask", question)
+
+    def report(self, path: Path) -> str:
+        """Have its pages written into a file; return what the command prints."""
+        return self._said("report", "--out", str(path))
+
+    def _said(self, *arguments: str) -> str:
+        with self._run(*arguments) as command:
+            said, problem = command.communicate(timeout=_SECONDS)
         return said + problem
 
     def count(self, what: str) -> int:

@@ -1,4 +1,4 @@
-"""Identity: the run id, the install id and what is known once per install.
+"""Identity: the run id, the install ID and what is known once per install.
 
 Functions over the state of this process's environment, as the host library calls them. Without
 consent, and under debug, they answer and write nothing.

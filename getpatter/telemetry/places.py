@@ -151,7 +151,7 @@ def _default_directory() -> str | None:
 
 
 def stored_id(place: str | None) -> str | None:
-    """Return the install id that is stored in a place; None if none is, or it is damaged.
+    """Return the install ID that is stored in a place; None if none is, or it is damaged.
 
     Raises OSError where there is one that cannot be read now.
     """

@@ -1,6 +1,6 @@
 """A run: identity, sampling, notice and destination of one process start, wired up on the worker.
 
-Making one reads the disk and may write the install id, so nobody but the worker does it.
+Making one reads the disk and may write the install ID, so nobody but the worker does it.
 """
 
 from getpatter.telemetry import events, grace, notice

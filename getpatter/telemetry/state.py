@@ -43,7 +43,7 @@ class State:
     def __init__(self, places: Places, memory_id: str, *, writable: bool = True) -> None:
         self._places = places
         self._memory_id = memory_id
-        # The file of the install id as it was when that was last read, see `has_erased`.
+        # The file of the install ID as it was when that was last read, see `has_erased`.
         self._seen: tuple[int, int, int] | None = None
         # A directory that is named is the only one that counts.
         is_named = places.override is not None
@@ -74,7 +74,7 @@ class State:
     # identity
 
     def install_id(self, fresh: str) -> str:
-        """Return the install id: the stored one, an earlier version's, or `fresh`, now stored.
+        """Return the install ID: the stored one, an earlier version's, or `fresh`, now stored.
 
         32 hex. However many processes ask at once, all get the same. Without a usable directory
         it is this run's own.
@@ -94,7 +94,7 @@ class State:
         return self._make_id(chosen, since, is_new=chosen == fresh) or self._memory_id
 
     def _make_id(self, chosen: str, since: float, *, is_new: bool) -> str | None:
-        """Store an install id and its date; return the one that is stored then."""
+        """Store an install ID and its date; return the one that is stored then."""
         if not self.files.create(INSTALL_DATE, f"{since:.0f}".encode()) and is_new:
             since = self._date_in(self.directory) or since
         # Released versions read the date off this file, so that it must be the same there.
@@ -115,7 +115,7 @@ class State:
         return True
 
     def _repair_id(self, chosen: str, since: float) -> str | None:
-        """Replace a damaged install id; one process at a time, and only while it is damaged."""
+        """Replace a damaged install ID; one process at a time, and only while it is damaged."""
         with self.files.lock() as held:
             if not held:
                 return stored_id(self.directory)
@@ -130,12 +130,12 @@ class State:
         return install != self._memory_id
 
     def known_id(self) -> str | None:
-        """Return the install id that is stored here or was by an earlier version; None if none."""
+        """Return the install ID that is stored here or was by an earlier version; None if none."""
         ids = map(stored_id, self._known)
         return next((found for found in ids if found is not None), None)
 
     def has_erased(self, install: str) -> bool:
-        """Return whether an install id that was stored here has been erased, or replaced.
+        """Return whether an install ID that was stored here has been erased, or replaced.
 
         A directory that is gone altogether, or cannot be looked into, says nothing of the kind.
         """
@@ -179,7 +179,7 @@ class State:
 
     @staticmethod
     def _made(place: str | None) -> float | None:
-        """Return when the install id in a place was made, by the date of its file."""
+        """Return when the install ID in a place was made, by the date of its file."""
         try:
             return None if place is None else os.lstat(os.path.join(place, INSTALL_ID)).st_mtime
         except OSError:

@@ -20,7 +20,7 @@ __all__ = ["collect", "render"]
 
 
 def collect() -> "dict[str, object]":
-    """Return what `render` shows, as plain values. Never the install id, never a credential."""
+    """Return what `render` shows, as plain values. Never the install ID, never a credential."""
     environ = env.process_environment()
     settings = env.Settings.load(environ)
     rules = consent.judge(settings, None, Places.of(environ).opt_out())
@@ -156,13 +156,18 @@ def _notice(found: "dict[str, object]") -> "list[str]":
     grace, left = found["grace"], found["grace_left"]
     assert isinstance(grace, float)  # noqa: S101 - as above
     assert isinstance(left, float)  # noqa: S101
+    sends = found["enabled"] and not found["debug"] and found["endpoint"] is not None
     if not found["notice_shown"]:
-        line = "Notice: not shown yet. The next program shows it; until then nothing leaves"
-        line += f", and for {grace:g} s after it." if grace else "."
-    elif left:
-        line = f"Notice: shown. Nothing that it names first leaves for another {left:.0f} s."
-    else:
+        line = "Notice: not shown. Nothing is sent, so none is due."
+        if sends:
+            line = "Notice: not shown yet. The next program shows it. Nothing leaves before it"
+            line += f", nor for {grace:g} s after it." if grace else "."
+    elif not (left and sends):
         line = "Notice: shown."
+    elif found["withheld"]:
+        line = f"Notice: shown. What it names as new leaves in {left:.0f} s at the earliest."
+    else:
+        line = f"Notice: shown. Nothing leaves for another {left:.0f} s: there is time to say no."
     if not found["grace_understood"]:
         line += " (PATTER_TELEMETRY_GRACE must be a number of seconds; it is ignored)"
     return [line, f"First run: {found['first_run']}"]

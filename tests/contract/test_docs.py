@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 from senders import CATCH_UP
 
+from getpatter.integrations import frameworks
 from getpatter.telemetry import _tables, notice, testing
 from getpatter.telemetry.consent import misspelt_opt_outs
 from getpatter.telemetry.losses import REASONS
@@ -93,6 +94,7 @@ NO_VARIABLES |= {name for name in dir(os) if name.startswith("O_")}
 SET_ONLY = {"LOCALAPPDATA", "NO_PROXY", "PYTHONUSERBASE", "USERPROFILE"}
 # Examples of names that there are not, and that count as an opt-out all the same.
 EXAMPLES = {"PATTER_TELEMTRY": "0", "PATTER_NO_TELEMETRY": "1"}
+EXAMPLES |= {"PATER_TELEMETRY": "0", "DO_NOT_TRAK": "1"}
 MISSPELT = {name for name, _ in misspelt_opt_outs(EXAMPLES)}
 
 
@@ -100,8 +102,8 @@ def variables_of_the_code() -> dict[str, str]:
     """Every string in capitals in the package, but names that the code itself defines."""
     found = {}
     for path in CODE:
-        if {"demo", "collector", "webhooks"} & set(path.parts):
-            continue  # they set variables for programs, speak SQL or WSGI, and read none
+        if {"demo", "collector", "integrations"} & set(path.relative_to(ROOT).parts):
+            continue  # they set variables for programs, speak SQL or to a framework, and read none
         tree = ast.parse(read(path))
         own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         own |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
@@ -399,7 +401,11 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(home), "PATH": os.environ["PATH"], **CREDENTIALS}
 
 
-PYTHON = blocks("python", "py")
+#: What observes a framework runs in the framework's own environment: `make integrations`.
+FRAMEWORKS = tuple(f"getpatter.integrations.{each.extra}" for each in frameworks.FRAMEWORKS)
+PYTHON = [
+    block for block in blocks("python", "py") if not any(name in block.text for name in FRAMEWORKS)
+]
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.place)

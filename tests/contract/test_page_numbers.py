@@ -71,7 +71,7 @@ def test_an_ending_program_waits_for_less_than_the_page_says() -> None:
 
 def test_the_ratio_of_a_run_is_that_of_the_page() -> None:
     """As the section on sampling says it; the rules for other clients are recomputed by one."""
-    found = re.search(r"first (\d) hex digits of SHA-256\(run id\), divided by `(\w+)`", TEXT)
+    found = re.search(r"first (\d) hex digits of SHA-256\(run ID\), divided by `(\w+)`", TEXT)
     assert found is not None
     digits, divisor = int(found[1]), int(found[2], 16)
     assert divisor == 16**digits - 1

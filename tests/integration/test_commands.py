@@ -391,6 +391,14 @@ def test_check_reads_standard_input_and_one_event(command: Command) -> None:
             ),
         ),
         (
+            {"schema_version": 7},
+            (
+                f"/schema_version: const (number): must be {SCHEMA_VERSION}; "
+                "the event is of schema version 7, which has rules of its own"
+            ),
+        ),
+        ({"schema_version": 6}, f"/schema_version: const (number): must be {SCHEMA_VERSION}"),
+        (
             {"event": "call_started", "sample_rate": 1},
             "/sample_rate: exclusiveMaximum (number): must be a number, above 0 to below 1",
         ),

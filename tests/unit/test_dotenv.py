@@ -112,6 +112,30 @@ def test_an_opt_out_that_a_quote_hides_is_one(home: Path, dotenv: Path, text: st
 
 
 @pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("DO_NOT_TRACK: 1\n", "it is not NAME=value"),
+        ("set DO_NOT_TRACK=1\n", "it is not NAME=value"),
+        (
+            "DO_NOT_TRACK='1\n",
+            "a quote in it or above it may not be closed, or the file is not UTF-8",
+        ),
+        (
+            'KEY="open\nDO_NOT_TRACK=1\nX="\n',
+            "a quote in it or above it may not be closed, or the file is not UTF-8",
+        ),
+        (
+            'KEY="open\nDO_NOT_TRACK: 1\nX="\n',
+            "a quote in it or above it may not be closed, or the file is not UTF-8",
+        ),
+    ],
+)
+def test_why_its_line_cannot_be_read_is_said(home: Path, dotenv: Path, text: str, why: str) -> None:
+    dotenv.write_text(text)
+    assert decided(home).why == f"set in .env, in a line that cannot be read ({why})"
+
+
+@pytest.mark.parametrize(
     "text",
     [
         'KEY="open\nOTHER=1\n',

@@ -25,7 +25,7 @@ _log = logging.getLogger("getpatter.calls")
 def warn(message: str) -> None:
     """Log a warning, cut to 500 characters; not if a handler of it would block now."""
     if not any(map(_would_block, _handlers())):
-        _log.warning("%s", message[:_CHARS])
+        _log.warning("getpatter: %s", message[:_CHARS])
 
 
 def _handlers() -> Iterator[logging.Handler]:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from getpatter.calls.events.sink import EventsLost
+from getpatter.calls.mistakes import mistake
 from getpatter.calls.private_file import PrivateFile
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ class JsonLinesSink:
         if not given:
             message = "a JSON lines sink needs a path"
             raise ValueError(message)
-        if max_bytes < 1 or files < 1:
-            message = "max_bytes and files are at least 1"
-            raise ValueError(message)
+        for name, number in (("max_bytes", max_bytes), ("files", files)):
+            if number < 1:
+                raise ValueError(mistake(name, ("at least 1",), number))
         #: Absolute: the program may change its directory.
         self.path = os.path.abspath(given)
         self._max_bytes = max_bytes

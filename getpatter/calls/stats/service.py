@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from getpatter.calls.clock import monotonic, seconds
 from getpatter.calls.event_types import ENDINGS, ROOM_STARTED
+from getpatter.calls.mistakes import mistake
 from getpatter.calls.result import OK, Result
 from getpatter.calls.stats import flush_interval as interval
 from getpatter.calls.stats import sample as samples
@@ -226,8 +227,8 @@ class Service:
             return Result("refused_state", "a connection needs a call and a participant")  # type: ignore[unreachable] # who has no type checker finds out here
         for name, value in given.items():
             if value is not None and (type(value) is not str or value not in _STATES[name]):
-                known = ", ".join(_STATES[name])
-                return Result("refused_state", f"call {call!r:.80}: {name} is one of {known}")
+                wrong = mistake(name, tuple(_STATES[name]), value)
+                return Result("refused_state", f"call {call!r:.80}: {wrong}")
         job = partial(self._ticker.registry.connection, call, participant, **given)
         return self._put("connection", call, job)
 

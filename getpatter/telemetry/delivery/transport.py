@@ -185,7 +185,7 @@ def request_headers(batch: Batch, now: float) -> dict[str, str]:
 
 
 def erase(url: str, install: str, sdk_version: str) -> tuple[int | None, str | None]:
-    """Ask the collector of the usable endpoint `url` to erase an install id.
+    """Ask the collector of the usable endpoint `url` to erase an install ID.
 
     Returns the status, None if no answer came, and the receipt, if there is one.
     """

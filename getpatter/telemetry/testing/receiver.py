@@ -271,7 +271,7 @@ class Receiver:
         if method != "DELETE":
             raise RequestError(405, "only DELETE")
         if not _HEX_ID.fullmatch(install_id):
-            raise RequestError(400, "an install id is 32 hexadecimal digits")
+            raise RequestError(400, "an install ID is 32 hexadecimal digits")
         self._events = [e for e in self._events if e.get("install_id") != install_id]
         self._erasures += 1
         return encode({"receipt": f"erasure-{self._erasures}"})
