@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test integrations integrations-livekit lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
+.PHONY: help setup test integrations integrations-carriers integrations-livekit lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector browser collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -35,8 +35,20 @@ processes: $(VENV)/.ready ## run programs under fork, gunicorn, Celery … (need
 	@echo "==> process models"
 	PATTER_PROCESSES_CACHE=$(VENV)-processes $(BIN)/python -m pytest tests/processes $(PYTEST_FLAGS)
 
-integrations: integrations-livekit ## calls on the real frameworks, oldest and newest versions (needs PyPI)
-	@echo "==> tests/integrations: every framework ran"
+# Made anew when its lock file changes.
+$(VENV)-carriers/.ready: tests/integrations/locks/carriers.txt pyproject.toml
+	@echo "==> setting up $(VENV)-carriers"
+	@$(PYTHON) -m venv --clear $(VENV)-carriers
+	@$(VENV)-carriers/bin/python -m pip install $(PIP_FLAGS) -r $<
+	@$(VENV)-carriers/bin/python -m pip install $(PIP_FLAGS) --no-deps -e .
+	@touch $@
+
+integrations-carriers: $(VENV)-carriers/.ready ## the libraries of the carriers sign and believe what we do (needs PyPI)
+	@$(VENV)-carriers/bin/python -c 'from importlib.metadata import version; print("==>", *(f"{name} {version(name)}" for name in ("twilio", "telnyx", "plivo", "livekit-api")))'
+	PYTHONPATH=tests $(VENV)-carriers/bin/python -m pytest -q -c tests/integrations/pytest.ini tests/integrations/test_carriers.py $(PYTEST_FLAGS)
+
+integrations: integrations-carriers integrations-livekit ## all of them (needs PyPI)
+	@echo "==> tests/integrations: all of them ran"
 
 # A virtual environment for each version, made anew when its lock file changes.
 LIVEKIT_STAMPS := $(VENV)-livekit-oldest/.ready $(VENV)-livekit-newest/.ready
@@ -64,7 +76,7 @@ faults: $(VENV)/.ready ## a misbehaving collector, disk and clock, and sudden en
 	  echo "    installing libfaketime"; \
 	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y faketime >/dev/null; \
 	fi
-	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/faults
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(PYTEST_FLAGS) tests/faults
 
 # strace is no Python package, so only root on a Debian gets it by itself.
 define need_strace
@@ -76,6 +88,13 @@ fi
   echo "strace is needed: install it as root (Debian: apt-get install strace)" >&2; exit 1; }
 endef
 
+define need_nginx
+@if ! command -v nginx >/dev/null && ! [ -x /usr/sbin/nginx ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "    installing nginx"; \
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y nginx-light >/dev/null; \
+fi
+endef
+
 # An environment of its own: its plugin would load into every test run.
 SCHEMATHESIS := $(abspath $(VENV)-schemathesis)/bin/schemathesis
 $(SCHEMATHESIS):
@@ -83,10 +102,36 @@ $(SCHEMATHESIS):
 	@$(PYTHON) -m venv $(VENV)-schemathesis
 	@$(VENV)-schemathesis/bin/python -m pip install $(PIP_FLAGS) 'schemathesis>=4,<5'
 
-collector: $(VENV)/.ready $(SCHEMATHESIS) ## the collector on a full disk, under strace, killed, and asked odd things (needs root, strace)
+collector: $(VENV)/.ready $(SCHEMATHESIS) ## the collector on a full disk, under strace, killed, behind nginx, and asked odd things (needs root)
 	@echo "==> collector"
 	$(need_strace)
+	$(need_nginx)
 	COLLECTOR_SCHEMATHESIS=$(SCHEMATHESIS) $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/collector_heavy
+
+# playwright drives the system's browser: in an environment of its own, as only this tier needs it.
+BROWSER_VENV := $(abspath $(VENV)-browser)
+BROWSER_AXE := $(BROWSER_VENV)/node_modules/axe-core/axe.min.js
+$(BROWSER_AXE):
+	@echo "    installing playwright and axe-core in $(VENV)-browser"
+	@$(PYTHON) -m venv $(BROWSER_VENV)
+	@$(BROWSER_VENV)/bin/python -m pip install $(PIP_FLAGS) 'playwright>=1.49,<2'
+	@npm install --silent --no-fund --no-audit --prefix $(BROWSER_VENV) axe-core@4
+
+# Chromium is no Python package, so only root on a Debian gets it by itself.
+browser: $(VENV)/.ready $(BROWSER_AXE) ## the collector's pages in Chromium behind nginx (needs npm, both)
+	@echo "==> browser"
+	$(need_nginx)
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "    installing Chromium"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium >/dev/null; \
+	fi
+	@command -v chromium >/dev/null || { \
+	  echo "Chromium is needed: install it as root (Debian: apt-get install chromium)" >&2; exit 1; }
+	@chromium --version 2>/dev/null; PATH="$$PATH:/usr/sbin" nginx -v
+	@$(BROWSER_VENV)/bin/python -m pip list --disable-pip-version-check 2>/dev/null | grep playwright
+	@npm ls --prefix $(BROWSER_VENV) axe-core | grep axe-core
+	BROWSER_PYTHON=$(BROWSER_VENV)/bin/python BROWSER_PROGRAM="$$(command -v chromium)" \
+	  BROWSER_AXE=$(BROWSER_AXE) BROWSER_NGINX="$$(command -v nginx || echo /usr/sbin/nginx)" $(BIN)/python -m pytest -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/browser
 
 collector-kills: $(VENV)/.ready ## kill it 60 times in half an hour, at 2,000 events a second
 	COLLECTOR_KILLS=60 COLLECTOR_KILL_SECONDS=29 $(BIN)/python -m pytest -s tests/collector_heavy/test_collector_kills.py
@@ -125,9 +170,9 @@ mutants: $(VENV)/.ready ## change one thing at a time and see that parity notice
 	@echo "==> mutants"
 	$(BIN)/python schemas/mutants.py $(MUTANTS)
 
-demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
+demo: $(VENV)/.ready ## real calls on this machine, and what their events show (DEMO_FLAGS=--open: in a browser)
 	@echo "==> demo"
-	$(BIN)/getpatter demo
+	$(BIN)/getpatter demo --report report.html $(DEMO_FLAGS)
 
 dropin: $(VENV)/.ready ## the released library run on our telemetry (needs PyPI, Python 3.11)
 	@echo "==> drop-in: the release, in a virtual environment of its own, and its copy with our folder"
@@ -167,10 +212,11 @@ bench-short: $(VENV)/.ready ## the benchmark at its shortest: only shows that it
 generate: $(VENV)/.ready ## write the tables, documents and docs from the schemas
 	$(BIN)/python schemas/generate_calls.py
 	$(BIN)/python schemas/generate.py
+	$(BIN)/python schemas/carriers_page.py
 
 refresh-models: $(VENV)/.ready ## fetch the public model names anew (needs PyPI)
 	$(BIN)/python .ci/refresh_models.py
 
 clean: ## remove what the other targets made
 	rm -rf .venv* benchmarks/.venvs schemas/node/node_modules .pytest_cache .mypy_cache .ruff_cache \
-	  .import_linter_cache .hypothesis .coverage*
+	  .import_linter_cache .hypothesis .coverage* report.html

@@ -1,6 +1,6 @@
 """A call as the host sees it: stages, turns, the end; and the one anonymous line left of it.
 
-The reporter (`getpatter.calls`) emits the full story to whoever attached a sink; at the end
+The reporter (`getpatter.calls`) emits the full story to the sinks that are attached; at the end
 `call_completed` is derived from it. Measures with a monotonic clock, never does I/O and never
 raises into the call.
 """
@@ -9,49 +9,45 @@ from __future__ import annotations
 
 import weakref
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
+from getpatter.call_ends import CallEnds
 from getpatter.call_facts import engine_facts, words
 from getpatter.calls.call_state import CallState, present
 from getpatter.calls.clock import timestamp_us
 from getpatter.calls.enums import Delivery
 from getpatter.calls.event_types import CALL_STARTED
 from getpatter.calls.latencies import ANSWER
-from getpatter.calls.leave import NO_REASON, leaving
-from getpatter.calls.reporter import ALREADY_LEFT, Reporter
-from getpatter.calls.result import OK, Result
+from getpatter.calls.reporter import Reporter
 from getpatter.calls.stage_timer import Stage
 from getpatter.calls.stats.owners import Owners
 from getpatter.config import ENGINES, known
-from getpatter.telemetry._plain import lower_text, plain_number, plain_text
+from getpatter.telemetry._plain import plain_number, plain_text
 from getpatter.telemetry.call_metrics import STAGE_LAYERS
 from getpatter.telemetry.stack import stack_dimensions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
     from typing import Literal
 
     from typing_extensions import Self
 
+    from getpatter.call_ends import StageName
     from getpatter.calls.events.emitter import Emitter
-    from getpatter.calls.leave import LeaveReason
+    from getpatter.calls.result import Result
     from getpatter.calls.switchboard import Switchboard
     from getpatter.telemetry.call_metrics import RecordsEvents
 
-    Side = Literal["local", "remote"]
-    StageName = Literal[
-        "coordinator_join", "ws_join", "peer_connection", "carrier", "stt", "llm", "tts", "eou"
-    ]
     Measured = StageName | Literal["answer"]
 
 __all__ = ["Call", "Stage"]
 
-_SIDES = ("local", "remote")
 _MEASURED = (*STAGE_LAYERS, ANSWER)
 
 
-class Call:
+class Call(CallEnds):
     """An open call. `with patter.call(...) as call:`; or `call.end()` where no block fits.
 
     However it ends, an exception, a cancelled task, a closed generator and being forgotten
@@ -74,6 +70,7 @@ class Call:
         delivery: Delivery | Literal["IN_PLACE", "BATCH"] = Delivery.IN_PLACE,
         stack: Mapping[str, str] | None = None,
         ends_with: str | None = None,
+        ends_within: float | None = None,
     ) -> None:
         self._board = board
         self._stack = dict(stack or {})
@@ -85,10 +82,18 @@ class Call:
         # Bound here, not called through: with nobody listening that would double what it costs.
         self.sample, self.connection, self.event = room.sample, room.connection, room.event
         if ends_with is not None:
-            self.event = Owners(ends_with, room.event, self._state.gone).event
-        self._began_us, self._direction = timestamp_us(), facts.get("direction")
+            self._owners = Owners(
+                ends_with,
+                room.event,
+                self._state.gone,
+                partial(_wait, weakref.WeakMethod(self._wait)),
+            )
+            self.event = self._owners.event
+        self._began_us = timestamp_us()
+        self._direction = str(facts["direction"]) if facts.get("direction") else None
         self.reporter.emit(CALL_STARTED, present(words({**facts, **self._stack})))
         board.connect(self)
+        self._set_ends_within(ends_within)
         # Without `end` nobody ever says how this call ended: a defect, and reported as one.
         finalizer = weakref.finalize(self, self._state.forget)
         finalizer.atexit = False
@@ -119,6 +124,11 @@ class Call:
         It has a number behind it if another call of that id was there less than three minutes ago.
         """
         return self._room.id
+
+    @property
+    def direction(self) -> str | None:
+        """`inbound`, `outbound`, or None where that is not known."""
+        return self._direction
 
     def on(self, name: str, callback: Callable[..., object]) -> Result:
         """Attach a callback for this call; see `Patter.on`."""
@@ -165,14 +175,15 @@ class Call:
         """
         name = self._state.engine if engine is None else known(engine, ENGINES)
         if name is None and engine is not None:
-            self.refuse("engine", ENGINES, engine)
+            self.refuse("engine", ENGINES, engine, of="describe")
             return
         stack = {**self._stack, **stack_dimensions(stt, tts, llm)}
         facts = engine_facts(name or ("pipeline" if stack else None), stack)
         if self._state.describe(facts, words({**facts, **stack})):
             self._stack = stack
         else:
-            self.refuse("describe", ("called before answer()",), "")
+            self.reporter.refuse()
+            self._room.refuse("describe", "describe() must come before answer(). It is ignored.")
 
     def stage(self, name: StageName, *, add: bool = False) -> Stage:
         """Return a context manager that times one run of a stage.
@@ -182,7 +193,7 @@ class Call:
         before.
         """
         if plain_text(name) not in STAGE_LAYERS:
-            self.refuse("stage", STAGE_LAYERS, name)
+            self.refuse("name", STAGE_LAYERS, name, of="stage")
         self._state.begin(name)
         return Stage(self._state, name, is_added=add)
 
@@ -195,11 +206,11 @@ class Call:
         far is dropped, and what comes before the first `turn` belongs to none.
         """
         if plain_text(name) not in _MEASURED:
-            self.refuse("stage", _MEASURED, name)
+            self.refuse("name", _MEASURED, name, of="observe")
             return
         self._state.begin(name)
         if wrong := self._state.observe(name, seconds, is_added=add):
-            self.refuse("seconds", (wrong,), seconds)
+            self.refuse("seconds", (wrong,), seconds, of="observe")
         elif plain_text(name) != ANSWER:
             stage_id = self.reporter.begin(name)  # type: ignore[arg-type] # no answer, so a stage
             self.reporter.complete(stage_id, elapsed=seconds)
@@ -211,49 +222,15 @@ class Call:
         self._state.blame.release()
         self._state.turn(is_late=bool(late))
 
-    def hangup(self, side: Side) -> None:
-        """Say who hung up. Ends nothing by itself; the last one said counts."""
-        said = lower_text(side)
-        if said in _SIDES:
-            self._state.hung_up = said
-        else:
-            self.refuse("side", _SIDES, side)
-
-    def busy(self) -> None:
-        """The other side was busy; means something only before `answer`."""
-        self._state.unanswered = "busy"
-
-    def no_answer(self) -> None:
-        """Nobody answered; means something only before `answer`."""
-        self._state.unanswered = "no_answer"
-
-    def error(self, code: str, stage: StageName | None = None) -> None:
-        """Say that an error without an exception ends this call; the first one said counts."""
-        if stage is not None and plain_text(stage) not in STAGE_LAYERS:
-            self.refuse("stage", STAGE_LAYERS, stage)
-        self._state.fail(code, stage)
-
     def cost(self, usd: float) -> None:
         """Set what the call cost, in US dollars."""
         if plain_number(usd) is None:
-            self.refuse("usd", ("a number",), usd)
+            self.refuse("usd", ("a number",), usd, of="cost")
         self._state.cost = usd
 
-    def refuse(self, what: str, known: Iterable[str], value: object) -> None:
-        """Count and report a value that is not valid. The value itself is not shown: a phone number
-        in the wrong place must not get into a log. For the host object. The call goes on.
-        """
-        self.reporter.refuse()
-        kind = "" if isinstance(value, str) else f", not {type(value).__name__:.60}"
-        self._room.refuse(what, f"{what} must be {', '.join(known)}{kind}")
 
-    def leave(self, reason: LeaveReason | str) -> Result:
-        """End the call for a reason, once; a text is a reason of your own and stays local."""
-        left = leaving(reason)
-        if left is None:
-            return Result("unknown_leave_reason", NO_REASON)
-        return OK if self._state.end(left=left) else ALREADY_LEFT
-
-    def end(self) -> None:
-        """End the call as it stands. What comes after the first end does nothing."""
-        self._state.end()
+def _wait(wait: weakref.WeakMethod[Callable[..., None]], *, is_waiting: bool) -> None:
+    # The owners belong to the call, and must not keep it alive.
+    method = wait()
+    if method is not None:
+        method(is_waiting=is_waiting)

@@ -10,8 +10,10 @@ from getpatter.call import Call
 from getpatter.call_facts import engine_facts
 from getpatter.calls.callbacks.host_events import HostEvents
 from getpatter.calls.events.hub import hub_of
+from getpatter.calls.mistakes import mistake
 from getpatter.calls.switchboard import Switchboard
 from getpatter.errors import ConfigurationError
+from getpatter.host_calls import HostCalls
 from getpatter.telemetry import env
 from getpatter.telemetry._interrupt import is_ctrl_c
 from getpatter.telemetry._plain import lower_text
@@ -35,7 +37,7 @@ __all__ = ["Agent", "Patter"]
 _DIRECTIONS = ("inbound", "outbound")
 
 
-class Patter:
+class Patter(HostCalls):
     """The voice library's host object.
 
     `carrier` is `twilio`, `telnyx`, `plivo` or `none` (the program brings the media itself);
@@ -82,7 +84,7 @@ class Patter:
         self._host_events.about(self._telemetry)
         self._board = Switchboard(self._diagnostics, self._host_events)
         if stats_interval is not None and not self._board.set_stats_interval(stats_interval):
-            message = "stats_interval is 0, or 1 to 86,400 seconds"
+            message = mistake("stats_interval", ("0, or 1 to 86,400 seconds",), stats_interval)
             raise ValueError(message)
         self._is_incomplete = False
         self._shapes: set[str] = set()
@@ -212,21 +214,23 @@ class Patter:
     def call(
         self,
         *,
-        direction: str,
+        direction: str | None,
         agent: "Agent | None" = None,
         carrier: str | None = None,
         session: str | None = None,
         ring_events: int | None = None,
         delivery: 'Literal["IN_PLACE", "BATCH"]' = "IN_PLACE",
         ends_with: str | None = None,
+        ends_within: float | None = None,
     ) -> Call:
         """Begin a call: `with patter.call(direction="inbound", agent=agent) as call:`.
 
-        `direction` is `inbound` or `outbound`, `carrier` the one of this call if it is not that of
-        this object. For diagnostics alone: `session` is an id of yours
-        (otherwise the call's own random one), `ring_events` how many of its last events a late
-        subscriber gets (0: none), `delivery` whether events are emitted at once or in batches.
-        `ends_with` names a participant: when every owner has said that it left, the call ends.
+        `direction` is `inbound` or `outbound` (None: not known), `carrier` the one of this call if
+        it is not that of this object. For diagnostics alone: `session` is an id of yours (otherwise
+        the call's own random one), `ring_events` how many of its last events a late subscriber gets
+        (0: none), `delivery` whether events are emitted at once or in batches.
+        `ends_with` names a participant: when every owner has reported that it left, the call ends,
+        and at the latest `ends_within` seconds (5) after its media left.
         """
         engine = self.config.engine if agent is None else agent.engine
         stack = {} if agent is None else stack_dimensions(agent.stt, agent.tts, agent.llm)
@@ -247,11 +251,12 @@ class Patter:
             delivery=delivery,
             stack=stack,
             ends_with=ends_with,
+            ends_within=ends_within,
         )
-        if said not in _DIRECTIONS:
-            call.refuse("direction", _DIRECTIONS, direction)
+        if direction is not None and said not in _DIRECTIONS:
+            call.refuse("direction", _DIRECTIONS, direction, of="call")
         if carrier is not None and not lower_text(carrier):
-            call.refuse("carrier", ("a name",), carrier)
+            call.refuse("carrier", ("a name",), carrier, of="call")
         return call
 
     def _say_incomplete(self, error: ConfigurationError) -> None:

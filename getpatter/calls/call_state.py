@@ -22,12 +22,14 @@ from getpatter.calls.event_types import (
 )
 from getpatter.calls.latencies import ANSWER, Latencies
 from getpatter.calls.leave import reduce
+from getpatter.telemetry._once import OnceUid
 from getpatter.telemetry._plain import plain_number, plain_text
 from getpatter.telemetry.call_metrics import STAGE_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from getpatter.calls.carrier_end import CarrierEnd
     from getpatter.calls.events.session import Session
     from getpatter.calls.leave import Leaving
     from getpatter.calls.reporter import Reporter
@@ -58,6 +60,12 @@ class CallState:
         self.hung_up: str | None = None
         self.unanswered: str | None = None
         self.cost: float | None = None
+        #: What the carrier says of the end; counts where the host says nothing.
+        self.carrier_end: CarrierEnd | None = None
+        #: By which ids a carrier knows this call.
+        self.names: tuple[str, ...] = ()
+        #: When media left, where the end is known only later.
+        self.left_at: float | None = None
         self._process = os.getpid()
         self._telemetry = telemetry
         self._facts = facts
@@ -66,7 +74,7 @@ class CallState:
         self._latencies = Latencies(monotonic())
         self._error: tuple[str, str | None] | None = None
         self._answered_at: float | None = None
-        # Taken once, without waiting, by whoever comes first.
+        # Taken once, without waiting, by the first caller.
         self._start = threading.Lock()
         reporter.on_failure = partial(_stage_failed, room)
 
@@ -79,11 +87,11 @@ class CallState:
 
     @property
     def engine(self) -> object:
-        """The engine that this call is said to have, None if none is known."""
+        """The engine of this call, None if none is known."""
         return self._facts.get("engine")
 
     def describe(self, facts: Mapping[str, object], details: Mapping[str, object]) -> bool:
-        """Replace facts of the call; return False once `call_started` has said them."""
+        """Replace facts of the call; return False after `call_started` has used them."""
         if self._answered_at is not None or self.reporter.has_ended:
             return False
         self._facts = {**self._facts, **facts}
@@ -128,7 +136,7 @@ class CallState:
 
         One that never was connected says that the connection failed, unless the host knows better.
         """
-        is_known = self.hung_up or self.unanswered or self._error
+        is_known = self.hung_up or self.unanswered or self._error or self.carrier_end
         if kind == CONNECTION_ABORTED and not is_known:
             self.end(error=("connection", "peer_connection"), abort=FailureCode.NETWORK_ERROR)
         else:
@@ -163,10 +171,15 @@ class CallState:
         # A call belongs to the process that began it: a `fork` child has only a copy.
         if os.getpid() != self._process:
             return False
-        side = self.hung_up or hung_up
+        connected = self._answered_at is not None
+        side, unanswered = self.hung_up or hung_up, self.unanswered
         said, stage = self._error or error
+        carrier = self.carrier_end
+        if carrier and said is None and not (left or self.hung_up or unanswered):
+            said, stage = carrier.error_of(connected=connected)
+            side, unanswered = carrier.hung_up or side, carrier.unanswered
         # What the host knows of the end goes before the states of its connections.
-        is_said = said is not None or left is not None or side or self.unanswered
+        is_said = said is not None or left is not None or side or unanswered
         if not is_said and self.reporter.has_failed_connection:
             said, stage = "connection", "peer_connection"
             abort = FailureCode.ICE_CONNECTIVITY_FAILED
@@ -175,14 +188,15 @@ class CallState:
             return False
         end, said = reduce(
             left,
-            connected=self._answered_at is not None,
+            connected=connected,
             error_code=said,
             error_stage=stage,
             hung_up=side,
-            unanswered=self.unanswered,
+            unanswered=unanswered,
         )
         measured = self._latencies.dimensions()
-        seconds = 0.0 if self._answered_at is None else monotonic() - self._answered_at
+        ended_at = monotonic() if self.left_at is None else self.left_at
+        seconds = 0.0 if self._answered_at is None else max(0.0, ended_at - self._answered_at)
         known = {name: Word(value) for name, value in end.dimensions().items()}
         own = {
             "error_code": _code(said),
@@ -194,7 +208,7 @@ class CallState:
         self._room.finish(partial(_close, self.reporter, facts, self._session))
         self._telemetry.record(
             "call_completed",
-            **self._facts,
+            **self._reported(),
             **end.dimensions(),
             error_code=said,
             duration_seconds=round(seconds),
@@ -202,6 +216,21 @@ class CallState:
             **measured,
         )
         return True
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether media was here."""
+        return self._answered_at is not None
+
+    def _reported(self) -> dict[str, object]:
+        """Return the facts; of a call that nobody answered, so that one process reports it.
+
+        Its carrier may say so to each of them. A call with media is reported by who had that.
+        """
+        uid = self._facts.get("call_uid")
+        if not self.names or self.is_answered or not isinstance(uid, str):
+            return self._facts
+        return {**self._facts, "call_uid": OnceUid(uid, self.names)}
 
 
 def present(fields: Mapping[str, object]) -> dict[str, object]:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from typing import Literal, Protocol
 
     from getpatter.calls.callbacks.host_events import HostEvents
+    from getpatter.calls.deadlines import Deadlines
     from getpatter.calls.events.hub import Hub
     from getpatter.calls.events.session import Session
+    from getpatter.calls.known_calls import KnownCalls
     from getpatter.calls.stats.service import Service
     from getpatter.calls.stats.ticker import Publisher
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
         def hangup(self, side: Literal["local"], /) -> None: ...
         def end(self) -> None: ...
+        def expire(self) -> None: ...
 
 
 __all__ = ["NODE", "Switchboard"]
@@ -66,6 +69,8 @@ class Switchboard:
         self._calls: weakref.WeakValueDictionary[int, Caller] = weakref.WeakValueDictionary()
         self._rooms: dict[str, Room] = {}
         self._numbers = itertools.count(2)
+        self._known: KnownCalls | None = None
+        self._deadlines: Deadlines | None = None
         self._reset()
         HOOKS.add(self, CALLS)
         hub.watch(self)
@@ -82,7 +87,11 @@ class Switchboard:
     # hooks of the process
 
     def begin_exit(self) -> None:
-        """The program ends: so do its calls, from this side."""
+        """The program ends: so do its calls, those that have only to wait as they stand, the others
+        from this side.
+        """
+        if self._deadlines is not None:
+            self._deadlines.expire_all()
         for call in self._alive():
             call.hangup("local")
             call.end()
@@ -97,6 +106,10 @@ class Switchboard:
         """Begin with a lock that nobody holds, and a session of the child's own."""
         self._reset()
         self._host_events.after_fork_in_child()
+        if self._known is not None:
+            self._known.reset()
+        if self._deadlines is not None:
+            self._deadlines.after_fork_in_child()
 
     # calls
 
@@ -113,6 +126,26 @@ class Switchboard:
     def connect(self, call: Caller) -> None:
         """Take in a call that has its room."""
         self._calls[id(call)] = call
+
+    @property
+    def known(self) -> KnownCalls:
+        """Which call the id of a carrier names; made when the first one is."""
+        with self._lock:
+            if self._known is None:
+                from getpatter.calls.known_calls import KnownCalls  # few programs have a carrier
+
+                self._known = KnownCalls()
+            return self._known
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The calls that end at a time; made with the first deadline."""
+        with self._lock:
+            if self._deadlines is None:
+                from getpatter.calls.deadlines import Deadlines  # as above
+
+                self._deadlines = Deadlines()
+            return self._deadlines
 
     def forget(self, call: str) -> None:
         """Let go of a call that is over."""
@@ -151,14 +184,14 @@ class Switchboard:
             self.service = service
 
     def sink_failed(self, sink: str, message: str) -> None:
-        """Tell callbacks that a sink begins to fail."""
+        """Notify callbacks that a sink begins to fail."""
         self.service.error("sink_failed", "sink", f"sink {sink}: {message}")
 
     def warn_once(self, what: str, message: str) -> None:
         """Log a mistake of the program's text, the first of its kind."""
         if what not in self._logged:
             self._logged.add(what)
-            _log.warning("%s", message)
+            _log.warning("getpatter: %s", message)
 
     def set_stats_interval(self, seconds: float) -> Result:
         """Set the time between two stats records of all calls that have none of their own."""

@@ -1,14 +1,16 @@
 """A run: identity, sampling, notice and destination of one process start, wired up on the worker.
 
-Making one reads the disk and may write the install id, so nobody but the worker does it.
+Making one reads the disk and may write the install ID, so nobody but the worker does it.
 """
 
 from getpatter.telemetry import events, grace, notice
 from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry._once import OnceUid
 from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry.delivery.destination import Destination
 from getpatter.telemetry.gate import Gate
 from getpatter.telemetry.install_id import is_of_this_run, new_id, open_state, run_id
+from getpatter.telemetry.reported import ReportedCalls
 from getpatter.telemetry.startup import startup_records
 
 TYPE_CHECKING = False
@@ -67,6 +69,7 @@ class Run:
         if self._kept_id is not None and not is_of_this_run(self._state.directory, install):
             self._is_withdrawn = True
         self._age = self._state.age_seconds()
+        self._reported = ReportedCalls(self._state.files, install)
         common = events.common_fields(start.sdk_version, install, start.environ)
         self.version = str(common["sdk_version"])
         self._builder = events.Builder(
@@ -96,7 +99,7 @@ class Run:
 
     @property
     def standing(self) -> "tuple[str, str]":
-        """How the set-up went, as an observer is told: a status, and why."""
+        """How the set-up went, as an observer gets it: a status, and why."""
         if self._is_withdrawn:
             return "disabled", "opted out before anything was sent"
         if self._start.settings.debug:
@@ -111,8 +114,14 @@ class Run:
         self, name: object, dimensions: "Mapping[str, object]", at: float
     ) -> "list[dict[str, object]]":
         """Return the events that leave for what was recorded at `at`: one, but for a start, which
-        may be the first, and for what is dropped.
+        may be the first, and for what is dropped, or was reported by another process.
         """
+        uid = dimensions.get("call_uid")
+        if type(uid) is OnceUid:
+            # Before sampling: one process reports a call, and its own sample rate decides.
+            if not self._reported.claim(uid.names):
+                return []
+            dimensions = {**dimensions, "call_uid": str.__str__(uid)}
         start = startup_records(name, dimensions, self._state, self._start.sdk_version, self._age)
         if start is None:
             event = self._builder.build(name, dimensions, at)
@@ -160,7 +169,7 @@ class Run:
         return self._shown is not None
 
     def _respect_grace(self, shown: int) -> None:
-        """Hold back what a notice tells of that was shown too short a time ago: everything, or
+        """Hold back what a notice names that was shown too short a time ago: everything, or
         after an update what is new.
         """
         if not self._grace:

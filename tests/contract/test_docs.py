@@ -87,11 +87,14 @@ def words_in_code(path: Path) -> set[str]:
 NO_VARIABLES = {"ACTION", "COMMAND", "EVENT", "FILE", "VERSION", "DELETE", "HEAD", "POST"}
 # And of call diagnostics: how events are delivered, OpenTelemetry's severities.
 NO_VARIABLES |= {"ID", "N", "OUT", "WHEN", "BATCH", "IN_PLACE", "INFO", "WARN"}
+# And the algorithm of a token.
+NO_VARIABLES |= {"HS256"}
 NO_VARIABLES |= {name for name in dir(os) if name.startswith("O_")}
 # Set for the child processes of a test, and documented with the fixture's `environment`.
 SET_ONLY = {"LOCALAPPDATA", "NO_PROXY", "PYTHONUSERBASE", "USERPROFILE"}
 # Examples of names that there are not, and that count as an opt-out all the same.
 EXAMPLES = {"PATTER_TELEMTRY": "0", "PATTER_NO_TELEMETRY": "1"}
+EXAMPLES |= {"PATER_TELEMETRY": "0", "DO_NOT_TRAK": "1"}
 MISSPELT = {name for name, _ in misspelt_opt_outs(EXAMPLES)}
 
 

@@ -14,7 +14,7 @@ import urllib.request
 from typing import Any
 
 import websockets  # type: ignore[import-not-found] # of the library's venv
-from twilio.request_validator import RequestValidator  # type: ignore[import-not-found]
+from twilio.request_validator import RequestValidator
 
 CALL, STREAM = "CA" + "1" * 32, "MZ" + "2" * 32
 VOICE = "/webhooks/twilio/voice"

@@ -10,7 +10,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from twilio.request_validator import RequestValidator  # type: ignore[import-not-found]
+from twilio.request_validator import RequestValidator
 
 STATUS = "/webhooks/twilio/status"
 

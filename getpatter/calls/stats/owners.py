@@ -37,8 +37,17 @@ if TYPE_CHECKING:
             notify: bool = True,
         ) -> Result: ...
 
+    class Wait(Protocol):
+        """How it is said that the end is only waited for within a bound, or no longer."""
 
-__all__ = ["Guards", "Owners", "Presence", "owner_of"]
+        def __call__(self, *, is_waiting: bool) -> object: ...
+
+
+__all__ = ["MEDIA", "STATUS_WEBHOOK", "Guards", "Owners", "Presence", "owner_of"]
+
+#: Once media has left, the end is not waited for without a bound; a webhook may never come.
+MEDIA = "media"
+STATUS_WEBHOOK = "status_webhook"
 
 # Who says something, where nobody is named.
 _HOST = "host"
@@ -65,6 +74,14 @@ class Guards:
         self._active.discard(owner)
         return not self._active
 
+    def is_held_by_others(self, owner: str) -> bool:
+        """Return whether anybody else holds it."""
+        return bool(self._active - {owner})
+
+    def has_had(self, owner: str) -> bool:
+        """Return whether that owner holds it, or has released it."""
+        return owner in self._active or owner in self._spent
+
 
 class Presence:
     """What owners say of one participant: whether it is there, and what of that is new."""
@@ -78,7 +95,7 @@ class Presence:
         self.is_active = False
 
     def take(self, kind: str, owner: str) -> bool:
-        """Take an arrival or a departure; return whether it is new: not said before, or the end."""
+        """Take an arrival or a departure; return whether it is new: a first one, or the end."""
         if kind in DEPARTURES:
             has_ended = bool(self._said) and self._guards.release(owner)
             if has_ended:
@@ -89,6 +106,14 @@ class Presence:
         self._guards.activate(owner)
         self.is_active = self.is_active or kind == PARTICIPANT_ACTIVE
         return is_new
+
+    def is_waiting_for(self, owner: str) -> bool:
+        """Return whether it is there, and nobody but that owner holds it."""
+        return self.is_there and not self._guards.is_held_by_others(owner)
+
+    def has_had(self, owner: str) -> bool:
+        """Return whether that owner has held it since it came."""
+        return self._guards.has_had(owner)
 
     @property
     def is_there(self) -> bool:
@@ -106,18 +131,26 @@ class Owners:
     """Passes events on, and calls `gone(kind)` when the participant they are about has ended.
 
     Whether anybody listens to the events makes no difference. It may be called more than once by
-    threads that say the end in the same moment.
+    threads that say the end in the same moment. `wait` is told when media has left, so that the
+    others are not waited for without a bound, and when somebody came after that.
     """
 
-    __slots__ = ("_check", "_emit", "_gone", "_presence", "participant")
+    __slots__ = ("_check", "_emit", "_gone", "_presence", "_wait", "participant")
 
-    def __init__(self, participant: str, emit: EmitEvent, gone: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        participant: str,
+        emit: EmitEvent,
+        gone: Callable[[str], object],
+        wait: Wait,
+    ) -> None:
         from getpatter.calls.stats.vocabulary import check  # a table that most programs never need
 
         self._check = check
         self.participant = participant
         self._emit = emit
         self._gone = gone
+        self._wait = wait
         self._presence = Presence()
 
     def event(
@@ -133,10 +166,14 @@ class Owners:
         answer = self._emit(kind, participant, fields, notify=notify)
         try:
             if answer and self._ends(kind, participant, dict(fields)):
-                self._gone(PARTICIPANT_LEFT if self._presence.is_active else CONNECTION_ABORTED)
+                self.end()
         except Exception:  # what a host hands over may do anything; then it says nothing
             return answer
         return answer
+
+    def end(self) -> None:
+        """End it, whoever holds it still."""
+        self._gone(PARTICIPANT_LEFT if self._presence.is_active else CONNECTION_ABORTED)
 
     def _ends(self, kind: str, participant: str, fields: Mapping[str, object]) -> bool:
         if kind == ROOM_ENDED:
@@ -146,5 +183,14 @@ class Owners:
         # Where nobody listens, nobody else has looked at it.
         if not self._check(kind, "call", participant, fields):
             return False
-        is_new = self._presence.take(kind, owner_of(fields))
-        return is_new and kind in DEPARTURES
+        owner, presence = owner_of(fields), self._presence
+        is_back = kind == PARTICIPANT_RESUMED or not presence.has_had(owner)
+        is_new = presence.take(kind, owner)
+        if kind in ARRIVALS:
+            if is_back and owner != STATUS_WEBHOOK:
+                self._wait(is_waiting=False)
+            return False
+        has_left = owner == MEDIA and presence.is_there
+        if not is_new and (has_left or presence.is_waiting_for(STATUS_WEBHOOK)):
+            self._wait(is_waiting=True)
+        return is_new

@@ -1,0 +1,1 @@
+"""Webhooks of others: what of a signed request is the same for all of them."""
