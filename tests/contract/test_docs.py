@@ -416,10 +416,10 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 #: What observes a framework runs in the framework's own environment: `make integrations`.
-FRAMEWORKS = tuple(f"getpatter.integrations.{each.extra}" for each in frameworks.FRAMEWORKS)
-PYTHON = [
-    block for block in blocks("python", "py") if not any(name in block.text for name in FRAMEWORKS)
-]
+FRAMEWORKS = re.compile(
+    rf"getpatter\.integrations\.({'|'.join(each.extra for each in frameworks.FRAMEWORKS)})\b"
+)
+PYTHON = [block for block in blocks("python", "py") if not FRAMEWORKS.search(block.text)]
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.place)

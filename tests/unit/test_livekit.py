@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from getpatter import Patter
 from getpatter.integrations.guarded import guarded
 from getpatter.integrations.livekit import dial_failed, observe
 from getpatter.integrations.livekit.conversation import AgentConversation
@@ -390,6 +391,7 @@ def test_a_caller_who_had_left_before_the_entrypoint_raised() -> None:
         scene = Scene(entry)
         scene.room.leave(scene.room.join(STANDARD), "CLIENT_INITIATED")
         await asyncio.wait([entry])
+        assert entry.exception() is not None
         scene.listener.shut_down(crashed=True)
         return scene
 
@@ -508,6 +510,23 @@ def test_without_livekit_one_line_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "livekit", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'getpatter\[livekit\]'"):
         observe(object(), None)  # type: ignore[arg-type]
+
+
+def test_a_version_that_is_not_tested_is_noted_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    agents = ModuleType("livekit.agents")
+    agents.__dict__["__version__"] = "99.1.0"
+    package = ModuleType("livekit")
+    package.__dict__["agents"] = agents
+    monkeypatch.setitem(sys.modules, "livekit", package)
+    monkeypatch.setitem(sys.modules, "livekit.agents", agents)
+    phone = Patter(carrier="none", telemetry=False)
+    calls = [observe(Emitter(), phone) for _ in range(2)]
+    for call in calls:
+        call.end()
+    said = "LiveKit Agents 99.1.0 is not tested, only 1.3 to 1.8"
+    assert [record.message for record in caplog.records] == [said]
 
 
 def test_the_document_has_the_rows_of_the_table() -> None:

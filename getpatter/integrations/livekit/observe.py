@@ -92,9 +92,9 @@ def _note(version: str) -> None:
 
 
 def _job() -> Any:
-    from livekit.agents import get_job_context
-
     with suppress(Exception):  # it raises outside of a job
+        from livekit.agents import get_job_context
+
         return get_job_context()
     return None
 
