@@ -11,17 +11,21 @@ import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from getpatter.call_facts import engine_facts, words
 from getpatter.calls.call_state import CallState, present
 from getpatter.calls.clock import timestamp_us
 from getpatter.calls.enums import Delivery
 from getpatter.calls.event_types import CALL_STARTED
+from getpatter.calls.latencies import ANSWER
 from getpatter.calls.leave import NO_REASON, leaving
 from getpatter.calls.reporter import ALREADY_LEFT, Reporter
 from getpatter.calls.result import OK, Result
 from getpatter.calls.stage_timer import Stage
 from getpatter.calls.stats.owners import Owners
+from getpatter.config import ENGINES, known
 from getpatter.telemetry._plain import lower_text, plain_number, plain_text
 from getpatter.telemetry.call_metrics import STAGE_LAYERS
+from getpatter.telemetry.stack import stack_dimensions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,10 +43,12 @@ if TYPE_CHECKING:
     StageName = Literal[
         "coordinator_join", "ws_join", "peer_connection", "carrier", "stt", "llm", "tts", "eou"
     ]
+    Measured = StageName | Literal["answer"]
 
 __all__ = ["Call", "Stage"]
 
 _SIDES = ("local", "remote")
+_MEASURED = (*STAGE_LAYERS, ANSWER)
 
 
 class Call:
@@ -66,10 +72,11 @@ class Call:
         session: str | None = None,
         ring_events: int | None = None,
         delivery: Delivery | Literal["IN_PLACE", "BATCH"] = Delivery.IN_PLACE,
-        details: Mapping[str, object] | None = None,
+        stack: Mapping[str, str] | None = None,
         ends_with: str | None = None,
     ) -> None:
         self._board = board
+        self._stack = dict(stack or {})
         self._session = board.hub.session(session, ring_events=ring_events)
         #: Emits stages, attempts and connections by hand: `begin`, `complete`, `join`, `ice`.
         self.reporter = Reporter(board.hub.emitter("call", self._session), delivery=delivery)
@@ -80,7 +87,7 @@ class Call:
         if ends_with is not None:
             self.event = Owners(ends_with, room.event, self._state.gone).event
         self._began_us, self._direction = timestamp_us(), facts.get("direction")
-        self.reporter.emit(CALL_STARTED, present(details or {}))
+        self.reporter.emit(CALL_STARTED, present(words({**facts, **self._stack})))
         board.connect(self)
         # Without `end` nobody ever says how this call ended: a defect, and reported as one.
         finalizer = weakref.finalize(self, self._state.forget)
@@ -143,34 +150,66 @@ class Call:
         """Media begins: records `call_started`, once. A turn or a media stage implies it."""
         self._state.answer()
 
-    def stage(self, name: StageName) -> Stage:
+    def describe(
+        self,
+        *,
+        engine: str | None = None,
+        stt: object = None,
+        llm: object = None,
+        tts: object = None,
+    ) -> None:
+        """Say what answers this call, where that is known only after it began; until `answer`.
+
+        `engine` is `realtime`, `convai` or `pipeline`, a layer what `Patter.agent` takes. What is
+        not given stays as it was.
+        """
+        name = self._state.engine if engine is None else known(engine, ENGINES)
+        if name is None and engine is not None:
+            self.refuse("engine", ENGINES, engine)
+            return
+        stack = {**self._stack, **stack_dimensions(stt, tts, llm)}
+        facts = engine_facts(name or ("pipeline" if stack else None), stack)
+        if self._state.describe(facts, words({**facts, **stack})):
+            self._stack = stack
+        else:
+            self.refuse("describe", ("called before answer()",), "")
+
+    def stage(self, name: StageName, *, add: bool = False) -> Stage:
         """Return a context manager that times one run of a stage.
 
-        An exception that leaves it and ends the call is attributed to it. Several runs of a stage
-        in one turn add up to that turn's latency.
+        An exception that leaves it and ends the call is attributed to it. Of several runs in one
+        turn the first that called `first()` counts, or else the first; `add` adds to the runs
+        before.
         """
         if plain_text(name) not in STAGE_LAYERS:
             self.refuse("stage", STAGE_LAYERS, name)
         self._state.begin(name)
-        return Stage(self._state, name)
+        return Stage(self._state, name, is_added=add)
 
-    def observe(self, name: StageName, seconds: float) -> None:
-        """Add a latency that was measured elsewhere, in seconds, to the current turn."""
-        if plain_text(name) not in STAGE_LAYERS:
-            self.refuse("stage", STAGE_LAYERS, name)
+    def observe(self, name: Measured, seconds: float, *, add: bool = False) -> None:
+        """Give the current turn a latency that was measured elsewhere, in seconds.
+
+        `answer` is the time from the end of the caller's speech to the first audio of the answer:
+        it stands in place of what is derived from `turn` and `tts`. Of several runs of a stage in
+        one turn the first counts; `add` adds to the runs before. What is longer than the call so
+        far is dropped, and what comes before the first `turn` belongs to none.
+        """
+        if plain_text(name) not in _MEASURED:
+            self.refuse("stage", _MEASURED, name)
             return
         self._state.begin(name)
-        if self._state.observe(name, seconds):
-            self.reporter.complete(self.reporter.begin(name), elapsed=seconds)
-        else:
-            self.refuse("seconds", ("a number from 0 to 604,800",), seconds)
+        if wrong := self._state.observe(name, seconds, is_added=add):
+            self.refuse("seconds", (wrong,), seconds)
+        elif plain_text(name) != ANSWER:
+            stage_id = self.reporter.begin(name)  # type: ignore[arg-type] # no answer, so a stage
+            self.reporter.complete(stage_id, elapsed=seconds)
 
-    def turn(self) -> None:
+    def turn(self, *, late: bool = False) -> None:
         """A turn begins: the other side has finished speaking; the time to answer runs from here,
-        to the first byte of `tts`.
+        to the first byte of `tts`. `late` says that it is reported afterwards: nothing runs then.
         """
         self._state.blame.release()
-        self._state.turn()
+        self._state.turn(is_late=bool(late))
 
     def hangup(self, side: Side) -> None:
         """Say who hung up. Ends nothing by itself; the last one said counts."""

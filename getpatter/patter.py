@@ -7,17 +7,16 @@ from getpatter import config
 from getpatter._version import __version__
 from getpatter.agent import Agent, agent_dimensions
 from getpatter.call import Call
+from getpatter.call_facts import engine_facts
 from getpatter.calls.callbacks.host_events import HostEvents
-from getpatter.calls.enums import Word
 from getpatter.calls.events.hub import hub_of
 from getpatter.calls.switchboard import Switchboard
 from getpatter.errors import ConfigurationError
 from getpatter.telemetry import env
 from getpatter.telemetry._interrupt import is_ctrl_c
 from getpatter.telemetry._plain import lower_text
-from getpatter.telemetry.call_metrics import engine_of
 from getpatter.telemetry.client import TelemetryClient
-from getpatter.telemetry.events import DIMENSION_VALUES, coerced
+from getpatter.telemetry.events import coerced
 from getpatter.telemetry.install_id import new_id
 from getpatter.telemetry.stack import stack_dimensions
 from getpatter.telemetry.startup import record_startup
@@ -184,7 +183,8 @@ class Patter:
         chosen = config.known(chosen, config.ENGINES) or chosen
         stack = stack_dimensions(stt, tts, llm)
         try:
-            self._record_once("feature_used", {**self._engine(chosen, stack), **stack})
+            facts = {**engine_facts(chosen, stack), "carrier": self.config.carrier}
+            self._record_once("feature_used", {**facts, **stack})
             self._record_once(
                 "agent_configured",
                 agent_dimensions(
@@ -214,6 +214,7 @@ class Patter:
         *,
         direction: str,
         agent: "Agent | None" = None,
+        carrier: str | None = None,
         session: str | None = None,
         ring_events: int | None = None,
         delivery: 'Literal["IN_PLACE", "BATCH"]' = "IN_PLACE",
@@ -221,7 +222,8 @@ class Patter:
     ) -> Call:
         """Begin a call: `with patter.call(direction="inbound", agent=agent) as call:`.
 
-        `direction` is `inbound` or `outbound`. For diagnostics alone: `session` is an id of yours
+        `direction` is `inbound` or `outbound`, `carrier` the one of this call if it is not that of
+        this object. For diagnostics alone: `session` is an id of yours
         (otherwise the call's own random one), `ring_events` how many of its last events a late
         subscriber gets (0: none), `delivery` whether events are emitted at once or in batches.
         `ends_with` names a participant: when every owner has said that it left, the call ends.
@@ -231,7 +233,8 @@ class Patter:
         call_uid = new_id()
         said = lower_text(direction)
         facts: dict[str, object] = {
-            **self._engine(engine, stack),
+            **engine_facts(engine, stack),
+            "carrier": lower_text(carrier) or self.config.carrier,
             "direction": said if said in _DIRECTIONS else None,
             "call_uid": call_uid,
         }
@@ -242,11 +245,13 @@ class Patter:
             session=session if isinstance(session, str) and session else call_uid,
             ring_events=ring_events,
             delivery=delivery,
-            details=_words({**facts, **stack}),
+            stack=stack,
             ends_with=ends_with,
         )
         if said not in _DIRECTIONS:
             call.refuse("direction", _DIRECTIONS, direction)
+        if carrier is not None and not lower_text(carrier):
+            call.refuse("carrier", ("a name",), carrier)
         return call
 
     def _say_incomplete(self, error: ConfigurationError) -> None:
@@ -261,13 +266,6 @@ class Patter:
             self._shapes.add(shape)
             self._telemetry.record(name, **dimensions)
 
-    def _engine(self, engine: str | None, stack: "Mapping[str, str]") -> "dict[str, object]":
-        if engine == "pipeline":
-            layers = [stack.get(f"{layer}_provider") for layer in ("llm", "stt", "tts")]
-            return {**engine_of("pipeline", layers), "carrier": self.config.carrier}
-        provider = config.ENGINES.get(engine) if isinstance(engine, str) else None
-        return {"engine": engine, "provider": provider, "carrier": self.config.carrier}
-
 
 def _settings(
     environ: "Mapping[str, str]",
@@ -279,19 +277,6 @@ def _settings(
     from getpatter.settings import effective  # only who asks needs it
 
     return effective(environ, dotenv, given=given, chosen=chosen, hub=hub)
-
-
-def _words(facts: "Mapping[str, object]") -> "dict[str, object]":
-    """Mark what is from our own tables: diagnostics keep it where free text is removed."""
-    return {
-        name: Word(value) if isinstance(value, str) and _is_ours(name, value) else value
-        for name, value in facts.items()
-    }
-
-
-def _is_ours(name: str, value: str) -> bool:
-    # A model's name is a public one or `<vendor>-other`, and the uid was made here.
-    return name.endswith(("_model", "_uid")) or value in DIMENSION_VALUES.get(name, ())
 
 
 def _tunnel_kind(tunnel: object) -> str:

@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING
 from getpatter.calls.clock import monotonic
 from getpatter.calls.enums import FailureCode, Word
 from getpatter.calls.error_codes import ERROR_CODES, Blame
-from getpatter.calls.event_types import CALL_ANSWERED, CALL_TURN, CONNECTION_ABORTED
-from getpatter.calls.latencies import Latencies
+from getpatter.calls.event_types import (
+    CALL_ANSWERED,
+    CALL_DESCRIBED,
+    CALL_TURN,
+    CALL_TURN_ANSWERED,
+    CONNECTION_ABORTED,
+)
+from getpatter.calls.latencies import ANSWER, Latencies
 from getpatter.calls.leave import reduce
-from getpatter.telemetry._plain import plain_number
+from getpatter.telemetry._plain import plain_number, plain_text
 from getpatter.telemetry.call_metrics import STAGE_LAYERS
 
 if TYPE_CHECKING:
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["CallState", "present"]
 
 # A stage that works on media can only run in a call that has any.
-_MEDIA_STAGES = frozenset({"stt", "llm", "tts", "eou"})
+_MEDIA_STAGES = frozenset({"stt", "llm", "tts", "eou", ANSWER})
 # Who hung up → what the stages in flight fail with, where no leave reason says it.
 _ABORTS = {"local": FailureCode.CLIENT_ABORTED, "remote": FailureCode.BACKEND_LEAVE}
 
@@ -57,7 +63,7 @@ class CallState:
         self._facts = facts
         self._session = session
         self._room = room
-        self._latencies = Latencies()
+        self._latencies = Latencies(monotonic())
         self._error: tuple[str, str | None] | None = None
         self._answered_at: float | None = None
         # Taken once, without waiting, by whoever comes first.
@@ -71,21 +77,46 @@ class CallState:
             self._telemetry.record("call_started", **self._facts)
             self.reporter.emit(CALL_ANSWERED, {})
 
-    def turn(self) -> None:
-        """A turn begins."""
+    @property
+    def engine(self) -> object:
+        """The engine that this call is said to have, None if none is known."""
+        return self._facts.get("engine")
+
+    def describe(self, facts: Mapping[str, object], details: Mapping[str, object]) -> bool:
+        """Replace facts of the call; return False once `call_started` has said them."""
+        if self._answered_at is not None or self.reporter.has_ended:
+            return False
+        self._facts = {**self._facts, **facts}
+        self.reporter.emit(CALL_DESCRIBED, present(details))
+        return True
+
+    def turn(self, *, is_late: bool = False) -> None:
+        """A turn begins, or is reported now that it is over."""
         self.answer()
-        self._latencies.turn(monotonic())
+        self._latencies.turn(monotonic(), is_late=is_late)
         self.reporter.turn_id = str(self._latencies.turns)
-        self.reporter.emit(CALL_TURN, {"turn": self._latencies.turns})
+        late = {"late": True} if is_late else {}
+        self.reporter.emit(CALL_TURN, {"turn": self._latencies.turns, **late})
 
     def begin(self, stage: object) -> None:
         """A stage begins: one that works on media answers the call."""
         if isinstance(stage, str) and stage in _MEDIA_STAGES:
             self.answer()
 
-    def observe(self, stage: object, seconds: object) -> bool:
-        """Add a latency to the current turn; return False for what is none."""
-        return self._latencies.observe(stage, seconds, monotonic())
+    def observe(
+        self, stage: object, seconds: object, *, is_spoken: bool = True, is_added: bool = False
+    ) -> str:
+        """Take a latency of the current turn; return what it must be if it is none."""
+        latencies = self._latencies
+        is_answer = plain_text(stage) == ANSWER and latencies.turns and not latencies.has_answer
+        wrong = latencies.observe(
+            stage, seconds, monotonic(), is_spoken=is_spoken, is_added=is_added
+        )
+        number = plain_number(seconds)
+        if is_answer and not wrong and number is not None:
+            ms = round(number * 1_000, 3)
+            self.reporter.emit(CALL_TURN_ANSWERED, {"turn": latencies.turns, "latency_ms": ms})
+        return wrong
 
     def fail(self, code: str, stage: str | None) -> None:
         """An error ends this call; the first one counts."""

@@ -113,7 +113,7 @@ FIELDS = {
         *("previously_connected_at", "leave_reason", "leave_cause", "abort_code", "message"),
         *("disconnect_reason", "error_layer", "error_code", "duration_ms", "turns", "turn"),
         *("cost_usd", "direction", "engine", "provider", "carrier", "call_uid", "latency_ms"),
-        *("error", "value", "lost", "state", "previous"),
+        *("error", "late", "lost", "previous", "state", "value"),
         *(f"{layer}_{what}" for layer in ("stt", "tts", "llm") for what in ("provider", "model")),
     )
 }

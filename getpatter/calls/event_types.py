@@ -5,10 +5,12 @@ from __future__ import annotations
 __all__ = [
     "ARRIVALS",
     "CALL_ANSWERED",
+    "CALL_DESCRIBED",
     "CALL_ENDED",
     "CALL_JOINING",
     "CALL_STARTED",
     "CALL_TURN",
+    "CALL_TURN_ANSWERED",
     "CONNECTION_ABORTED",
     "CONNECTION_CHANGED",
     "DEPARTURES",
@@ -27,9 +29,11 @@ __all__ = [
 ]
 
 CALL_STARTED = "call.started"
+CALL_DESCRIBED = "call.described"
 CALL_ANSWERED = "call.answered"
 CALL_JOINING = "call.joining"
 CALL_TURN = "call.turn"
+CALL_TURN_ANSWERED = "call.turn_answered"
 CALL_ENDED = "call.ended"
 CONNECTION_CHANGED = "connection.changed"
 STAGE_INITIATED = "stage.initiated"

@@ -21,11 +21,12 @@ __all__ = ["Stage"]
 class Stage:
     """One run of a stage: `with call.stage("llm") as stage`. Its latency ends with `first()`."""
 
-    __slots__ = ("_elapsed", "_id", "_name", "_number", "_since", "_state")
+    __slots__ = ("_elapsed", "_id", "_is_added", "_name", "_number", "_since", "_state")
 
-    def __init__(self, state: CallState, name: str) -> None:
+    def __init__(self, state: CallState, name: str, *, is_added: bool = False) -> None:
         self._state = state
         self._name = name
+        self._is_added = is_added
         self._id = ""
         self._since = 0.0
         self._number = 0
@@ -40,7 +41,7 @@ class Stage:
     def first(self) -> None:
         """The first token or byte is there: that is the latency of a stage that streams."""
         self._state.reporter.first(self._id)
-        self._measure()
+        self._measure(is_spoken=True)
 
     def retry(self) -> None:
         """The stage is tried again; its one end has the number of retries."""
@@ -53,17 +54,19 @@ class Stage:
         trace: TracebackType | None,
     ) -> None:
         if error is None:
-            self._measure()
+            self._measure(is_spoken=False)
             self._state.reporter.complete(self._id)
             return
         # Whether it ends the call is known only then.
         self._state.blame.mark(error, self._name, self._number)
         self._state.reporter.complete(self._id, failure_code(error), reason=_text(error))
 
-    def _measure(self) -> None:
+    def _measure(self, *, is_spoken: bool) -> None:
         if self._elapsed is None:
             self._elapsed = monotonic() - self._since
-            self._state.observe(self._name, self._elapsed)
+            self._state.observe(
+                self._name, self._elapsed, is_spoken=is_spoken, is_added=self._is_added
+            )
 
 
 def _text(error: BaseException) -> str:

@@ -114,7 +114,10 @@ def test_what_the_library_tells_fits_its_schemas(tmp_path: Path, redaction: Reda
         call.reporter.join("migration")
         for state in ("checking", "checking", "connected", "checking", "failed"):
             call.reporter.ice("publisher", state)
+        call.describe(stt="deepgram/nova-3")
         call.turn()
+        call.observe("answer", 0.5)
+        call.turn(late=True)
         with call.stage("llm") as stage:
             stage.retry()
             stage.first()

@@ -96,6 +96,7 @@ def test_what_is_no_number_is_refused_by_its_rule_where_a_host_is_set_up(name: s
 def test_a_cost_and_a_latency_of_another_type_count(name: str) -> None:
     recorder = Recorder()
     with lone_call(recorder, {}) as call:
+        call.turn()
         call.cost(GOOD[name])  # type: ignore[arg-type] # what people have
         call.observe("stt", GOOD[name])  # type: ignore[arg-type]
     assert recorder.completed["stt_latency_ms"] == 250

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from getpatter.calls.event_types import (
+    CALL_DESCRIBED,
     CALL_ENDED,
     CALL_STARTED,
     CALL_TURN,
@@ -132,8 +133,8 @@ class OpenTelemetrySink:
                 return None
             is_outbound = is_start and event.data.get("direction") == "outbound"
             call = self._begin(event.session, event.timestamp_us, is_outbound=is_outbound)
-        if is_start:
-            call.started = event.data
+        if is_start or event.type == CALL_DESCRIBED:
+            call.started = {**call.started, **event.data}
             call.span.set_attributes(chosen(event.data, CALL_ATTRIBUTES))
         return call
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from getpatter.calls.event_types import CALL_ENDED, CALL_TURN, STAGE_COMPLETED
+from getpatter.calls.event_types import (
+    CALL_ENDED,
+    CALL_TURN,
+    CALL_TURN_ANSWERED,
+    STAGE_COMPLETED,
+)
 from getpatter.calls.view.timeline import clipped, distinct_chars, duration, moment, printable
-from getpatter.calls.view.turns import FAILED, answers, first_audio
+from getpatter.calls.view.turns import FAILED, Mark, answers, first_audio
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +76,7 @@ class Summary(NamedTuple):
 class SummingUp:
     """Takes the events of one call as they come, and keeps no more than its line needs."""
 
-    __slots__ = ("_audio", "_begin_us", "_end", "_end_us", "_marks", "_session", "_took")
+    __slots__ = ("_audio", "_begin_us", "_end", "_end_us", "_given", "_marks", "_session", "_took")
 
     def __init__(self) -> None:
         self._session = ""
@@ -79,7 +84,8 @@ class SummingUp:
         self._end: Mapping[str, object] = {}
         self._took: dict[str, list[float]] = {}
         # The turns, in the order of their numbers, and the audio that answered them.
-        self._marks: list[tuple[int, int]] = []
+        self._marks: list[tuple[int, Mark, str]] = []
+        self._given: dict[str, float | None] = {}
         self._audio: list[Audio] = []
 
     def append(self, event: Event | Read) -> None:
@@ -96,7 +102,11 @@ class SummingUp:
             if stage == "tts" and (audio := first_audio(end, event.data)) is not None:
                 self._audio.append(audio)
         elif event.type == CALL_TURN:
-            self._marks.append((event.sequence, end))
+            mark = Mark(end, event.data.get("late") is True)
+            self._marks.append((event.sequence, mark, printable(event.data.get("turn"))))
+        elif event.type == CALL_TURN_ANSWERED:
+            turn = printable(event.data.get("turn"))
+            self._given.setdefault(turn, duration(event.data.get("latency_ms")))
         elif event.type == CALL_ENDED:
             self._end = event.data
         if self._begin_us < 0 or begin < self._begin_us:
@@ -109,7 +119,8 @@ class SummingUp:
         took: dict[str, list[float]] = {}
         for stage, runs in self._took.items():
             took.setdefault(printable(stage), []).extend(runs)
-        marks = [at for _, at in sorted(self._marks)]
+        ordered = sorted(self._marks, key=lambda mark: mark[0])
+        marks = [mark._replace(answer=self._given.get(turn)) for _, mark, turn in ordered]
         if heard := [answer for answer, _ in answers(marks, self._audio) if answer is not None]:
             took[ANSWER] = heard
         end = self._end

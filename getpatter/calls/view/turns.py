@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from getpatter.calls.event_types import CALL_TURN, STAGE_COMPLETED
+from getpatter.calls.event_types import CALL_TURN, CALL_TURN_ANSWERED, STAGE_COMPLETED
 from getpatter.calls.view.timeline import duration, printable
 
 if TYPE_CHECKING:
@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     # When a `tts` began, its first audio, and whether its end stands for that.
     Audio = tuple[int, int, bool]
 
-__all__ = ["FAILED", "Turn", "answers", "begin_us", "first_audio", "turns"]
+__all__ = ["FAILED", "Mark", "Turn", "answers", "begin_us", "first_audio", "turns"]
 
 #: How a call ended that did not work; `busy` and `no_answer` are what the other side did.
 FAILED = ("error", "failed")
+
+
+class Mark(NamedTuple):
+    """When a turn began, or was reported if it `is_late`; and its answer in ms, if it was given."""
+
+    begin_us: int
+    is_late: bool = False
+    answer: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +70,23 @@ def first_audio(at_us: int, data: Mapping[str, object]) -> Audio | None:
     return (began, at_us, False) if data.get("outcome") == "success" else None
 
 
-def answers(marks: Sequence[int], audio: Iterable[Audio]) -> list[tuple[float | None, bool]]:
-    """Return of each turn, by when it began, its answer and whether that is exact."""
+def answers(marks: Sequence[Mark], audio: Iterable[Audio]) -> list[tuple[float | None, bool]]:
+    """Return of each turn its answer, and whether that is exact: what was given goes before.
+
+    Of a turn that was reported late only what was given is known.
+    """
     ordered = sorted(audio)
     found, place = [], 0
-    for number, begin in enumerate(marks, 1):
+    for number, (begin, is_late, given) in enumerate(marks, 1):
         # An answer belongs to the turn in which its `tts` began.
         while place < len(ordered) and ordered[place][0] < begin:
             place += 1
         answer, is_exact = None, True
-        if place < len(ordered) and (number == len(marks) or ordered[place][0] < marks[number]):
+        if place < len(ordered) and (number == len(marks) or ordered[place][0] < marks[number][0]):
             _, at, is_exact = ordered[place]
             answer = (at - begin) / 1e3
+        if is_late or given is not None:
+            answer, is_exact = given, True
         found.append((answer, is_exact))
     return found
 
@@ -82,9 +95,17 @@ def turns(events: Sequence[Event]) -> list[Turn]:
     """Return the turns of one call's events, which are in order."""
     marks = [event for event in events if event.type == CALL_TURN]
     ends = [event for event in events if event.type == STAGE_COMPLETED]
+    given: dict[object, float | None] = {}
+    for event in events:
+        if event.type == CALL_TURN_ANSWERED:
+            given.setdefault(event.turn_id, duration(event.data.get("latency_ms")))
     begins = [mark.timestamp_us for mark in marks]
+    said = [
+        Mark(mark.timestamp_us, mark.data.get("late") is True, given.get(mark.turn_id))
+        for mark in marks
+    ]
     heard = [first_audio(end.timestamp_us, end.data) for end in ends]
-    answered = answers(begins, [audio for audio in heard if audio is not None])
+    answered = answers(said, [audio for audio in heard if audio is not None])
     until = [*begins[1:], max((event.timestamp_us for event in events), default=0)]
     return [
         Turn(printable(mark.data.get("turn")), mark.timestamp_us, end, *answer)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from getpatter.calls.event_types import (
     ARRIVALS,
     CALL_ANSWERED,
+    CALL_DESCRIBED,
     CALL_ENDED,
     CALL_JOINING,
     CALL_STARTED,
@@ -102,7 +103,7 @@ def waterfall(events: Iterable[Event]) -> Waterfall:
         elif event.type == STAGE_COMPLETED:
             open_stages.pop(printable(event.data.get("stage_id")), None)
             rows.append(_stage(event, origin))
-        elif event.type in (CALL_STARTED, CALL_ENDED):
+        elif event.type in (CALL_STARTED, CALL_DESCRIBED, CALL_ENDED):
             facts |= event.data
         elif event.type in (CALL_ANSWERED, CALL_TURN, CALL_JOINING) or (
             event.type == CONNECTION_CHANGED and event.data.get("state") in _BREAKS
