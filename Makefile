@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
+.PHONY: help setup test integrations-pipecat lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -34,6 +34,23 @@ test: $(VENV)/.ready ## run the tests
 processes: $(VENV)/.ready ## run programs under fork, gunicorn, Celery … (needs PyPI)
 	@echo "==> process models"
 	PATTER_PROCESSES_CACHE=$(VENV)-processes $(BIN)/python -m pytest tests/processes $(PYTEST_FLAGS)
+
+# A virtual environment for each version, made anew when its lock file changes.
+PIPECAT_STAMPS := $(VENV)-pipecat-oldest/.ready $(VENV)-pipecat-newest/.ready
+$(VENV)-pipecat-%/.ready: tests/integrations/locks/pipecat-%.txt pyproject.toml
+	@echo "==> setting up $(VENV)-pipecat-$*"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pipecat needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv --clear $(VENV)-pipecat-$*
+	@$(VENV)-pipecat-$*/bin/python -m pip install $(PIP_FLAGS) -r $<
+	@$(VENV)-pipecat-$*/bin/python -m pip install $(PIP_FLAGS) --no-deps -e .
+	@touch $@
+
+integrations-pipecat: $(PIPECAT_STAMPS) ## calls on real Pipecat, oldest and newest version (needs PyPI, Python 3.11)
+	@for version in oldest newest; do \
+	  $(VENV)-pipecat-$$version/bin/python -c 'from importlib.metadata import version; print("==> pipecat-ai", version("pipecat-ai"))' && \
+	  $(VENV)-pipecat-$$version/bin/python -m pytest -q -c tests/integrations/pytest.ini --show-capture=no \
+	    tests/integrations/test_pipecat_calls.py $(PYTEST_FLAGS) || exit 1; \
+	done
 
 matrix: $(VENV)/.ready ## write the documents' table of process models, by running them
 	WRITE_MATRIX=1 PATTER_PROCESSES_CACHE=$(VENV)-processes $(BIN)/python -m pytest tests/processes

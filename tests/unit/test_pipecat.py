@@ -1,5 +1,6 @@
 """What a call is told of a Pipecat conversation, without Pipecat."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from getpatter.integrations.pipecat.conversation import Conversation
 from getpatter.integrations.pipecat.mapping import (
     CATEGORIES,
+    ROWS,
     category_of,
     code_of,
     is_realtime,
@@ -211,6 +213,13 @@ def test_every_category_has_a_code() -> None:
         *("auth", "rate_limit", "connection", "provider_error", "input_validation", "internal")
     }
     assert category_of("a category of tomorrow") == "unknown"
+
+
+def test_the_page_has_the_rows_of_the_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pipecat.mdx").read_text("utf-8")
+    generated = page.partition("begin generated")[2].partition("end generated")[0]
+    rows = [line for line in generated.splitlines() if line.startswith("| ")]
+    assert rows[2:] == [f"| {theirs} | {ours} |" for theirs, ours in ROWS]
 
 
 def test_services_are_known_by_their_class() -> None:
