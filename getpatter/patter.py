@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Literal
 
-    from getpatter.calls.events.hub import Hub, NullHub
+    from getpatter.calls import Hub, NullHub
     from getpatter.calls.result import Result
     from getpatter.calls.stats.null_service import NullService
     from getpatter.calls.stats.service import Service

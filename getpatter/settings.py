@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from getpatter.calls.events.hub import NullHub
+from getpatter.calls.events.null_hub import NullHub
 from getpatter.calls.stats.registry import FLUSH_SECONDS, RECORD_SECONDS
 from getpatter.telemetry import consent, env
 from getpatter.telemetry.client import DEFAULT_ENDPOINT

@@ -3,24 +3,19 @@
 import os
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
 def none_left() -> Iterator[None]:
-    """Leave this process no descriptor to open anything with."""
+    """Leave this process no descriptor to open anything with, whatever other threads close."""
     bounds = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, bounds[0]), bounds[1]))
-    held = []
+    # Numbers below the bound are the standard streams, which are open.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, bounds[1]))
     try:
-        with suppress(OSError):
-            while True:
-                held.append(os.open(os.devnull, os.O_RDONLY))
         yield
     finally:
-        for descriptor in held:
-            os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, bounds)
 
 

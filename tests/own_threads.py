@@ -4,12 +4,15 @@ import sys
 from types import FrameType
 
 
-def own_threads(module: str) -> set[int]:
-    """Return the idents of the threads that do the work of a module of `delivery` now."""
+def own_threads(module: str) -> set[FrameType]:
+    """Return the outermost frame of each thread that does the work of a module of `delivery` now.
+
+    Not its ident, which the next thread gets as soon as this one ends.
+    """
     return {
-        ident
-        for ident, frame in sys._current_frames().items()
-        if _outermost(frame) and module in _files(frame)
+        frames[-1]
+        for frames in map(_frames, sys._current_frames().values())
+        if _file(frames[-1]) == "threads" and module in map(_file, frames[-2:])
     }
 
 
@@ -21,13 +24,8 @@ def _frames(frame: FrameType | None) -> list[FrameType]:
     return found
 
 
-def _outermost(frame: FrameType) -> bool:
-    return _frames(frame)[-1].f_code.co_filename.endswith("delivery/threads.py")
-
-
-def _files(frame: FrameType) -> set[str]:
-    names = [each.f_code.co_filename.rpartition("/delivery/")[2] for each in _frames(frame)[-2:]]
-    return {name.removesuffix(".py") for name in names}
+def _file(frame: FrameType) -> str:
+    return frame.f_code.co_filename.rpartition("/delivery/")[2].removesuffix(".py")
 
 
 # For a program, before it loads telemetry: no thread can be started until `allow_threads()`.

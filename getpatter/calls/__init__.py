@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from getpatter.calls.events.callback_sink import CallbackSink
     from getpatter.calls.events.emitter import Emitter, Span
     from getpatter.calls.events.event import Event
-    from getpatter.calls.events.hub import Hub, NullHub
+    from getpatter.calls.events.hub import Hub
+    from getpatter.calls.events.null_hub import NullHub
     from getpatter.calls.events.redaction import Redaction
     from getpatter.calls.events.sink import EventsLost, Sink
     from getpatter.calls.leave import (
@@ -78,7 +79,8 @@ _HOMES = {
     "events.callback_sink": ("CallbackSink",),
     "events.emitter": ("Emitter", "Span"),
     "events.event": ("Event",),
-    "events.hub": ("Hub", "NullHub"),
+    "events.hub": ("Hub",),
+    "events.null_hub": ("NullHub",),
     "events.redaction": ("Redaction",),
     "events.sink": ("EventsLost", "Sink"),
     "leave": (

@@ -13,7 +13,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from getpatter.calls.background.process_hooks import CALLS, HOOKS
-from getpatter.calls.events.hub import NullHub
+from getpatter.calls.events.null_hub import NullHub
 from getpatter.calls.result import Result
 from getpatter.calls.room import Room
 from getpatter.calls.stats import flush_interval as interval

@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from getpatter.collector import ask_command, serve_command
+from getpatter.collector import ask_command, report_command, serve_command
 from getpatter.collector.command_error import CommandError
 from getpatter.collector.simulate import command as simulate
 
@@ -55,6 +55,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
     backup.add_argument("target", metavar="DIR")
     restore = action("restore", "put a backup in the place of the store")
     restore.add_argument("source", metavar="DIR")
+    restore.add_argument(
+        "--erasures", metavar="FILE", help="erase from it what this file names, too"
+    )
+    report_command.describe(action("report", report_command.HELP))
     simulate.describe(actions.add_parser("simulate", help=simulate.HELP, description=simulate.HELP))
 
 
@@ -93,7 +97,9 @@ def _directory(given: str | None) -> str:
 
 
 def _open(directory: str, *, make: bool = False) -> Store:
+    from getpatter.collector import erasure
     from getpatter.collector.store import Store, StoreError
+    from getpatter.collector.tombstones import TombstoneError
 
     if not make and not os.path.isfile(os.path.join(directory, "hot.duckdb")):
         message = f"there is no store in {directory}"
@@ -107,6 +113,15 @@ def _open(directory: str, *, make: bool = False) -> Store:
         raise CommandError(message) from None
     for warning in store.warnings:
         print(f"getpatter collector: {warning}", file=sys.stderr)
+    try:
+        erasure.catch_up(store)
+    except TombstoneError as error:
+        store.close()
+        raise CommandError(str(error)) from None
+    except OSError as error:
+        store.close()
+        message = f"{directory}: {error.strerror or type(error).__name__}"
+        raise CommandError(message) from None
     return store
 
 
@@ -216,13 +231,14 @@ def _backup(options: argparse.Namespace, directory: str) -> int:
 def _restore(options: argparse.Namespace, directory: str) -> int:
     from getpatter.collector import operate
     from getpatter.collector.store import StoreError
+    from getpatter.collector.tombstones import TombstoneError
 
     try:
-        done = operate.restore(os.path.abspath(options.source), directory)
-    except StoreError as error:
+        done = operate.restore(os.path.abspath(options.source), directory, options.erasures)
+    except (StoreError, TombstoneError) as error:
         raise CommandError(str(error)) from None
     except OSError as error:
-        message = f"{directory}: {error.strerror or type(error).__name__}"
+        message = f"{error.filename or directory}: {error.strerror or type(error).__name__}"
         raise CommandError(message, 1) from None
     print(f"restored {done['events']:,} events, {done['erased']} installs erased again")
     if not done["are_erasures_known"]:
@@ -237,6 +253,7 @@ def _restore(options: argparse.Namespace, directory: str) -> int:
 _ACTIONS: dict[str, Callable[[argparse.Namespace, str], int]] = {
     "ask": lambda options, directory: ask_command.ask(options, directory, _work),
     "check": lambda options, directory: ask_command.check(options, directory, _work),
+    "report": lambda options, directory: report_command.run(options, directory, _work),
     "status": _status,
     "erase": _erase,
     "token": _token,

@@ -1,37 +1,45 @@
 """Erasure: what is kept of an install goes, and what arrives for it later is refused.
 
 A deleted row is still in the database file until that is rewritten: until then a receipt says
-`pending`, from then on `erased`. Of the install id only a digest is kept.
+`pending`, from then on `erased`. Of the install id only a digest is kept, also in a file beside the
+database (`tombstones`): what was erased since a backup was made is erased from the backup, too.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
 
-from getpatter.collector import clock
+import duckdb
+
+from getpatter.collector import clock, tombstones
 from getpatter.collector.store import months, rollups
 from getpatter.collector.store.append import digest
 from getpatter.collector.store.database import HOT, connect
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from getpatter.collector.store import Store
 
 __all__ = [
-    "Mark",
+    "catch_up",
+    "copy_database",
     "erase",
-    "erase_marked",
     "is_pending",
-    "marks_of",
     "receipt_state",
     "rewrite",
-    "snapshot",
+    "tombstones_of",
 ]
 
-#: Receipt, digest of the install id, when it was asked for, when it was erased.
-Mark = tuple[str, str, int, "int | None"]
-
 _FRESH = "fresh.duckdb"
+_RECEIPTS = "SELECT digest, receipt, asked FROM receipts"
+# Roll-ups name installs whose raw events have gone with their month.
+_INSTALLS = """
+SELECT DISTINCT CAST(install_id AS VARCHAR)
+FROM (SELECT install_id FROM events UNION ALL SELECT install_id FROM runs) AS everything
+"""
 
 
 def erase(store: Store, install_id: str) -> str:
@@ -41,16 +49,27 @@ def erase(store: Store, install_id: str) -> str:
     if known:
         return str(known[0][0])
     receipt = clock.random_id()
+    _erase(store, install_id, receipt, clock.now())
+    return receipt
+
+
+def _erase(store: Store, install_id: str, receipt: str, asked: int) -> None:
+    mark = digest(install_id)
     with store.transaction() as connection:
         rollups.erase(connection, install_id)
         files = months.erase(connection, store.directory, install_id)
         connection.execute("DELETE FROM hot_events WHERE install_id = ?", [install_id]).fetchall()
-        connection.execute(
-            "INSERT INTO receipts VALUES (?, ?, ?, NULL)", [receipt, mark, clock.now()]
-        ).fetchall()
+        _add_receipt(connection, mark, receipt, asked)
+        # Before the commit: one too many is erased at the next start, one too few would come back.
+        tombstones.append(store.directory, mark, receipt, asked)
     store.add_tombstone(mark)
     months.remove(store.directory, files)
-    return receipt
+
+
+def _add_receipt(connection: DuckDBPyConnection, mark: str, receipt: str, asked: int) -> None:
+    connection.execute(
+        "INSERT INTO receipts VALUES (?, ?, ?, NULL)", [receipt, mark, asked]
+    ).fetchall()
 
 
 def receipt_state(store: Store, receipt: str) -> str | None:
@@ -75,10 +94,10 @@ def rewrite(store: Store) -> tuple[int, int]:
     """
     path = os.path.join(store.directory, HOT)
     fresh = os.path.join(store.directory, _FRESH)
-    with store.alone():
+    with store.copying, store.alone():
         before = sum(os.path.getsize(p) for p in (path, f"{path}.wal") if os.path.exists(p))
-        _remove(fresh)
-        _copy(store, fresh)
+        store.connection.execute("CHECKPOINT").fetchall()
+        copy_database(store.connection, fresh)
         store.connection.close()
         os.replace(fresh, path)
         _remove(f"{path}.wal")
@@ -91,18 +110,27 @@ def rewrite(store: Store) -> tuple[int, int]:
         return before, os.path.getsize(path)
 
 
-def _copy(store: Store, fresh: str) -> None:
-    """Write what the database holds into the file `fresh`, durably."""
-    connection = store.connection
+def copy_database(connection: DuckDBPyConnection, fresh: str) -> None:
+    """Write what the database holds into the file `fresh` of the data directory, durably.
+
+    A connection that is in a transaction copies what that sees, and is through with it.
+    """
+    _remove(fresh)
     quoted = fresh.replace("'", "''")
-    connection.execute("CHECKPOINT").fetchall()
     connection.execute(f"ATTACH '{quoted}' AS fresh").fetchall()
     try:
         name = HOT.partition(".")[0]
         connection.execute(f"COPY FROM DATABASE {name} TO fresh").fetchall()
+        with suppress(duckdb.TransactionException):  # it is in none
+            connection.execute("COMMIT").fetchall()
         connection.execute("CHECKPOINT fresh").fetchall()
-    finally:
+    except duckdb.Error:
+        with suppress(duckdb.Error):
+            connection.execute("ROLLBACK").fetchall()
         connection.execute("DETACH fresh").fetchall()
+        _remove(fresh)
+        raise
+    connection.execute("DETACH fresh").fetchall()
     os.chmod(fresh, 0o600)
     _sync(fresh)
 
@@ -122,37 +150,55 @@ def _sync(path: str) -> None:
         os.close(descriptor)
 
 
-def snapshot(store: Store, path: str) -> None:
-    """Write what the database holds into a file of the data directory, while nothing is written."""
-    with store.alone():
-        _remove(path)
-        _copy(store, path)
-
-
-def marks_of(directory: str) -> list[Mark]:
-    """Return the receipts of a store that no process uses."""
-    connection = connect(directory)
+def tombstones_of(directory: str) -> tombstones.Tombstones | None:
+    """Return the erasures of a store that no process uses; None if nothing of it can be read."""
+    if not os.path.exists(os.path.join(directory, HOT)):
+        found: tombstones.Tombstones | None = {}
+    else:
+        try:
+            with closing(connect(directory)) as connection:
+                found = _in_database(connection.execute(_RECEIPTS).fetchall())
+        except duckdb.Error:
+            found = None  # it may be for that that a backup is restored
     try:
-        return connection.execute("SELECT receipt, digest, asked, erased FROM receipts").fetchall()
-    finally:
-        connection.close()
+        beside = tombstones.read(os.path.join(directory, tombstones.FILE))
+    except FileNotFoundError:
+        return found
+    return {**(found or {}), **beside}
 
 
-def erase_marked(store: Store, marks: list[Mark]) -> int:
-    """Apply the erasures of another store to this one; return how many installs they erased."""
-    known = {row[0] for row in store.query("SELECT digest FROM receipts").rows}
-    missing = {mark: (receipt, asked) for receipt, mark, asked, _ in marks if mark not in known}
-    found = 0
-    for (install,) in store.query("SELECT DISTINCT CAST(install_id AS VARCHAR) FROM events").rows:
-        install_id = str(install).replace("-", "")
-        if digest(install_id) in missing:
-            erase(store, install_id)
-            found += 1
-    with store.transaction() as connection:
-        for mark, (receipt, asked) in missing.items():
-            connection.execute("DELETE FROM receipts WHERE digest = ?", [mark]).fetchall()
-            connection.execute(
-                "INSERT INTO receipts VALUES (?, ?, ?, NULL)", [receipt, mark, asked]
-            ).fetchall()
-            store.add_tombstone(mark)
+def _in_database(rows: list[tuple[Any, ...]]) -> tombstones.Tombstones:
+    return {str(mark): (str(receipt), int(asked)) for mark, receipt, asked in rows}
+
+
+def catch_up(store: Store) -> int:
+    """Erase what the file of erasures names and the database does not know; write into the file
+    what it lacks. Return how many installs were erased.
+    """
+    known = _in_database(store.query(_RECEIPTS).rows)
+    try:
+        listed = tombstones.read(os.path.join(store.directory, tombstones.FILE))
+    except FileNotFoundError:
+        listed = {}
+    found = _erase_listed(store, {m: entry for m, entry in listed.items() if m not in known})
+    unlisted = {mark: entry for mark, entry in known.items() if mark not in listed}
+    tombstones.write(store.directory, {**listed, **unlisted})
     return found
+
+
+def _erase_listed(store: Store, missing: tombstones.Tombstones) -> int:
+    if not missing:
+        return 0
+    store.fold()
+    found: list[str] = []
+    for (install,) in store.query(_INSTALLS).rows:
+        install_id = str(install).replace("-", "")
+        if (mark := digest(install_id)) in missing:
+            _erase(store, install_id, *missing[mark])
+            found.append(mark)
+    with store.transaction() as connection:
+        for mark in missing.keys() - set(found):
+            _add_receipt(connection, mark, *missing[mark])
+    for mark in missing:
+        store.add_tombstone(mark)
+    return len(found)

@@ -46,9 +46,15 @@ SETTLE_DAYS = 8  # after a month's end nothing can arrive for it any more
 PROVISIONAL_DAYS = 7  # back to this day events may still arrive
 REWRITE_SECONDS = HOUR  # between two rewrites that erase: they stop ingest for seconds
 
+# What is published
+PUBLIC_INSTALLS = 10  # a cell of fewer is not shown
+PUBLIC_OTHERS = 20  # what is not shown has so many: a small cell in it may be anything below ten
+PUBLIC_ROUNDED = 10  # counts are multiples of it
+
 assert MAX_AGE + DAY <= KEY_SECONDS  # noqa: S101 - a key outlives its batch
 assert PROVISIONAL_DAYS * DAY >= MAX_AGE  # noqa: S101 - an older day is complete
 assert SETTLE_DAYS * DAY > MAX_AGE  # noqa: S101 - a closed month stays closed
 assert GROUP_EVENTS >= MAX_EVENTS  # noqa: S101 - any request fits into a group
 assert QUEUE_EVENTS >= 2 * GROUP_EVENTS  # noqa: S101 - one commits, the next one waits
 assert INSTALL_BURST >= MAX_EVENTS  # noqa: S101 - any request can pass its limit
+assert PUBLIC_OTHERS >= 2 * PUBLIC_INSTALLS  # noqa: S101 - one small cell, and a larger one

@@ -9,19 +9,15 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
-from getpatter.collector import erasure
+from getpatter.collector import erasure, tombstones
 from getpatter.collector.control import ControlError
-from getpatter.collector.store import Store, StoreError
+from getpatter.collector.store import Store, StoreError, months
 from getpatter.collector.store.database import HOT, lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["backup", "compact", "erase", "restore", "status"]
-
-_SNAPSHOT = "snapshot.duckdb"
 
 
 def status(store: Store) -> dict[str, Any]:
@@ -59,80 +55,77 @@ def _need_room(store: Store) -> None:
 
 
 def backup(store: Store, target: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Copy the store to `target`, an empty or new directory, while it runs."""
+    """Copy the store to `target`, an empty or new directory, while it runs.
+
+    The copy is the store as it was when this began: the database as one transaction sees it, and
+    the files of the months that were closed then.
+    """
     if os.path.isdir(target) and os.listdir(target):
         message = f"{target} is not empty"
         raise ControlError(message)
     _need_room(store)
-    snapshot = os.path.join(store.directory, _SNAPSHOT)
-    say("writing a snapshot")
+    made = os.path.join(store.directory, months.COPY)
     try:
-        # In one go: a month that closes in between would stand in neither, or in both.
-        with store.alone():
-            erasure.snapshot(store, snapshot)
-            files = [
-                row[0] for row in store.connection.execute("SELECT file FROM months").fetchall()
-            ]
-            os.makedirs(os.path.join(target, "months"), mode=0o700, exist_ok=True)
-            for name in files:
-                source = os.path.join(store.directory, "months", name)
-                _link_or_copy(source, os.path.join(target, "months", name))
-        say("copying it")
-        shutil.copyfile(snapshot, os.path.join(target, HOT))
-        os.chmod(os.path.join(target, HOT), 0o600)
+        with store.copying:
+            months.sweep_copies(store.directory)
+            try:
+                say("writing a snapshot")
+                with store.snapshot() as (connection, files):
+                    erasure.copy_database(connection, os.path.join(made, HOT))
+                say("copying it")
+                _copy(made, target, files)
+            finally:
+                months.sweep_copies(store.directory)
     except OSError as error:
         message = f"{target}: {error.strerror or type(error).__name__}"
         raise ControlError(message) from None
-    finally:
-        if os.path.exists(snapshot):
-            os.unlink(snapshot)
     return {"target": target, "months": len(files)}
 
 
-def _link_or_copy(source: str, target: str) -> None:
-    """A closed month never changes, so a second name for it is enough."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+def _copy(made: str, target: str, files: list[str]) -> None:
+    os.makedirs(os.path.join(target, "months"), mode=0o700, exist_ok=True)
+    for name in files:
+        months.link_or_copy(
+            os.path.join(made, "months", name), os.path.join(target, "months", name)
+        )
+    # The database file is last: a folder without it is no backup.
+    partial = os.path.join(target, f"{HOT}.partial")
+    shutil.copyfile(os.path.join(made, HOT), partial)
+    os.chmod(partial, 0o600)
+    os.replace(partial, os.path.join(target, HOT))
 
 
-def restore(source: str, directory: str) -> dict[str, Any]:
+def restore(source: str, directory: str, listed: str | None = None) -> dict[str, Any]:
     """Put the backup in `source` in the place of the store in `directory`, which nobody uses.
 
-    The erasures of the store that was there are applied before the backup takes its place. A kill
-    at any moment leaves the old store or the new one.
+    The erasures of the store that was there, and those of the file `listed`, are applied before the
+    backup takes its place. A kill at any moment leaves the old store or the new one.
     """
     if not os.path.isfile(os.path.join(source, HOT)):
         message = f"{source} is not a backup: it has no {HOT}"
         raise StoreError(message)
+    given = tombstones.read(listed) if listed is not None else {}
     held = lock(directory)
     try:
-        marks = _erasures(directory)
-        incoming = os.path.join(directory, "incoming")
-        shutil.rmtree(incoming, ignore_errors=True)
+        there = erasure.tombstones_of(directory)
+        months.sweep_copies(directory)
+        incoming = os.path.join(directory, months.INCOMING)
         shutil.copytree(source, incoming)
-        facts = _prepare(incoming, marks or [])
+        facts = _prepare(incoming, {**given, **(there or {})})
         _take(incoming, directory)
     finally:
         os.close(held)
-    return {**facts, "are_erasures_known": marks is not None}
+    return {**facts, "are_erasures_known": there is not None}
 
 
-def _erasures(directory: str) -> list[erasure.Mark] | None:
-    """Return the erasures of the store in `directory`; None if it cannot be read."""
-    if not os.path.exists(os.path.join(directory, HOT)):
-        return []
-    try:
-        return erasure.marks_of(directory)
-    except duckdb.Error:
-        return None  # it may be for that that a backup is restored
-
-
-def _prepare(incoming: str, marks: list[erasure.Mark]) -> dict[str, Any]:
+def _prepare(incoming: str, erasures: tombstones.Tombstones) -> dict[str, Any]:
+    beside = os.path.join(incoming, tombstones.FILE)
+    if os.path.exists(beside):  # the backup has been a store in use
+        erasures = {**tombstones.read(beside), **erasures}
+    tombstones.write(incoming, erasures)
     store = Store(incoming)
     try:
-        erased = erasure.erase_marked(store, marks)
+        erased = erasure.catch_up(store)
         if erasure.is_pending(store):
             erasure.rewrite(store)
         return {"events": status(store)["events"], "erased": erased}
@@ -146,6 +139,7 @@ def _take(incoming: str, directory: str) -> None:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     for name in os.listdir(os.path.join(incoming, "months")):
         os.replace(os.path.join(incoming, "months", name), os.path.join(folder, name))
+    os.replace(os.path.join(incoming, tombstones.FILE), os.path.join(directory, tombstones.FILE))
     wal = os.path.join(directory, f"{HOT}.wal")
     if os.path.exists(wal):
         os.unlink(wal)  # of the store that goes

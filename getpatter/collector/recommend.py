@@ -11,7 +11,7 @@ import orjson
 
 from getpatter.collector.judge import EventJudge
 
-__all__ = ["RecommendationError", "read"]
+__all__ = ["RecommendationError", "read", "text"]
 
 _FIELDS = {"sample_rate", "without", "off"}
 _MAX_BYTES = 65_536
@@ -50,3 +50,15 @@ def read(path: str, judge: EventJudge) -> dict[str, Any]:
         message = f"{path}: off must be true, or be left out"
         raise RecommendationError(message)
     return found
+
+
+def text(found: dict[str, Any]) -> str:
+    """Return what is recommended in a few words."""
+    parts: list[str] = []
+    if found.get("off"):
+        parts.append("to send nothing")
+    if found.get("sample_rate") is not None:
+        parts.append(f"a sample rate of {found['sample_rate']} at most")
+    if found.get("without"):
+        parts.append(f"to leave out {', '.join(found['without'])}")
+    return "; ".join(parts) or "nothing"

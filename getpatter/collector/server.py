@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from getpatter.collector import answering, control, operate, recommend
+from getpatter.collector import answering, clock, control, operate, public, recommend
 from getpatter.collector.access import Guard, is_loopback
 from getpatter.collector.commit import Committer
 from getpatter.collector.ingest import Ingest
@@ -113,7 +113,11 @@ def _be_silent() -> None:
 
 
 def _say_type(kind: type[BaseException]) -> None:
-    print(f"getpatter collector: {kind.__name__}", file=sys.stderr, flush=True)
+    _say(kind.__name__)
+
+
+def _say(line: str) -> None:
+    print(f"getpatter collector: {line}", file=sys.stderr, flush=True)
 
 
 class _Collector:
@@ -148,7 +152,7 @@ class _Collector:
         self._upkeep.start()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._read_recommended)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         commands = await control.serve(self._store.directory, self._actions())
         running = [
             asyncio.ensure_future(server.serve(sockets=[bound]))
@@ -177,14 +181,23 @@ class _Collector:
         error = context.get("exception")
         self._metrics.internal_errors.labels(type(error).__name__ if error else "asyncio").inc()
 
-    def _read_recommended(self) -> None:
+    def _reload(self) -> None:
+        """Read again what is read from a file, and say in a line what is recommended now."""
+        if self._options.recommend is None:
+            _say("nothing to read again: there is no --recommend")
+        elif self._read_recommended():
+            _say(f"clients are recommended {recommend.text(self._ingest.recommended or {})}")
+
+    def _read_recommended(self) -> bool:
         """Read the recommended configuration; one that cannot be used changes nothing."""
         if self._options.recommend is None:
-            return
+            return False
         try:
             self._ingest.recommended = recommend.read(self._options.recommend, self._judge)
         except recommend.RecommendationError as error:
-            print(f"getpatter collector: {error}", file=sys.stderr, flush=True)
+            _say(f"{error}; what was recommended before stays")
+            return False
+        return True
 
     # What commands ask for over the control socket
 
@@ -196,6 +209,7 @@ class _Collector:
             "backup": self._backup,
             "ask": self._ask,
             "check": self._check,
+            "public": self._public,
         }
 
     async def _status(self, _: dict[str, Any], __: control.Say) -> Any:  # noqa: ANN401 - JSON
@@ -222,6 +236,10 @@ class _Collector:
 
     async def _check(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
         return await asyncio.to_thread(answering.check, self._store, dict(request["filters"]))
+
+    async def _public(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
+        known = [str(name) for name in request["known"]]
+        return await asyncio.to_thread(public.weeks, self._store, known, clock.now())
 
     async def _compact(self, _: dict[str, Any], say: control.Say) -> Any:  # noqa: ANN401 - JSON
         say("rewriting the store; clients are answered 503 meanwhile")

@@ -1,4 +1,4 @@
-"""A counter without a lock: whoever is interrupted while it counts or reads holds up nobody."""
+"""A counter without a lock: an interrupted reader or writer never blocks another one."""
 
 import itertools
 

@@ -12,6 +12,6 @@ def is_ctrl_c(error: BaseException) -> bool:
     """Return whether somebody wants the program to end."""
     if not isinstance(error, KeyboardInterrupt):
         return False
-    import threading  # whoever is off loads none
+    import threading  # not loaded when telemetry is off
 
     return threading.current_thread() is threading.main_thread()

@@ -119,7 +119,7 @@ class TelemetryClient:
             settings = asked.settings()
             if settings is None:
                 self._pipeline = _Unclear() if asked.is_unclear else self._pipeline
-                _tell(observer, "disabled", _OFF_SAYS)
+                _notify(observer, "disabled", _OFF_SAYS)
                 _say_misspelt(asked.refusals)
                 return
             self._pipeline = _start(
@@ -134,7 +134,7 @@ class TelemetryClient:
             self._is_enabled = True
         except Exception as error:  # the host's start matters more than any event
             self._pipeline = _Unclear()
-            _tell(observer, "state_error", f"telemetry cannot start: {type(error).__name__}")
+            _notify(observer, "state_error", f"telemetry cannot start: {type(error).__name__}")
 
     @property
     def enabled(self) -> bool:
@@ -228,7 +228,7 @@ def _start(
     limit: "tuple[int, float] | tuple[()]",
     observer: "Observer | None",
 ) -> "_Pipeline":
-    """Start the pipeline of a run with consent. Its modules are loaded here, not by who is off."""
+    """Start the pipeline of a run with consent. Nothing of it is loaded when off."""
     from getpatter.telemetry.delivery.pipeline import Pipeline
     from getpatter.telemetry.install_id import run_id
 
@@ -287,12 +287,12 @@ def _say_misspelt(refusals: "list[consent.Rule]") -> None:
         )
 
 
-def _tell(observer: "Observer | None", status: str, said: str) -> None:
+def _notify(observer: "Observer | None", status: str, said: str) -> None:
     if observer is None:
         return
     try:
         from getpatter.telemetry.delivery.observer import Observed
 
-        Observed(observer).tell(status, said)
+        Observed(observer).notify(status, said)
     except Exception:  # as above: what is loaded late cannot be loaded without a descriptor
         return

@@ -1,6 +1,6 @@
 """State: what an install keeps: its id, its date, the version that ran last, its first run.
 
-A file that is torn, foreign or unreadable is as good as missing. Without a directory identity is
+A file that is torn, foreign or unreadable counts as missing. Without a directory identity is
 kept in memory only. Nothing here decides about consent.
 """
 

@@ -119,7 +119,22 @@ def test_recommended_configuration_is_read_again_on_sighup(start: Start, tmp_pat
                 break
         else:
             pytest.fail(f"{content} was not read")
-    assert collector.end()[1].count("not JSON") == 1
+    said = collector.end()[1].splitlines()
+    assert [line.partition(": ")[0] for line in said] == ["getpatter collector"] * 3
+    assert "to send nothing; to leave out feature_used" in said[0]
+    assert "not JSON; what was recommended before stays" in said[1]
+    assert said[2].endswith("clients are recommended nothing")
+
+
+def test_sighup_without_a_recommendation_is_one_line_and_ends_nothing(
+    start: Start, tmp_path: Path
+) -> None:
+    collector = start(tmp_path / "data")
+    collector.process.send_signal(signal.SIGHUP)
+    assert collector.process.stderr is not None
+    assert "there is no --recommend" in collector.process.stderr.readline()
+    assert collector.post([event()], hex_id()).status == 200
+    assert collector.end() == (0, "")
 
 
 def test_control_socket_is_this_users_and_answers_what_is_nonsense(

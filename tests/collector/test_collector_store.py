@@ -443,6 +443,11 @@ def test_store_in_use_and_newer_store_are_one_line_and_exit_2(store: Store, tmp_
         done = command(*arguments, "--data", str(newer))
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert "use a newer one" in done.stderr
+    with connect(str(newer)) as connection:  # a version from which no step leads to this one
+        connection.execute("UPDATE meta SET value = '0' WHERE name = 'version'").fetchall()
+    done = command("status", "--data", str(newer))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "cannot be upgraded" in done.stderr
 
 
 def test_migration_takes_each_step_or_none(store: Store) -> None:

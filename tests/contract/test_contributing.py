@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,21 +28,32 @@ def codes(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-MAP = {codes(row[0])[0]: row[2] for row in rows("## Where is what")}
+# Each row of the map: its package folder and the names of its files.
+MAP = [(codes(row[0])[0], codes(row[2])) for row in rows("## Where to find things")]
+OWN = [(wing, names) for wing, names in MAP if wing.startswith("getpatter/")]
 
 
 def test_every_wing_is_on_the_map() -> None:
     folders = {path.parent.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("__init__.py")}
-    wings = {f"{folder}/" for folder in folders}
-    assert wings - MAP.keys() == {"getpatter/collector/store/"}, "stands in the row of its parent"
-    assert MAP.keys() - wings == {"schemas/"}
+    assert {wing for wing, _ in MAP} == {*(f"{folder}/" for folder in folders), "schemas/"}
 
 
-@pytest.mark.parametrize("wing", [wing for wing in MAP if wing.startswith("getpatter/")])
-def test_every_module_on_the_map_exists(wing: str) -> None:
-    for name in codes(MAP[wing]):
+@pytest.mark.parametrize(("wing", "names"), OWN)
+def test_every_module_on_the_map_exists(wing: str, names: list[str]) -> None:
+    for name in names:
         place = ROOT / wing / name
         assert place.is_dir() or place.with_suffix(".py").is_file(), f"{wing}{name}"
+
+
+def test_every_module_stands_on_the_map_once() -> None:
+    said = Counter(f"{wing}{name}.py" for wing, names in OWN for name in names)
+    assert {place for place, times in said.items() if times > 1} == set()
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if not path.name.startswith("__")
+    }
+    assert modules - said.keys() == set()
 
 
 def imported(path: Path) -> set[str]:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import anyio
@@ -43,12 +44,12 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1/ingest"
 
 
-def others() -> set[int]:
+def others() -> set[FrameType]:
     """The threads that earlier tests left: each goes on until its time is over."""
     return own_threads("drain")
 
 
-def waiters(before: set[int]) -> int:
+def waiters(before: set[FrameType]) -> int:
     return len(own_threads("drain") - before)
 
 

@@ -47,7 +47,7 @@ def calls(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def have_call(hub: Hub, session: str) -> None:
-    with lone_call(Null(), {}, hub=hub, session=session, details={"direction": "inbound"}) as call:
+    with lone_call(Null(), {"direction": "inbound"}, hub=hub, session=session) as call:
         call.turn()
         with call.stage("stt"):
             pass

@@ -14,16 +14,25 @@ if TYPE_CHECKING:
 
 # A host whose tracer gets into every thread, and raises there.
 TRACED = """
-import _thread, asyncio, json, sys, threading
+import _thread, asyncio, json, linecache, sys, threading
 import requests
 left, line = int(sys.argv[1]), int(sys.argv[2])
 start, is_tracing = _thread.start_new_thread, False
+def is_finaliser(frame):  # what is raised there ends no thread: Python prints it
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
 def traced(function, args, *more):
     work = getattr(args[0], "__func__", args[0]) if args else function
     seen = 0
     def trace(frame, event, arg):
         nonlocal seen
         global left
+        # Python shows the line of a `with` again when it is left, before the lock is released: who
+        # raises there leaves any lock of any program locked.
+        code = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        if code.lstrip().startswith("with ") or is_finaliser(frame):
+            return trace
         if left and is_tracing and "getpatter" in frame.f_code.co_filename:
             seen += 1
             if seen == line:

@@ -45,7 +45,7 @@ def test_an_observer_that_fails_harms_nobody() -> None:
 
     observed = Observed(fail)
     answer(observed, 401, final=True)
-    observed.tell("success", "")
+    observed.notify("success", "")
     assert observed.is_asked
     assert not Observed().is_asked
 

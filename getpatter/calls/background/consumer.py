@@ -83,6 +83,10 @@ class Consumer:
         self._lose_over(self._bound, "full")
         self._background.ring()
 
+    def start(self) -> None:
+        """Have a thread, before there is anything for it."""
+        self._background.wake()
+
     def wait(self, timeout: float, *, may_work: bool = True) -> bool:
         """Wait at most `timeout` seconds until everything is consumed; return whether so."""
         return self._background.wait(timeout, may_work=may_work)

@@ -18,6 +18,7 @@ from getpatter.calls.clock import monotonic, seconds
 from getpatter.calls.events.callback_sink import CallbackSink
 from getpatter.calls.events.emitter import Emitter
 from getpatter.calls.events.loop import QUEUE_EVENTS, Loop
+from getpatter.calls.events.null_hub import NullHub
 from getpatter.calls.events.rate_limit import PER_SECOND
 from getpatter.calls.events.redaction import Redaction
 from getpatter.calls.events.session import RING_EVENTS, Session
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from getpatter.calls.events.session import Record
     from getpatter.calls.events.sessions import Watcher
 
-__all__ = ["NULL_HUB", "Hub", "NullHub", "hub_of"]
+__all__ = ["NULL_HUB", "Hub", "hub_of"]
 
 
 class Hub:
@@ -177,57 +178,6 @@ class Hub:
         """Count losses, and see to it that they are reported."""
         if self._sessions.lose(session, node, reason, times):
             self._loop.wake()
-
-
-class NullHub:
-    """Diagnostics that are off: the same calls, and nothing behind them."""
-
-    on_failure: Callable[[str, str], object] | None = None
-
-    def session(self, session_id: str | None = None, *, ring_events: int | None = None) -> Session:  # noqa: ARG002 - as `Hub`
-        """Return a session that takes nothing."""
-        session = Session(cut_id(session_id) or "", 0)
-        session.rule = "off"
-        session.close()
-        return session
-
-    def emitter(self, node: str, session: Session, *, per_second: int | None = None) -> Emitter:  # noqa: ARG002 - as `Hub`
-        """Return an emitter that takes nothing."""
-        return Emitter(self, session, node)
-
-    def attach(self, sink: Sink | Callable[[Event], object], name: str | None = None) -> str:  # noqa: ARG002 - as `Hub`
-        """Attach nothing: off wins."""
-        return ""
-
-    def activate(self, session: str, began_us: int, *, is_outbound: bool) -> ExitStack:  # noqa: ARG002 - as `Hub`
-        """Enter nothing."""
-        return ExitStack()
-
-    def watch(self, watcher: Watcher) -> None:
-        """There will never be anything to let anybody know."""
-
-    def flush(self, timeout: float = 2.0) -> bool:  # noqa: ARG002 - as `Hub`
-        """There is nothing to wait for."""
-        return True
-
-    def close(self, timeout: float = 2.0) -> bool:  # noqa: ARG002 - as `Hub`
-        """There is nothing to close."""
-        return True
-
-    def stats(self) -> dict[str, object]:
-        """Return what `Hub.stats` does, of nothing."""
-        return {"waiting": 0, "lost": {}, "sinks": {}}
-
-    def settings(self) -> dict[str, tuple[object, str]]:
-        """Return that there are no numbers to set up."""
-        return {}
-
-    def put(self, records: list[Record]) -> bool:  # noqa: ARG002 - as `Hub`
-        """Take nothing."""
-        return False
-
-    def lose(self, session: Session, node: str, reason: str, times: int = 1) -> None:
-        """Count nothing: what is off loses nothing."""
 
 
 #: Diagnostics that are off, for whoever has no hub.

@@ -83,6 +83,8 @@ class Loop:
         self._is_live = not self._is_finishing
         self._queue.append((sink, self._sessions.open_sessions()))
         self._background.wake()
+        # Not left to the loop's thread: from Python 3.12 on an ending program starts no thread.
+        sink.consumer.start()
         return True
 
     def wake(self) -> None:

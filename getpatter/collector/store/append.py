@@ -10,17 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 import nanoarrow
 
+from getpatter.collector.batch import BatchAnswer, RefusedEvent
 from getpatter.collector.limits import DAY
 from getpatter.collector.store.columns import FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from duckdb import DuckDBPyConnection
 
     from getpatter.collector.batch import ReceivedBatch, RefusalKind
 
-__all__ = ["digest", "insert", "write_events", "write_losses", "write_refusals"]
+__all__ = [
+    "digest",
+    "insert",
+    "refuse_erased",
+    "write_events",
+    "write_losses",
+    "write_refusals",
+]
+
+_ERASED = "erased"  # the rule by which events of an erased install are refused
 
 _ARROW = {
     "VARCHAR": nanoarrow.string(),
@@ -70,6 +80,19 @@ def insert(
 def digest(install_id: str) -> str:
     """Return what stands for an erased install; the id cannot be told from it."""
     return sha256(f"getpatter erased {install_id}".encode()).hexdigest()
+
+
+def refuse_erased(batch: ReceivedBatch, erased: Collection[str]) -> BatchAnswer:
+    """Refuse what comes from an erased install; return the answer to the batch."""
+    if erased:
+        gone = [index for index, event in batch.events if digest(event["install_id"]) in erased]
+        if gone:
+            batch.events = [entry for entry in batch.events if entry[0] not in set(gone)]
+            batch.refused += [RefusedEvent(index, "/install_id", _ERASED) for index in gone]
+            batch.refused.sort(key=lambda refusal: refusal.index)
+            kind: RefusalKind = (200, None, None, "/install_id", _ERASED, None)
+            batch.refusals += [kind] * len(gone)
+    return BatchAnswer(len(batch.events), tuple(batch.refused))
 
 
 @lru_cache(maxsize=65_536)

@@ -147,7 +147,9 @@ def _prepare(connection: DuckDBPyConnection, directory: str) -> None:
                 f"{migrate.VERSION} at most: use a newer one"
             )
             raise StoreError(message)
-        migrate.upgrade(connection, version)
+        if migrate.upgrade(connection, version) < migrate.VERSION:
+            message = f"the store in {directory} has version {version}, which cannot be upgraded"
+            raise StoreError(message)
         refresh_views(connection, directory)
         connection.execute("COMMIT").fetchall()
     except duckdb.Error as error:

@@ -18,11 +18,14 @@ VERSION = 1
 STEPS: Mapping[int, str] = {}
 
 
-def upgrade(connection: DuckDBPyConnection, version: int, steps: Mapping[int, str] = STEPS) -> None:
-    """Take the steps from `version` on. The caller's transaction takes them all, or none."""
+def upgrade(connection: DuckDBPyConnection, version: int, steps: Mapping[int, str] = STEPS) -> int:
+    """Take the steps from `version` on; return the version that they end at. The caller's
+    transaction takes them all, or none.
+    """
     while version in steps:
         connection.execute(steps[version]).fetchall()
         version += 1
         connection.execute(
             "UPDATE meta SET value = ? WHERE name = 'version'", [str(version)]
         ).fetchall()
+    return version

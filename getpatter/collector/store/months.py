@@ -7,6 +7,7 @@ over from something that did not finish, and is removed at the next start.
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -19,9 +20,22 @@ from getpatter.collector.store.database import refresh_views
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["close_months", "erase", "remove", "retain", "sweep"]
+__all__ = [
+    "COPY",
+    "INCOMING",
+    "close_months",
+    "erase",
+    "link",
+    "link_or_copy",
+    "remove",
+    "retain",
+    "sweep",
+    "sweep_copies",
+]
 
 _FOLDER = "months"
+#: Where a backup is made, and what a restore brings in: left over if either did not finish.
+COPY, INCOMING = "copy", "incoming"
 
 
 def _folder(directory: str) -> str:
@@ -37,6 +51,30 @@ def sweep(connection: DuckDBPyConnection, directory: str) -> None:
     for name in os.listdir(folder):
         if name not in known:
             remove(directory, [name])
+
+
+def sweep_copies(directory: str) -> None:
+    """Remove what a backup or a restore has left behind."""
+    for name in (COPY, INCOMING):
+        shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
+
+
+def link(connection: DuckDBPyConnection, directory: str) -> list[str]:
+    """Link the files of the closed months into the folder of a copy; return their names."""
+    target = os.path.join(directory, COPY, _FOLDER)
+    os.makedirs(target, mode=0o700)
+    names = [row[0] for row in connection.execute("SELECT file FROM months").fetchall()]
+    for name in names:
+        link_or_copy(os.path.join(_folder(directory), name), os.path.join(target, name))
+    return names
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """A closed month never changes, so a second name for its file is enough."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def remove(directory: str, names: list[str]) -> None:

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from getpatter.collector import clock
-from getpatter.collector.batch import BatchAnswer, ReceivedBatch, RefusedEvent
+from getpatter.collector.batch import BatchAnswer, ReceivedBatch
 from getpatter.collector.store import months, rollups
 from getpatter.collector.store.append import (
-    digest,
+    refuse_erased,
     write_events,
     write_losses,
     write_refusals,
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Rows", "Store"]
 
-_ERASED = "erased"  # the rule by which events of an erased install are refused
-
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -63,10 +61,12 @@ class Store:
         self._fold = threading.RLock()
         self._write = threading.RLock()
         self._idle = threading.Condition()
+        self.copying = threading.Lock()  # held, before any other, by what copies the database
         self._queries = 0
         self._generation = 0  # how often the database was opened
         self.warnings: list[str] = []
         try:
+            months.sweep_copies(directory)
             self._open()
         except BaseException:
             os.close(self._lock)
@@ -146,7 +146,7 @@ class Store:
             same = batch.key.high, batch.key.low, batch.key.is_legacy
             answer = found.get(batch.key) or first.get(same)
             if answer is None:
-                answer = self._judge_erased(batch)
+                answer = refuse_erased(batch, self._erased)
                 first[same] = BatchAnswer(answer.accepted, answer.refused, is_repeated=True)
                 fresh.append(batch)
                 fresh_answers.append(answer)
@@ -154,22 +154,6 @@ class Store:
         if fresh or refusals:
             self._commit(fresh, fresh_answers, refusals, now)
         return answers
-
-    def _judge_erased(self, batch: ReceivedBatch) -> BatchAnswer:
-        """Refuse what comes from an erased install; return the answer to the batch."""
-        if self._erased:
-            gone = [
-                index
-                for index, event in batch.events
-                if digest(event["install_id"]) in self._erased
-            ]
-            if gone:
-                batch.events = [entry for entry in batch.events if entry[0] not in set(gone)]
-                batch.refused += [RefusedEvent(index, "/install_id", _ERASED) for index in gone]
-                batch.refused.sort(key=lambda refusal: refusal.index)
-                kind: RefusalKind = (200, None, None, "/install_id", _ERASED, None)
-                batch.refusals += [kind] * len(gone)
-        return BatchAnswer(len(batch.events), tuple(batch.refused))
 
     def _commit(
         self,
@@ -226,6 +210,19 @@ class Store:
             while self._queries:
                 self._idle.wait()
             yield
+
+    @contextmanager
+    def snapshot(self) -> Iterator[tuple[DuckDBPyConnection, list[str]]]:
+        """Give a transaction that sees the store as of now, and the files of its closed months,
+        linked into a folder that `months.sweep_copies` removes. Writing goes on meanwhile.
+        """
+        with ExitStack() as stack:
+            with self._fold:  # no month closes, and nothing is erased, until the files are linked
+                connection = stack.enter_context(self._reading())
+                cursor = stack.enter_context(closing(connection.cursor()))
+                cursor.execute("BEGIN").fetchall()
+                files = months.link(cursor, self.directory)
+            yield cursor, files
 
     # Maintenance
 

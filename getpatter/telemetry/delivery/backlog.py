@@ -5,7 +5,7 @@ an owner that has exited), and what of it has been counted. A batch is persisted
 it has failed, when others wait before it, or when its oldest record is a second old. Before every
 request it cost about a tenth of the throughput, roughly measured. Whoever holds a batch counts what
 becomes of it, once; nothing on disk is removed because of an exception. Has no lock and no
-thread: whoever calls holds the worker's.
+thread: the caller holds the worker's.
 """
 
 from collections import Counter, deque

@@ -1,6 +1,6 @@
 """The batcher: when what was recorded is closed into a batch, and how its events are built.
 
-Has no lock and no thread: whoever calls holds the worker's.
+Has no lock and no thread: the caller holds the worker's.
 """
 
 import os

@@ -24,7 +24,7 @@ _STUCK_LOOKS = 3
 
 
 class Flusher(Worker):
-    """Waits for what the worker does, on the thread of whoever asks."""
+    """Waits for what the worker does, on the thread of the caller."""
 
     def _begin(self) -> None:
         super()._begin()

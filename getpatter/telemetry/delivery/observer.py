@@ -1,4 +1,4 @@
-"""Tells whoever made the client how its telemetry fares. Never raises, and never waits by itself.
+"""Notifies the observer of a client about its telemetry. Never raises, and never waits by itself.
 
 An observer is called with a status and what it says: one of `success`, `disabled`, `http_error`,
 `auth_error` and `state_error` with a text for a person, or `recommended` with what the collector
@@ -34,12 +34,12 @@ class Observed:
         """Whether anybody observes, so that nothing need be found out for nobody."""
         return self._observer is not None
 
-    def tell(self, status: str, said: object) -> None:
+    def notify(self, status: str, said: object) -> None:
         """Tell the observer; what it raises is nobody's error."""
         if self._observer is not None:
             try:
                 self._observer(status, said)
-            except Exception:  # whoever observes must not harm whoever is observed
+            except Exception:  # an observer that fails must not harm the client
                 return
 
     def answered(self, status: int | None, *, is_final: bool, recommended: object) -> None:
@@ -51,9 +51,9 @@ class Observed:
             self._failures = 0
             if self._is_failing:
                 self._is_failing = False
-                self.tell("success", "the collector answers again")
+                self.notify("success", "the collector answers again")
             if isinstance(recommended, dict):
-                self.tell("recommended", recommended)
+                self.notify("recommended", recommended)
             return
         is_away = status is None or status >= 500
         self._failures += is_away
@@ -61,10 +61,10 @@ class Observed:
             return
         self._is_failing = True
         if status in _NO_ACCESS:
-            self.tell("auth_error", f"the collector denies access: HTTP {status}")
+            self.notify("auth_error", f"the collector denies access: HTTP {status}")
         elif is_final:
-            self.tell("http_error", f"the collector rejects every request: HTTP {status}")
+            self.notify("http_error", f"the collector rejects every request: HTTP {status}")
         else:
-            self.tell(
+            self.notify(
                 "http_error", f"the collector has failed to answer {self._failures} times in a row"
             )

@@ -2,7 +2,7 @@
 
 `step` settles an answer, closes what is due, or sends a batch, and says when the next step is. The
 backlog knows where a batch is, the schedule when the collector may be asked; the uploader sends.
-Has no lock and no thread: whoever calls holds the worker's.
+Has no lock and no thread: the caller holds the lock of the worker.
 """
 
 import os
@@ -83,9 +83,9 @@ class Outbox:
         return None if self._uploader is None else self._uploader.thread
 
     def say_standing(self) -> None:
-        """Tell whoever observes how the set-up went."""
+        """Notify the observer of the result of the set-up."""
         if self._observed.is_asked and self.run is not None:
-            self._observed.tell(*self.run.standing)
+            self._observed.notify(*self.run.standing)
 
     # a step
 

@@ -57,12 +57,12 @@ class _Process:
         atexit.register(self.end)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
-                before=lambda: self._tell("before_fork"),
-                after_in_parent=lambda: self._tell("after_fork_in_parent"),
+                before=lambda: self._notify("before_fork"),
+                after_in_parent=lambda: self._notify("after_fork_in_parent"),
                 after_in_child=self.begin_anew,
             )
 
-    def _tell(self, what: str) -> None:
+    def _notify(self, what: str) -> None:
         for reference in self._workers.copy().values():
             worker = reference()
             if worker is not None:
@@ -70,7 +70,7 @@ class _Process:
 
     def end(self) -> None:
         self.notice_fork()
-        self._tell("end")
+        self._notify("end")
 
     def notice_fork(self) -> None:
         if os.getpid() != self._pid:
@@ -80,7 +80,7 @@ class _Process:
         """In the child of a fork: what its libraries are told is not what the parent's are."""
         self._pid = os.getpid()
         self._finalized = set()
-        self._tell("after_fork_in_child")
+        self._notify("after_fork_in_child")
 
     def install_in_child(self) -> None:
         for name in _LIBRARIES:

@@ -1,7 +1,7 @@
 """The uploader: sends one batch at a time to the collector, on a thread of its own.
 
 So that a collector that hangs holds up neither the worker, which must get to the disk in time, nor
-anybody else. Where no thread can be started it sends on the thread of whoever asks.
+anybody else. Where no thread can be started it sends on the thread of the caller.
 """
 
 from collections import deque

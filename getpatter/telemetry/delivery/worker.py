@@ -166,6 +166,8 @@ class Worker(Recorder):
         try:
             if self._is_persisting:
                 self._persist()
+            if here is None and self._mode in ("detach", "spool"):
+                return LOOK  # others deliver; a request here would hold up what is persisted last
             if self._outbox is None and not len(self.buffer):
                 return None
             return self._step_of(self._opened(), now, here)
@@ -185,9 +187,6 @@ class Worker(Recorder):
     def _step_of(self, outbox: "Outbox", now: float, here: float | None) -> float | None:
         if self.phase.refuses == "opted_out" and outbox.stopped is None:
             outbox.stop("opted_out")
-        if self._mode in ("detach", "spool"):
-            # From 3.12 on no thread starts at exit: a request would hold this one up.
-            return None
         # Cleared before the records are taken: who asks meanwhile, asks for the next batch.
         urgent, self._is_urgent = self._is_urgent, False
         flushing, self._is_flushing = self._is_flushing, False
