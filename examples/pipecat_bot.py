@@ -55,7 +55,7 @@ async def media(websocket: WebSocket) -> None:
         Pipeline([transport.input(), Parrot(), transport.output()]),
         params=PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000),
     )
-    observe(worker, phone, transport=transport)
+    observe(worker, phone, transport=transport, carrier="twilio")
 
     @transport.event_handler("on_client_disconnected")
     async def left(*_: object) -> None:

@@ -1,18 +1,21 @@
 """What a call is told of a Pipecat conversation, without Pipecat."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from getpatter.integrations.pipecat import observe
 from getpatter.integrations.pipecat.conversation import Conversation
 from getpatter.integrations.pipecat.mapping import (
     CATEGORIES,
     ROWS,
+    TESTED,
     category_of,
     code_of,
-    is_realtime,
+    is_tested,
     measured,
     service_of,
 )
@@ -33,7 +36,7 @@ class Told:
         return SimpleNamespace(emit=lambda kind, data: self.events.append((kind, data)))
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *given: self.said.append((name, *given))
+        return lambda *given, **named: self.said.append((name, *given, *named.items()))
 
 
 def frame(name: str, **fields: object) -> Any:
@@ -76,6 +79,10 @@ def first_byte(reader: Reader, source: Any, seconds: float) -> None:
     reader.push(SimpleNamespace(frame=frame("MetricsFrame", data=[data]), source=source))
 
 
+def names(told: Told) -> list[str]:
+    return [said[0] for said in told.said]
+
+
 def observed(told: Told) -> list[tuple[Any, ...]]:
     return [said[1:] for said in told.said if said[0] == "observe"]
 
@@ -92,7 +99,7 @@ def test_what_was_heard_belongs_to_the_turn_that_it_ended(told: Told, reader: Re
     push(reader, "VADUserStartedSpeakingFrame")
     first_byte(reader, STT, 0.25)
     push(reader, "UserStoppedSpeakingFrame")
-    assert [said[0] for said in told.said] == ["answer", "turn", "observe"]
+    assert names(told) == ["answer", "turn", "observe"]
     assert observed(told) == [("stt", 0.25)]
 
 
@@ -148,19 +155,54 @@ def test_a_frame_that_goes_both_ways_counts_once(told: Told, reader: Reader) -> 
     down.broadcast_sibling_id, up.broadcast_sibling_id = up.id, down.id
     for each in (down, up, down, up):
         reader.push(SimpleNamespace(frame=each, source=None))
-    assert told.said == [("turn",)]
+    assert names(told) == ["turn"]
 
 
-@pytest.mark.parametrize(
-    ("names", "side"),
-    [(["CancelFrame"], "local"), (["EndFrame"], "local"), ([], "remote"), (["StopFrame"], "local")],
-)
-def test_who_ended_it_first(told: Told, names: list[str], side: str) -> None:
+@pytest.mark.parametrize("frame", ["CancelFrame", "EndFrame", "StopFrame"])
+def test_an_end_of_our_own_stands(told: Told, frame: str) -> None:
     conversation = Conversation(told)  # type: ignore[arg-type]
-    push(Reader(conversation), *names)
-    conversation.end("remote")
+    push(Reader(conversation), frame)
+    conversation.left()
     conversation.end("local")
-    assert told.said == [("hangup", side), ("end",)]
+    assert [said for said in told.said if said[0] != "answer"] == [("hangup", "local"), ("end",)]
+
+
+def test_who_has_left_was_there_and_hung_up(told: Told) -> None:
+    conversation = Conversation(told)  # type: ignore[arg-type]
+    conversation.left()
+    push(Reader(conversation), "CancelFrame")
+    conversation.left()
+    assert told.said == [("answer",), ("hangup", "remote"), ("end",)]
+
+
+def test_where_no_transport_says_who_left_nobody_hung_up(told: Told) -> None:
+    conversation = Conversation(told)  # type: ignore[arg-type]
+    conversation.knows_sides = False
+    push(Reader(conversation), "CancelFrame")
+    assert told.said == [("end",)]
+
+
+def test_nothing_comes_after_the_end(told: Told) -> None:
+    conversation = Conversation(told)  # type: ignore[arg-type]
+    reader = Reader(conversation)
+    conversation.end("local")
+    del told.said[:]
+    push(reader, "ClientConnectedFrame", "UserStoppedSpeakingFrame", "BotStartedSpeakingFrame")
+    first_byte(reader, TTS, 0.1)
+    reader.latency(0.5)
+    reader.breakdown(SimpleNamespace(user_turn_secs=0.5))
+    assert told.said == []
+
+
+def test_the_time_to_the_answer_is_what_pipecat_says_and_is_never_derived(
+    told: Told, reader: Reader
+) -> None:
+    push(reader, "UserStoppedSpeakingFrame")
+    assert told.said == [("turn", ("late", True))]
+    reader.latency(0.7123)
+    reader.breakdown(SimpleNamespace(user_turn_secs=0.2))
+    reader.latency(0.9)
+    assert observed(told) == [("answer", 0.7123), ("eou", 0.2)]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +249,12 @@ def test_an_error_that_leaves_its_processor_usable_is_for_diagnostics(
     ]
 
 
+def test_without_pipecat_one_line_says_what_to_install_and_no_call_begins() -> None:
+    phone: Any = None
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'getpatter\[pipecat\]'$"):
+        observe(object(), phone)
+
+
 def test_every_category_has_a_code() -> None:
     codes = {category: code_of(category, "llm") for category in CATEGORIES}
     assert set(codes.values()) == {
@@ -223,15 +271,40 @@ def test_the_page_has_the_rows_of_the_table() -> None:
 
 
 def test_services_are_known_by_their_class() -> None:
-    found = service_of(type(service("STTService", "pipecat.services.deepgram.stt")))
-    assert found is not None
-    assert (found.stage, found.vendor) == ("stt", "deepgram")
-    mine = service_of(type(service("TTSService", "my.program")))
-    assert mine is not None
-    assert (mine.stage, mine.vendor) == ("tts", "")
-    assert service_of(dict) is None
-    assert is_realtime("pipecat.services.openai.realtime.llm")
-    assert not is_realtime("pipecat.services.openai.llm")
+    found = service_of(service("STTService", "pipecat.services.deepgram.stt"))
+    assert found == ("stt", "deepgram", False)
+    assert service_of(service("TTSService", "my.program")) == ("tts", "", False)
+    assert service_of({}) is None
+
+
+@pytest.mark.parametrize(
+    ("module", "says", "is_realtime"),
+    [
+        ("openai.realtime.llm", None, True),
+        ("openai.llm", None, False),
+        ("openai.llm", True, True),
+        ("openai.realtime.llm", False, False),
+    ],
+)
+def test_a_service_says_whether_it_is_speech_to_speech_or_its_module_does(
+    module: str, says: object, is_realtime: object
+) -> None:
+    model = service("LLMService", f"pipecat.services.{module}")
+    model.service_metadata_frame = lambda: SimpleNamespace(is_realtime_service=says)
+    assert service_of(model) == ("llm", "openai", is_realtime)
+
+
+def test_the_tested_versions_are_those_of_the_lock_files() -> None:
+    locks = Path(__file__).parents[1] / "integrations" / "locks"
+    found = []
+    for name in ("oldest", "newest"):
+        text = (locks / f"pipecat-{name}.txt").read_text("utf-8")
+        [version] = re.findall(r"^pipecat-ai==(\S+)$", text, re.MULTILINE)
+        assert is_tested(version)
+        found.append(tuple(map(int, version.split(".")[:2])))
+    assert tuple(found) == TESTED
+    assert not is_tested("1.2.9")
+    assert not is_tested("2.0.0rc1")
 
 
 class Hostile:
@@ -245,4 +318,4 @@ def test_an_object_whose_every_attribute_raises_does_nothing(told: Told, reader:
         guarded(take, data)
         guarded(take, Hostile())
     push(reader, "UserStoppedSpeakingFrame")
-    assert told.said == [("turn",)]
+    assert names(told) == ["turn"]

@@ -29,6 +29,9 @@ class Conversation:
 
     def __init__(self, call: Call) -> None:
         self.has_ended = False
+        #: Whether a transport says when the other side leaves. Where none does, an end of our own
+        #: may be the answer to that: nobody knows who hung up.
+        self.knows_sides = True
         self._call = call
         self._events = call.emitter("pipecat")
         self._side: Literal["local", "remote"] | None = None
@@ -56,7 +59,8 @@ class Conversation:
 
     def user_stopped(self) -> None:
         """The user's turn is over."""
-        self._call.turn()
+        # Late: only what Pipecat has measured counts, nothing is derived from our own clock.
+        self._call.turn(late=True)
         self._turns += 1
         self._told.clear()
         self._is_user_speaking, self._first_token = False, None
@@ -124,13 +128,24 @@ class Conversation:
         """The agent's side ends the conversation; what is queued is still played."""
         self._side = self._side or "local"
 
+    def canceled(self) -> None:
+        """The agent's side ends the conversation at once."""
+        self.end("local")
+
+    def left(self) -> None:
+        """The other side has left; so it was there."""
+        if not self.has_ended:
+            self._call.answer()
+            self.end("remote")
+
     def end(self, side: Literal["local", "remote"]) -> None:
         """End the call, once. The side that was known before stands."""
         if self.has_ended:
             return
         self.has_ended = True
         self._side = self._side or side
-        self._call.hangup(self._side)
+        if self.knows_sides:
+            self._call.hangup(self._side)
         failure = self._failure
         if failure is not None and self._has_ended_it(failure):
             self._call.error(failure.code, failure.stage)  # type: ignore[arg-type]
@@ -142,6 +157,6 @@ class Conversation:
         return failure.is_fatal or failure.stage is not None or self._side == "local"
 
     def _once(self, name: str, seconds: float) -> None:
-        if name not in self._told:
+        if name not in self._told and not self.has_ended:
             self._told.add(name)
             self._call.observe(name, seconds)  # type: ignore[arg-type]

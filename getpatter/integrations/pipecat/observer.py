@@ -5,11 +5,11 @@ Pipecat stops to feed an observer that has raised once, and says so nowhere.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from getpatter.integrations.pipecat.mapping import category_of, is_realtime, measured, service_of
+from getpatter.integrations.pipecat.mapping import FRAMES, category_of, measured, service_of
 from getpatter.telemetry._interrupt import is_ctrl_c
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from getpatter.integrations.pipecat.conversation import Conversation
     from getpatter.integrations.pipecat.mapping import Service
 
-__all__ = ["Reader", "guarded", "observer_of", "realtime"]
+__all__ = ["Reader", "guarded", "observer_of"]
 
 # Frames that are remembered, so that one which is pushed on by each processor counts once.
 _FRAMES = 256
@@ -33,35 +33,17 @@ def guarded(function: Callable[..., object], *given: object) -> None:
             raise
 
 
-def realtime(processor: object, service: Service) -> bool:
-    """Return whether a language model speaks itself."""
-    frame = getattr(processor, "service_metadata_frame", None)
-    said = getattr(frame(), "is_realtime_service", None) if callable(frame) else None
-    return said if isinstance(said, bool) else is_realtime(service.module)
-
-
 class Reader:
     """From frames to the conversation. Knows frames by the names of their classes."""
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
-        said = conversation
         self._takes: dict[str, Callable[[Any, Any], None]] = {
-            "ClientConnectedFrame": lambda *_: said.connected(),
-            "VADUserStartedSpeakingFrame": lambda *_: said.user_started(),
-            "UserStartedSpeakingFrame": lambda *_: said.user_started(),
-            "UserStoppedSpeakingFrame": lambda *_: said.user_stopped(),
-            "InterruptionFrame": lambda *_: said.interrupted(),
-            "LLMFullResponseStartFrame": lambda *_: said.response_began(),
-            "TTSSpeakFrame": lambda *_: said.response_began(),
-            "LLMTextFrame": lambda *_: said.text(),
-            "BotStartedSpeakingFrame": lambda *_: said.bot_started(),
             "MetricsFrame": self._metrics,
             "ErrorFrame": self._error,
-            "EndFrame": lambda *_: said.closing(),
-            "StopFrame": lambda *_: said.closing(),
-            "CancelFrame": lambda *_: said.end("local"),
         }
+        for name, method in FRAMES.items():
+            self._takes[name] = _alone(getattr(conversation, method))
         # Class of a frame → what takes it. Most frames are audio, which nothing takes.
         self._by_class: dict[type, Callable[[Any, Any], None] | None] = {}
         self._services: dict[type, Service | None] = {}
@@ -69,6 +51,8 @@ class Reader:
 
     def push(self, data: Any) -> None:
         """Take a frame that a processor has pushed."""
+        if self._conversation.has_ended:
+            return
         frame = data.frame
         kind = type(frame)
         try:
@@ -113,12 +97,12 @@ class Reader:
     def _service(self, processor: object) -> Service | None:
         kind = type(processor)
         if kind not in self._services:
-            self._services[kind] = service_of(kind)
+            self._services[kind] = service_of(processor)
         return self._services[kind]
 
     def _metrics(self, frame: Any, source: object) -> None:
         service = self._service(source)
-        if service is None or (service.stage == "llm" and realtime(source, service)):
+        if service is None or service.is_realtime:
             return
         for data in frame.data:
             if any(base.__name__ == "TTFBMetricsData" for base in type(data).__mro__):
@@ -135,6 +119,10 @@ class Reader:
             "" if exception is None else type(exception).__name__,
             str(frame.error),
         )
+
+
+def _alone(method: Callable[[], None]) -> Callable[[Any, Any], None]:
+    return lambda _frame, _source: method()
 
 
 def observer_of(reader: Reader, conversation: Conversation) -> Any:
@@ -157,8 +145,13 @@ def observer_of(reader: Reader, conversation: Conversation) -> Any:
 
         async def on_push_frame(self, data: Any) -> None:
             guarded(reader.push, data)
-            with suppress(Exception):  # a frame of the host's own may hold anything
+            try:
                 await self._latency.on_push_frame(data)
+            except asyncio.CancelledError:  # the pipeline stops this observer
+                raise
+            except BaseException as error:  # as `guarded`
+                if is_ctrl_c(error):
+                    raise
 
         async def cleanup(self) -> None:
             # The latency observer's handlers run as tasks: they have a say before the end.

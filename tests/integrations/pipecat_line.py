@@ -6,6 +6,7 @@ Only the three services are small: each answers at once, and measures as Pipecat
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -33,6 +34,7 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.services.llm_service import LLMService
+from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pipecat.transports.websocket.fastapi import (
@@ -40,6 +42,11 @@ from pipecat.transports.websocket.fastapi import (
     FastAPIWebsocketTransport,
 )
 from pipecat.workers.runner import WorkerRunner
+
+try:
+    from pipecat.utils.errors import ErrorCategory
+except ImportError:  # categories, and services that become unusable, came with 1.8
+    ErrorCategory = None
 
 RATE = 8000
 _LOUD, _QUIET = b"\x80" * 160, b"\xff" * 160
@@ -84,15 +91,17 @@ class Recogniser(STTService):
             await self.broadcast_frame(UserStoppedSpeakingFrame)
 
 
-class Model(LLMService):
-    #: What the host's test has it do instead of answering.
-    instead: Callable[["Model"], Awaitable[None]] | None = None
+class Answers:
+    """Answers what was heard at once; each language model here does."""
+
+    #: What the test has it do instead.
+    instead: Callable[[Any], Awaitable[None]] | None = None
 
     def can_generate_metrics(self) -> bool:
         return True
 
-    async def process_frame(self, frame: Any, direction: FrameDirection) -> None:
-        await super().process_frame(frame, direction)
+    async def process_frame(self: Any, frame: Any, direction: FrameDirection) -> None:
+        await LLMService.process_frame(self, frame, direction)
         if not isinstance(frame, TranscriptionFrame):
             await self.push_frame(frame, direction)
         elif self.instead is not None:
@@ -104,6 +113,17 @@ class Model(LLMService):
             await self.stop_ttfb_metrics()
             await self.push_frame(LLMTextFrame(f"{CANARY}."))
             await self.push_frame(LLMFullResponseEndFrame())
+
+
+class Model(Answers, LLMService):
+    """A language model of the host's own."""
+
+
+class Live(Answers, OpenAIRealtimeLLMService):
+    """A speech-to-speech service that is not connected."""
+
+    async def _connect(self) -> None:
+        pass
 
 
 class Voice(TTSService):
@@ -119,8 +139,6 @@ class Voice(TTSService):
         await self.stop_ttfb_metrics()
         for _ in range(int(self.seconds / 0.02)):
             yield TTSAudioRawFrame(b"\x10\x20" * 160, RATE, 1, context_id=context_id)
-        for _ in range(20):  # by silence it is known that it has stopped
-            yield TTSAudioRawFrame(bytes(320), RATE, 1, context_id=context_id)
 
 
 class Frames(BaseObserver):
@@ -156,7 +174,9 @@ class Bot:
 
     def __init__(self, **options: Any) -> None:
         self.options = options
-        self.model, self.voice, self.frames = Model(), Voice(sample_rate=RATE), Frames()
+        self.model: Any = Model()
+        self.voice = Voice(sample_rate=RATE, push_stop_frames=True, stop_frame_timeout_s=0.1)
+        self.frames = Frames()
         self.worker: Any = None
         self.transport: Any = None
         self.attach: Callable[[Bot], None] | None = None
@@ -201,6 +221,8 @@ class Caller:
         self._socket = socket
         self.heard = asyncio.Event()
         self.gone = asyncio.Event()
+        #: By its own clock, when it fell silent and when it was answered.
+        self.silent_at = self.heard_at = 0.0
         self._task = asyncio.create_task(self._listen())
 
     async def begin(self) -> None:
@@ -211,6 +233,8 @@ class Caller:
     async def speak(self) -> None:
         self.heard.clear()
         for sound in (*[_LOUD] * 10, *[_QUIET] * 10):
+            if sound is _LOUD:
+                self.silent_at = time.monotonic() + 0.02
             payload = base64.b64encode(sound).decode()
             media = {"track": "inbound", "payload": payload}
             await self._say({"event": "media", "streamSid": f"MZ{CANARY}", "media": media})
@@ -223,7 +247,8 @@ class Caller:
     async def _listen(self) -> None:
         try:
             async for message in self._socket:
-                if json.loads(message).get("event") == "media":
+                if json.loads(message).get("event") == "media" and not self.heard.is_set():
+                    self.heard_at = time.monotonic()
                     self.heard.set()
         except websockets.ConnectionClosed:
             pass
@@ -244,32 +269,43 @@ async def call(bot: Bot, talk: Callable[[Caller, Bot], Awaitable[None]]) -> None
         await bot.run(websocket)
 
     async def wait(caller: Caller) -> None:
-        await caller.begin()
-        await talk(caller, bot)
-        await asyncio.wait_for(bot.done.wait(), 20)
+        try:
+            await caller.begin()
+            await talk(caller, bot)
+            await asyncio.wait_for(bot.done.wait(), 20)
+        finally:
+            # What has failed must not leave a pipeline behind that nothing ends.
+            if bot.worker is not None:
+                await bot.worker.cancel()
 
     await serve(app, wait)
 
 
 async def serve(app: FastAPI, talk: Callable[[Caller], Awaitable[None]]) -> None:
     """Serve an application on this machine while a caller talks to it."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=5
+    )
+    server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 # it has no event for that
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    async with websockets.connect(f"ws://127.0.0.1:{port}/media") as socket:
-        await talk(Caller(socket))
-    server.should_exit = True
-    await serving
+    try:
+        while not server.started:  # noqa: ASYNC110 # it has no event for that
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        async with websockets.connect(f"ws://127.0.0.1:{port}/media") as socket:
+            await talk(Caller(socket))
+    finally:
+        server.should_exit = True
+        await serving
 
 
-async def fail(model: Model, *, fatal: bool) -> None:
+async def fail(model: Any, *, fatal: bool) -> None:
     """An error as a service reports it that has lost its credentials."""
-    error = ErrorFrame(error=f"key {CANARY} is not valid", processor=model)
+    try:
+        int(CANARY)
+    except ValueError as raised:
+        error = ErrorFrame(f"key {CANARY} is not valid", processor=model, exception=raised)
     error.fatal = fatal
-    if hasattr(error, "category"):
-        from pipecat.utils.errors import ErrorCategory
-
+    if ErrorCategory is not None:
         error.category = ErrorCategory.AUTHENTICATION
     await model.push_error_frame(error)
