@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test integrations-pipecat lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
+.PHONY: help setup test integrations-pipecat lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector browser collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -62,7 +62,7 @@ faults: $(VENV)/.ready ## a misbehaving collector, disk and clock, and sudden en
 	  echo "    installing libfaketime"; \
 	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y faketime >/dev/null; \
 	fi
-	$(BIN)/python -m pytest $(PYTEST_FLAGS) tests/faults
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(PYTEST_FLAGS) tests/faults
 
 # strace is no Python package, so only root on a Debian gets it by itself.
 define need_strace
@@ -74,6 +74,13 @@ fi
   echo "strace is needed: install it as root (Debian: apt-get install strace)" >&2; exit 1; }
 endef
 
+define need_nginx
+@if ! command -v nginx >/dev/null && ! [ -x /usr/sbin/nginx ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "    installing nginx"; \
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y nginx-light >/dev/null; \
+fi
+endef
+
 # An environment of its own: its plugin would load into every test run.
 SCHEMATHESIS := $(abspath $(VENV)-schemathesis)/bin/schemathesis
 $(SCHEMATHESIS):
@@ -81,10 +88,36 @@ $(SCHEMATHESIS):
 	@$(PYTHON) -m venv $(VENV)-schemathesis
 	@$(VENV)-schemathesis/bin/python -m pip install $(PIP_FLAGS) 'schemathesis>=4,<5'
 
-collector: $(VENV)/.ready $(SCHEMATHESIS) ## the collector on a full disk, under strace, killed, and asked odd things (needs root, strace)
+collector: $(VENV)/.ready $(SCHEMATHESIS) ## the collector on a full disk, under strace, killed, behind nginx, and asked odd things (needs root)
 	@echo "==> collector"
 	$(need_strace)
+	$(need_nginx)
 	COLLECTOR_SCHEMATHESIS=$(SCHEMATHESIS) $(BIN)/python -m pytest $(PYTEST_FLAGS) tests/collector_heavy
+
+# playwright drives the system's browser: in an environment of its own, as only this tier needs it.
+BROWSER_VENV := $(abspath $(VENV)-browser)
+BROWSER_AXE := $(BROWSER_VENV)/node_modules/axe-core/axe.min.js
+$(BROWSER_AXE):
+	@echo "    installing playwright and axe-core in $(VENV)-browser"
+	@$(PYTHON) -m venv $(BROWSER_VENV)
+	@$(BROWSER_VENV)/bin/python -m pip install $(PIP_FLAGS) 'playwright>=1.49,<2'
+	@npm install --silent --no-fund --no-audit --prefix $(BROWSER_VENV) axe-core@4
+
+# Chromium is no Python package, so only root on a Debian gets it by itself.
+browser: $(VENV)/.ready $(BROWSER_AXE) ## the collector's pages in Chromium behind nginx (needs npm, both)
+	@echo "==> browser"
+	$(need_nginx)
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "    installing Chromium"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium >/dev/null; \
+	fi
+	@command -v chromium >/dev/null || { \
+	  echo "Chromium is needed: install it as root (Debian: apt-get install chromium)" >&2; exit 1; }
+	@chromium --version 2>/dev/null; PATH="$$PATH:/usr/sbin" nginx -v
+	@$(BROWSER_VENV)/bin/python -m pip list --disable-pip-version-check 2>/dev/null | grep playwright
+	@npm ls --prefix $(BROWSER_VENV) axe-core | grep axe-core
+	BROWSER_PYTHON=$(BROWSER_VENV)/bin/python BROWSER_PROGRAM="$$(command -v chromium)" \
+	  BROWSER_AXE=$(BROWSER_AXE) BROWSER_NGINX="$$(command -v nginx || echo /usr/sbin/nginx)" $(BIN)/python -m pytest -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/browser
 
 collector-kills: $(VENV)/.ready ## kill it 60 times in half an hour, at 2,000 events a second
 	COLLECTOR_KILLS=60 COLLECTOR_KILL_SECONDS=29 $(BIN)/python -m pytest -s tests/collector_heavy/test_collector_kills.py
@@ -123,9 +156,9 @@ mutants: $(VENV)/.ready ## change one thing at a time and see that parity notice
 	@echo "==> mutants"
 	$(BIN)/python schemas/mutants.py $(MUTANTS)
 
-demo: $(VENV)/.ready ## real calls on this machine, and what their events tell
+demo: $(VENV)/.ready ## real calls on this machine, and what their events show (DEMO_FLAGS=--open: in a browser)
 	@echo "==> demo"
-	$(BIN)/getpatter demo
+	$(BIN)/getpatter demo --report report.html $(DEMO_FLAGS)
 
 dropin: $(VENV)/.ready ## the released library run on our telemetry (needs PyPI, Python 3.11)
 	@echo "==> drop-in: the release, in a virtual environment of its own, and its copy with our folder"
@@ -171,4 +204,4 @@ refresh-models: $(VENV)/.ready ## fetch the public model names anew (needs PyPI)
 
 clean: ## remove what the other targets made
 	rm -rf .venv* benchmarks/.venvs schemas/node/node_modules .pytest_cache .mypy_cache .ruff_cache \
-	  .import_linter_cache .hypothesis .coverage*
+	  .import_linter_cache .hypothesis .coverage* report.html

@@ -20,7 +20,7 @@ from getpatter.collector.store import Store
 DAY = 86_400
 _INSTALLS = 4_000  # simulated: about 230,000 events in 30 days
 
-# Another id for each copy; the group is that of the new install id, as `append` computes it.
+# Another id for each copy; the group is that of the new install ID, as `append` computes it.
 _COPY = """
 INSERT INTO hot_events BY NAME
 SELECT * REPLACE (

@@ -1,6 +1,6 @@
 """A call as the host sees it: stages, turns, the end; and the one anonymous line left of it.
 
-The reporter (`getpatter.calls`) emits the full story to whoever attached a sink; at the end
+The reporter (`getpatter.calls`) emits the full story to the sinks that are attached; at the end
 `call_completed` is derived from it. Measures with a monotonic clock, never does I/O and never
 raises into the call.
 """
@@ -18,6 +18,7 @@ from getpatter.calls.enums import Delivery
 from getpatter.calls.event_types import CALL_STARTED
 from getpatter.calls.latencies import ANSWER
 from getpatter.calls.leave import NO_REASON, leaving
+from getpatter.calls.mistakes import mistake
 from getpatter.calls.reporter import ALREADY_LEFT, Reporter
 from getpatter.calls.result import OK, Result
 from getpatter.calls.stage_timer import Stage
@@ -165,14 +166,15 @@ class Call:
         """
         name = self._state.engine if engine is None else known(engine, ENGINES)
         if name is None and engine is not None:
-            self.refuse("engine", ENGINES, engine)
+            self.refuse("engine", ENGINES, engine, of="describe")
             return
         stack = {**self._stack, **stack_dimensions(stt, tts, llm)}
         facts = engine_facts(name or ("pipeline" if stack else None), stack)
         if self._state.describe(facts, words({**facts, **stack})):
             self._stack = stack
         else:
-            self.refuse("describe", ("called before answer()",), "")
+            self.reporter.refuse()
+            self._room.refuse("describe", "describe() must come before answer(). It is ignored.")
 
     def stage(self, name: StageName, *, add: bool = False) -> Stage:
         """Return a context manager that times one run of a stage.
@@ -182,7 +184,7 @@ class Call:
         before.
         """
         if plain_text(name) not in STAGE_LAYERS:
-            self.refuse("stage", STAGE_LAYERS, name)
+            self.refuse("name", STAGE_LAYERS, name, of="stage")
         self._state.begin(name)
         return Stage(self._state, name, is_added=add)
 
@@ -195,11 +197,11 @@ class Call:
         far is dropped, and what comes before the first `turn` belongs to none.
         """
         if plain_text(name) not in _MEASURED:
-            self.refuse("stage", _MEASURED, name)
+            self.refuse("name", _MEASURED, name, of="observe")
             return
         self._state.begin(name)
         if wrong := self._state.observe(name, seconds, is_added=add):
-            self.refuse("seconds", (wrong,), seconds)
+            self.refuse("seconds", (wrong,), seconds, of="observe")
         elif plain_text(name) != ANSWER:
             stage_id = self.reporter.begin(name)  # type: ignore[arg-type] # no answer, so a stage
             self.reporter.complete(stage_id, elapsed=seconds)
@@ -212,12 +214,12 @@ class Call:
         self._state.turn(is_late=bool(late))
 
     def hangup(self, side: Side) -> None:
-        """Say who hung up. Ends nothing by itself; the last one said counts."""
+        """Set who hung up. Ends nothing by itself; the last value counts."""
         said = lower_text(side)
         if said in _SIDES:
             self._state.hung_up = said
         else:
-            self.refuse("side", _SIDES, side)
+            self.refuse("side", _SIDES, side, of="hangup")
 
     def busy(self) -> None:
         """The other side was busy; means something only before `answer`."""
@@ -228,24 +230,24 @@ class Call:
         self._state.unanswered = "no_answer"
 
     def error(self, code: str, stage: StageName | None = None) -> None:
-        """Say that an error without an exception ends this call; the first one said counts."""
+        """Set the error that ends this call, if there is no exception; the first one counts."""
         if stage is not None and plain_text(stage) not in STAGE_LAYERS:
-            self.refuse("stage", STAGE_LAYERS, stage)
+            self.refuse("stage", STAGE_LAYERS, stage, of="error")
         self._state.fail(code, stage)
 
     def cost(self, usd: float) -> None:
         """Set what the call cost, in US dollars."""
         if plain_number(usd) is None:
-            self.refuse("usd", ("a number",), usd)
+            self.refuse("usd", ("a number",), usd, of="cost")
         self._state.cost = usd
 
-    def refuse(self, what: str, known: Iterable[str], value: object) -> None:
-        """Count and report a value that is not valid. The value itself is not shown: a phone number
-        in the wrong place must not get into a log. For the host object. The call goes on.
+    def refuse(self, what: str, known: Iterable[str], value: object, *, of: str = "") -> None:
+        """Count and report an argument `what` of the method `of` that is not valid: it must be one
+        of `known`. The call goes on. For the host object.
         """
         self.reporter.refuse()
-        kind = "" if isinstance(value, str) else f", not {type(value).__name__:.60}"
-        self._room.refuse(what, f"{what} must be {', '.join(known)}{kind}")
+        argument = f"{what} of {of}()" if of else what
+        self._room.refuse(argument, f"{mistake(argument, tuple(known), value)} It is ignored.")
 
     def leave(self, reason: LeaveReason | str) -> Result:
         """End the call for a reason, once; a text is a reason of your own and stays local."""

@@ -29,7 +29,7 @@ examples:
   getpatter telemetry --help          all actions
   getpatter calls list calls.jsonl    your calls and how they ended; see also: calls show, tail
   getpatter collector serve           receive events on this machine
-  getpatter demo                      real calls on this machine, and what their events tell
+  getpatter demo                      real calls on this machine, and what their events show
 """
 
 
@@ -67,7 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     commands.describe(subcommands.add_parser("telemetry", help=commands.HELP), __version__)
     calls.describe(subcommands.add_parser("calls", help=calls.HELP))
     collector.describe(subcommands.add_parser("collector", help=collector.HELP))
-    subcommands.add_parser("demo", help="make real calls on this machine and read their events")
+    demo = subcommands.add_parser(
+        "demo", help="make real calls on this machine and read their events"
+    )
+    demo.add_argument(
+        "--report", metavar="FILE", help="write the collector's pages of these calls as HTML"
+    )
+    demo.add_argument("--open", action="store_true", help="open that file in a browser")
     return parser
 
 
@@ -109,7 +115,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "demo":
         from getpatter.demo.main import run  # only who asks loads it
 
-        return run()
+        return run(options.report, is_opened=options.open)
     if options.command == "calls":
         return calls.run(options, env.process_environment())
     if options.command == "collector":

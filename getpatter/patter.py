@@ -10,6 +10,7 @@ from getpatter.call import Call
 from getpatter.call_facts import engine_facts
 from getpatter.calls.callbacks.host_events import HostEvents
 from getpatter.calls.events.hub import hub_of
+from getpatter.calls.mistakes import mistake
 from getpatter.calls.switchboard import Switchboard
 from getpatter.errors import ConfigurationError
 from getpatter.telemetry import env
@@ -82,7 +83,7 @@ class Patter:
         self._host_events.about(self._telemetry)
         self._board = Switchboard(self._diagnostics, self._host_events)
         if stats_interval is not None and not self._board.set_stats_interval(stats_interval):
-            message = "stats_interval is 0, or 1 to 86,400 seconds"
+            message = mistake("stats_interval", ("0, or 1 to 86,400 seconds",), stats_interval)
             raise ValueError(message)
         self._is_incomplete = False
         self._shapes: set[str] = set()
@@ -226,7 +227,7 @@ class Patter:
         this object. For diagnostics alone: `session` is an id of yours
         (otherwise the call's own random one), `ring_events` how many of its last events a late
         subscriber gets (0: none), `delivery` whether events are emitted at once or in batches.
-        `ends_with` names a participant: when every owner has said that it left, the call ends.
+        `ends_with` names a participant: when every owner has reported that it left, the call ends.
         """
         engine = self.config.engine if agent is None else agent.engine
         stack = {} if agent is None else stack_dimensions(agent.stt, agent.tts, agent.llm)
@@ -249,9 +250,9 @@ class Patter:
             ends_with=ends_with,
         )
         if said not in _DIRECTIONS:
-            call.refuse("direction", _DIRECTIONS, direction)
+            call.refuse("direction", _DIRECTIONS, direction, of="call")
         if carrier is not None and not lower_text(carrier):
-            call.refuse("carrier", ("a name",), carrier)
+            call.refuse("carrier", ("a name",), carrier, of="call")
         return call
 
     def _say_incomplete(self, error: ConfigurationError) -> None:

@@ -45,7 +45,7 @@ _VALUES: dict[str, tuple[str, str, int | None]] = {
     "bitrate": ("kbit/s", "Bytes of the interval, over the time in which they were counted.", None),
     "packet_rate": ("1/s", "Packets of the interval, over the same time.", None),
     "fraction_loss": ("0 to 1", "Packets of the interval that were lost, of those sent.", 1),
-    "packet_loss_percentage": ("%", "The same, of a hundred.", 100),
+    "packet_loss_percentage": ("%", "The same in percent.", 100),
     "jitter": ("ms", "Mean of the interval's samples.", None),
     "average_jitter": ("ms", "Mean of all samples of the track so far.", None),
     "rtt": ("ms", "Mean of the interval's samples.", None),
@@ -56,24 +56,24 @@ _VALUES: dict[str, tuple[str, str, int | None]] = {
 }
 # Of a record, beside its tracks → the values, and what it is.
 _RECORD = {
-    "interval_ms": (("whole ms",), "Time since the record before, or since the participant came."),
+    "interval_ms": (("whole ms",), "Time since the last record, or since the participant came."),
     "connection_state": (("online", "offline"), "Whether the participant is connected."),
     "fabric_state": (
         ("initialising", "established", "disrupted"),
         "Whether media flows: not yet, yes, or no longer.",
     ),
-    "conference_url": (("text",), "Where the call takes place, as `room_started` said."),
+    "conference_url": (("text",), "Where the call takes place, from `room_started`."),
 }
 # Of a track since the last flush, beside the sums → unit and meaning.
 _STREAM = {
-    "samples": ("count", "How many samples that is."),
-    "start": ("s", "When the first of them began, on their clock."),
-    "end": ("s", "When the last of them ended."),
+    "samples": ("count", "Number of samples."),
+    "start": ("s", "When the first sample began, on the clock of the samples."),
+    "end": ("s", "When the last sample ended."),
     "rtt_max": ("ms", "Longest round trip time."),
     "jitter_max": ("ms", "Largest jitter."),
     "score_mean": ("the host's scale", "Mean of the scores above 0."),
-    "score_min": ("the host's scale", "Lowest of them."),
-    "score_median": ("the host's scale", "Median of them."),
+    "score_min": ("the host's scale", "Lowest score above 0."),
+    "score_median": ("the host's scale", "Median of the scores above 0."),
 }
 
 
@@ -141,8 +141,8 @@ def record_schema() -> Schema:
         },
         "conference_url": {"description": _RECORD["conference_url"][1], **TYPES["text"]},
         "tracks": {
-            "description": "Of each track that had a sample in the interval; a value that is not "
-            "known is absent.",
+            "description": "One entry per track that had a sample in the interval; an unknown "
+            "value is absent.",
             "type": "array",
             "items": _closed({**_texts(TEXTS), **values}, list(REQUIRED)),
         },
@@ -151,7 +151,7 @@ def record_schema() -> Schema:
     return _document(
         "stats_record",
         "Stats record",
-        "One participant of one call in one interval, as the stats callback is given it.",
+        "One participant of one call in one interval, as the stats callback gets it.",
         _closed({**_texts(_IDS), **own}, required),
     )
 
@@ -174,8 +174,8 @@ def stream_schema() -> Schema:
     return _document(
         "participant_stats",
         "Participant stats",
-        "Data of the event participant_stats: what the samples of one participant since the last "
-        "flush amount to.",
+        "Data of the event participant_stats: the sums of the samples of one participant since "
+        "the last flush.",
         _closed({**_texts(_IDS), "streams": streams}, [*_IDS, "streams"]),
     )
 

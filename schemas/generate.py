@@ -282,7 +282,8 @@ def main(arguments: list[str]) -> int:
     }
     stale = [p for p, text in wanted.items() if not p.exists() or p.read_text("utf-8") != text]
     for path in stale:
-        sys.stdout.write(f"{path.relative_to(ROOT).as_posix()} differs from the schema files\n")
+        done = "differs from the schema files" if arguments else "is written anew"
+        sys.stdout.write(f"{path.relative_to(ROOT).as_posix()} {done}\n")
     if arguments:
         return 1 if stale else 0
     for path in stale:

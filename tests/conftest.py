@@ -21,6 +21,7 @@ settings.load_profile("patient")
 
 _NUMBERS = itertools.count()
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +124,31 @@ def run(child_environment: dict[str, str], tmp_path: Path) -> Run:
         return done
 
     return run_code
+
+
+@pytest.fixture
+def command(child_environment: dict[str, str], tmp_path: Path) -> Command:
+    """Run `getpatter telemetry …` in an empty directory; keywords are variables."""
+    directory = tmp_path / "cwd"
+    directory.mkdir()
+
+    def run_command(
+        *arguments: str, text: str = "", **variables: str
+    ) -> "subprocess.CompletedProcess[str]":
+        result = subprocess.run(
+            [sys.executable, "-m", "getpatter", "telemetry", *arguments],
+            check=False,
+            env={**child_environment, **variables},
+            cwd=directory,
+            capture_output=True,
+            input=text,
+            text=True,
+            timeout=60,
+        )
+        assert "Traceback" not in result.stderr
+        return result
+
+    return run_command
 
 
 @pytest.fixture

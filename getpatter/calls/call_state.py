@@ -66,7 +66,7 @@ class CallState:
         self._latencies = Latencies(monotonic())
         self._error: tuple[str, str | None] | None = None
         self._answered_at: float | None = None
-        # Taken once, without waiting, by whoever comes first.
+        # Taken once, without waiting, by the first caller.
         self._start = threading.Lock()
         reporter.on_failure = partial(_stage_failed, room)
 
@@ -79,11 +79,11 @@ class CallState:
 
     @property
     def engine(self) -> object:
-        """The engine that this call is said to have, None if none is known."""
+        """The engine of this call, None if none is known."""
         return self._facts.get("engine")
 
     def describe(self, facts: Mapping[str, object], details: Mapping[str, object]) -> bool:
-        """Replace facts of the call; return False once `call_started` has said them."""
+        """Replace facts of the call; return False after `call_started` has used them."""
         if self._answered_at is not None or self.reporter.has_ended:
             return False
         self._facts = {**self._facts, **facts}

@@ -37,8 +37,8 @@ _CODES: tuple[tuple[type[BaseException], str, FailureCode], ...] = (
     (ConnectionError, "connection", FailureCode.NETWORK_ERROR),
     (ConfigurationError, "config", FailureCode.CUSTOM),
 )
-# Until 3.10 asyncio's timeout is no builtin one; to import asyncio for it costs every host 30 ms.
-_ASYNCIO_TIMEOUT = ("asyncio.exceptions", "TimeoutError")
+# Timeouts that are no builtin ones, asyncio's until 3.10: to import asyncio costs every host 30 ms.
+_TIMEOUTS = frozenset({("asyncio.exceptions", "TimeoutError"), ("trio", "TooSlowError")})
 # How many links of chains and groups are followed: what is longer is a loop or a retry without end.
 _LINKS = 256
 # Marks that are kept: far more failures than are on their way at once in one call.
@@ -224,7 +224,7 @@ def _codes(error: BaseException) -> tuple[str | None, FailureCode]:
     for kind, code, failure in _CODES:
         if issubclass(type(error), kind):
             return code, failure
-    if any((kind.__module__, kind.__name__) == _ASYNCIO_TIMEOUT for kind in type(error).__mro__):
+    if any((kind.__module__, kind.__name__) in _TIMEOUTS for kind in type(error).__mro__):
         return "timeout", FailureCode.REQUEST_TIMEOUT
     return None, FailureCode.CUSTOM
 

@@ -39,7 +39,7 @@ class Latencies:
         self._turn_at: float | None = None
         # The answer of this turn by our own clock.
         self._derived: float | None = None
-        # Stage → its latency in this turn, and whether a run that speaks said it.
+        # Stage → its latency in this turn, and whether a run that speaks gave it.
         self._in_turn: dict[str, tuple[float, bool]] = {}
         self._latencies: dict[str, list[float]] = {}
 

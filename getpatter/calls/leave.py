@@ -28,7 +28,7 @@ __all__ = [
     "leaving",
     "reduce",
 ]
-#: What is said of anything else.
+#: What holds for anything else.
 NO_REASON = "not a leave reason: use UserAction, Backend, RetryExhausted, SdkDriven or Custom"
 
 
@@ -203,7 +203,7 @@ def reduce(
 ) -> tuple[Ending, str | None]:
     """Reduce how a call ended to the three dimensions of `call_completed`, and its error code.
 
-    A terminal error goes before a leave reason, and that before who was said to have hung up.
+    A terminal error goes before a leave reason, and that before who hung up.
     """
     if left is None or error_code is not None:
         end = ending(

@@ -31,7 +31,7 @@ __all__ = ["precall_test", "probe_all", "start"]
 # More would be a load test of somebody else's machine.
 _MOST_PROBES = 100
 _MOST_ENDPOINTS = 32
-#: Five tell a median and show a spread; a test has so many seconds altogether.
+#: Five give a median and a spread; a test has so many seconds altogether.
 PROBES = 5
 TIMEOUT = 10.0
 # Why a step failed, the first that fits; anything else is an `error`.
@@ -139,7 +139,7 @@ def probe_all(
     for thread in threads:
         thread.start()
     for thread in threads:
-        # Resolving a name cannot be interrupted: whoever is stuck there is left behind.
+        # Resolving a name cannot be interrupted: a thread that is stuck there is left behind.
         thread.join(max(0.0, until - monotonic()))
     return [one.summary() for one in series]
 
@@ -149,7 +149,7 @@ class _Series:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        # Held by whoever reads or writes what follows.
+        # Held while the fields that follow are read or written.
         self._lock = threading.Lock()
         self._times: dict[str, list[float]] = {}
         self._made = 0

@@ -13,7 +13,7 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
-from getpatter.telemetry._descriptors import FIRST, above_standard
+from getpatter.telemetry._descriptors import close, identity, open_file
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -44,18 +44,20 @@ class PrivateFile:
         self._path = path
         self._flags = flags
         self._descriptor = -1
+        self._identity: tuple[int, int] | None = None
         #: Whether other processes are kept from it.
         self.is_locked = False
         self.size = 0
 
     def __enter__(self) -> Self:
-        descriptor = _open_above_standard(self._path, _FLAGS | self._flags)
+        descriptor = open_file(self._path, _FLAGS | self._flags)
         try:
             self.size = _checked(descriptor, self._path).st_size
         except OSError:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
+        self._identity = identity(descriptor)
         return self
 
     def __exit__(
@@ -65,17 +67,19 @@ class PrivateFile:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if self.is_locked:
+            if self.is_locked and identity(self._descriptor) == self._identity:
                 # Not left to closing: a child that was forked meanwhile has it open, too.
                 _lock(self._descriptor, is_wanted=False)
         finally:
-            os.close(self._descriptor)
+            close(self._descriptor, self._identity)
 
     def lock(self) -> bool:
         """Keep other processes from this file until it is closed; return False if one keeps us
         from it for too long. Where there are no locks, nobody is kept from it.
         """
         for _ in range(_ATTEMPTS):
+            if identity(self._descriptor) != self._identity:
+                return False  # the host has closed it
             try:
                 self.is_locked = _lock(self._descriptor, is_wanted=True)
             except BlockingIOError:
@@ -88,13 +92,12 @@ class PrivateFile:
         return False
 
     def is_at_path(self) -> bool:
-        """Return whether it is still this file that the path names."""
+        """Return whether it is still this file that the path names, and still open."""
         try:
             there = os.lstat(self._path)
         except FileNotFoundError:
             return False
-        mine = os.fstat(self._descriptor)
-        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+        return (there.st_dev, there.st_ino) == self._identity == identity(self._descriptor)
 
     def write(self, content: bytes) -> int:
         """Write at once, or with `os.O_APPEND` at the end; return how much could be written."""
@@ -112,21 +115,6 @@ class PrivateFile:
             return b""
         os.lseek(self._descriptor, self.size - 1, os.SEEK_SET)
         return os.read(self._descriptor, 1)
-
-
-def _open_above_standard(path: str, flags: int) -> int:
-    """Open a file under a descriptor that never was stdin, stdout or stderr, where Linux allows it
-    not even for a moment: what another thread prints just then would be written into the file.
-    """
-    held: list[int] = []
-    try:
-        while hasattr(os, "O_PATH") and (not held or held[-1] < FIRST):
-            # Takes the place of a stream that is closed, and nothing can be written to it.
-            held.append(os.open("/", os.O_PATH | os.O_CLOEXEC))
-        return above_standard(os.open(path, flags, _MODE))
-    finally:
-        for descriptor in held:
-            os.close(descriptor)
 
 
 def _checked(descriptor: int, path: str) -> os.stat_result:

@@ -78,7 +78,7 @@ class Reporter:
         self._kept: deque[Record] = deque()
         self._process = os.getpid()
         self._stages = Stages(self._emit_stage, new_id())
-        # Taken once, without waiting, by whoever comes first.
+        # Taken once, without waiting, by the first caller.
         self._ending = threading.Lock()
         self.turn_id: str | None = None
         self.left: Leaving | None = None

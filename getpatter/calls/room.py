@@ -74,7 +74,7 @@ class Room:
         self._has_ended = False
         # Who is there, as far as this thread knows: the service decides.
         self._presences: dict[str, Presence] = {}
-        # Taken once, without waiting, by whoever comes first.
+        # Taken once, without waiting, by the first caller.
         self._opening = threading.Lock()
 
     # the host's side: any thread, nothing waits
@@ -138,7 +138,7 @@ class Room:
         return answer
 
     def error(self, code: str, layer: str, message: str) -> str:
-        """Tell the `error` callbacks that something of this call failed; return the message."""
+        """Notify the `error` callbacks that something of this call failed; return the message."""
         message = f"call {self.id!r:.80}: {message}"
         self._board.service.error(code, layer, message, self.id)
         return message
@@ -150,7 +150,7 @@ class Room:
 
     def _open(self) -> Result:
         """Emit that there is a room, once; answer why not, if it is too late or cannot be."""
-        # Whoever has it is about to say so.
+        # The holder is about to emit that.
         if self._opening.locked():
             return OK
         return self._start("", _NOTHING, notify=True)

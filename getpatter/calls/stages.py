@@ -114,7 +114,7 @@ class Stages:
         }
         is_emitted = self._emit(STAGE_INITIATED, dict(common), False)  # noqa: FBT003 - see `EmitStage`
         self._open[stage_id] = _Run(stage, common, now, is_emitted)
-        if self.is_over():  # it came between: whoever ended the call did not see this one
+        if self.is_over():  # it came between: the end of the call did not see this one
             self.end(FailureCode.CLIENT_ABORTED, now)
         return True
 

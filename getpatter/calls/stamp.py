@@ -8,7 +8,7 @@ __all__ = ["Stamp"]
 
 
 class Stamp(NamedTuple):
-    """Taken on the thread that records an event, for whoever emits it later.
+    """Taken on the thread that records an event, for the thread that emits it later.
 
     `sequence` is None for an event that is numbered when it is emitted.
     """

@@ -151,14 +151,14 @@ class Switchboard:
             self.service = service
 
     def sink_failed(self, sink: str, message: str) -> None:
-        """Tell callbacks that a sink begins to fail."""
+        """Notify callbacks that a sink begins to fail."""
         self.service.error("sink_failed", "sink", f"sink {sink}: {message}")
 
     def warn_once(self, what: str, message: str) -> None:
         """Log a mistake of the program's text, the first of its kind."""
         if what not in self._logged:
             self._logged.add(what)
-            _log.warning("%s", message)
+            _log.warning("getpatter: %s", message)
 
     def set_stats_interval(self, seconds: float) -> Result:
         """Set the time between two stats records of all calls that have none of their own."""

@@ -113,7 +113,7 @@ class Guard:
     def _is_ours(self, host: str) -> bool:
         """Return whether a browser that names `host` means us.
 
-        An address cannot be anybody else's name for us; a name can, if whoever owns it wants to.
+        An address cannot be anybody else's name for us; a name can, if its owner wants to.
         """
         found = _HOST.fullmatch(host)
         if found is None:

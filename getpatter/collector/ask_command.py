@@ -1,7 +1,7 @@
 """`collector ask` and `collector check`: answers in the terminal, and the release gate.
 
-What cannot be asked is said before the store is opened. `check` ends with 0 not worse, 1 worse,
-2 cannot tell; whatever keeps it from an answer is 2, too.
+An invalid question ends with a message before the store is opened. `check` ends with 0 not worse,
+1 worse, 2 cannot tell; whatever keeps it from an answer is 2, too.
 """
 
 from __future__ import annotations

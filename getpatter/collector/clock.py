@@ -2,8 +2,9 @@
 
 import os
 import time
+from datetime import date, timedelta
 
-__all__ = ["jitter", "monotonic", "now", "random_id"]
+__all__ = ["jitter", "monotonic", "now", "random_id", "today"]
 
 #: Seconds since some moment; never jumps.
 monotonic = time.monotonic
@@ -12,6 +13,11 @@ monotonic = time.monotonic
 def now() -> int:
     """Return whole seconds since the epoch."""
     return int(time.time())  # noqa: TID251 - the one place
+
+
+def today() -> date:
+    """Return the day in UTC."""
+    return date(1970, 1, 1) + timedelta(seconds=now())
 
 
 def random_id() -> str:

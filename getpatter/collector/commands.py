@@ -179,7 +179,7 @@ def _erase(options: argparse.Namespace, directory: str) -> int:
     from getpatter.collector import operate
 
     if not _ID.fullmatch(options.install):
-        message = "an install id is 32 hexadecimal digits"
+        message = "an install ID is 32 hexadecimal digits"
         raise CommandError(message)
     done = _work(
         directory,

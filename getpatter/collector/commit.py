@@ -188,7 +188,7 @@ class Committer:
 
 def _resolve(outcomes: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
     for future, result, error in outcomes:
-        if future.done():  # whoever waited has gone
+        if future.done():  # the request that waited has gone
             continue
         if error is None:
             future.set_result(result)

@@ -1,4 +1,4 @@
-"""Compares two figures: their difference with its interval, and what may be said of it. Pure."""
+"""Compares two figures: their difference with its interval, and the verdict on it. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BETTER, WORSE, NOT_WORSE, CANNOT_TELL = "better", "worse", "not worse", "cannot 
 
 
 class ReleaseVerdict(NamedTuple):
-    """What may be said; `more` is how many more events or runs it takes, about; None: not known."""
+    """A verdict; `more` is about how many more events or runs it takes; None: not known."""
 
     word: str
     more: int | None = None

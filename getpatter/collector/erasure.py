@@ -1,7 +1,7 @@
 """Erasure: what is kept of an install goes, and what arrives for it later is refused.
 
 A deleted row is still in the database file until that is rewritten: until then a receipt says
-`pending`, from then on `erased`. Of the install id only a digest is kept, also in a file beside the
+`pending`, from then on `erased`. Of the install ID only a digest is kept, also in a file beside the
 database (`tombstones`): what was erased since a backup was made is erased from the backup, too.
 """
 

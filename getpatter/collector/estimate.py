@@ -52,7 +52,7 @@ _LEAST_DF = 0.5  # below that there is one group, in effect, and nothing to comp
 
 
 class Estimate(NamedTuple):
-    """A figure. None: nothing can be said.
+    """A figure. None: it is not known.
 
     `groups` is G*, the effective number of groups (of runs, in a total); `drawn` is how many runs
     or events it rests on.
@@ -237,7 +237,7 @@ def total(
     """
     strata: defaultdict[float, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for rate, *sums in framed:
-        if rate > 0:  # at rate 0 nothing can be said
+        if rate > 0:  # at rate 0 nothing is known
             strata[rate] = [a + b for a, b in zip(strata[rate], sums, strict=True)]
     loose: defaultdict[float, list[int]] = defaultdict(lambda: [0, 0])
     for kept, *pair in unframed:

@@ -22,7 +22,8 @@ from getpatter.collector.request import Refused, check_head, read_batch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from getpatter.collector.batch import BatchAnswer
+    from getpatter.collector.arrivals import Arrivals
+    from getpatter.collector.batch import BatchAnswer, ReceivedBatch
     from getpatter.collector.commit import Committer
     from getpatter.collector.judge import EventJudge
     from getpatter.collector.metrics import Metrics
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Ingest"]
 
+_ENDPOINT = "/v1/ingest"
+# Keys of a request's scope, for what is shown of it once it was answered.
+_BATCH, _ANSWER = "getpatter.batch", "getpatter.answer"
 _INSTALL = re.compile(r"(?:/.*)?/v1/installs/([^/]*)")
 _RECEIPT = re.compile(r"(?:/.*)?/v1/receipts/([^/]*)")
 _ID = re.compile("[0-9a-f]{32}")
@@ -59,11 +63,13 @@ class Ingest:
         committer: Committer,
         judge: EventJudge,
         metrics: Metrics,
+        arrivals: Arrivals,
     ) -> None:
         self._store = store
         self._committer = committer
         self._judge = judge
         self._metrics = metrics
+        self._arrivals = arrivals
         self._limits = RateLimits(clock.monotonic())
         self._erasures = Bucket(1, 10, clock.monotonic())  # each one looks at every event
         self.recommended: dict[str, Any] | None = None
@@ -96,13 +102,17 @@ class Ingest:
             least, more = RETRY_SECONDS
             headers["retry-after"] = least + clock.jitter(more)
         self._metrics.requests.labels(status).inc()
+        if scope["path"].endswith(_ENDPOINT):
+            batch, answer = scope.get(_BATCH), scope.get(_ANSWER)
+            is_repeated = answer is not None and answer.is_repeated
+            self._arrivals.add(clock.now(), status, batch, is_repeated=is_repeated)
         await _send(send, status, headers, body, is_head=scope["method"] == "HEAD")
 
     async def _respond(self, scope: Message, receive: Receive) -> bytes:
         path, method = scope["path"], scope["method"]
-        if path.endswith("/v1/ingest"):
+        if path.endswith(_ENDPOINT):
             _allow(method, "POST")
-            return await self._ingest(dict(scope["headers"]), receive)
+            return await self._ingest(scope, receive)
         if found := _INSTALL.fullmatch(path):
             _allow(method, "DELETE")
             return await self._erase(found[1])
@@ -114,15 +124,19 @@ class Ingest:
             return document()
         raise Refused(404, "path", "no such resource")
 
-    async def _ingest(self, headers: Headers, receive: Receive) -> bytes:
+    async def _ingest(self, scope: Message, receive: Receive) -> bytes:
+        headers: Headers = dict(scope["headers"])
         check_head(headers)
         self._committer.check()
         body = await _read_body(receive)
-        batch = read_batch(headers, body, self._judge, self._store.releases, clock.now())
+        batch: ReceivedBatch = read_batch(
+            headers, body, self._judge, self._store.releases, clock.now()
+        )
+        scope[_BATCH] = batch
         installs = Counter(event["install_id"] for _, event in batch.events)
         if seconds := self._limits.take(installs, clock.monotonic()):
             raise _Wait(seconds)
-        answer = await self._committer.submit(batch)
+        answer = scope[_ANSWER] = await self._committer.submit(batch)
         self._count(answer)
         return _encode(answer, self.recommended)
 
@@ -136,7 +150,7 @@ class Ingest:
 
     async def _erase(self, install_id: str) -> bytes:
         if not _ID.fullmatch(install_id):
-            raise Refused(400, "install", "an install id is 32 hexadecimal digits")
+            raise Refused(400, "install", "an install ID is 32 hexadecimal digits")
         if seconds := self._erasures.take(1, clock.monotonic()):
             raise _Wait(seconds)
         self._committer.check()

@@ -1,7 +1,7 @@
 """Judges events with `jsonschema-rs` by the closed schema of their own version.
 
 Two overlays are made of the same files: clients in TypeScript differ in `sdk` and `runtime`, and
-released v8 clients state `sample_rate` on errors, too. What is said of an event is where and why:
+released v8 clients state `sample_rate` on errors, too. A violation of an event says where and why:
 nothing of its content, no name that is not ours.
 """
 
@@ -25,7 +25,7 @@ LANGUAGES: dict[str, dict[str, Any]] = {
     },
 }
 
-# In this order a value can be wrong; the first one is said.
+# In this order a value can be wrong; the first violation is reported.
 _KEYWORDS = (
     *("required", "additionalProperties", "type", "enum", "const", "minLength", "maxLength"),
     *("pattern", "exclusiveMinimum", "minimum", "exclusiveMaximum", "maximum", "not"),

@@ -11,7 +11,7 @@ MAX_BODY = MIB  # compressed or not: 512 of the largest events are below 800 KiB
 MAX_EVENTS = 512  # advertised as Patter-Max-Events; a client sends 64 until it has seen that
 MAX_HEAD = 32_768  # request line and headers; a client's longest report is below 4 KiB
 ARRIVAL_SECONDS = 30.0  # for a request to arrive: 1 MiB over 300 kbit/s
-DRAIN_SECONDS = 10  # for the requests that have begun when the process is told to end
+DRAIN_SECONDS = 10  # for the requests that have begun when the process is asked to end
 MAX_CONNECTIONS = 2_000  # below the usual limit of 4,096 open files
 MAX_AGE = 7 * DAY  # a client discards a spooled batch after a week
 
@@ -34,7 +34,7 @@ INSTALL_BURST = 20_000  # a spool of an outage arrives at once
 INSTALL_BUCKETS = 50_000  # installs remembered at a time
 
 # Store
-RESERVE_BYTES = 512 * MIB  # kept free, for checkpoints and for whoever has to make room
+RESERVE_BYTES = 512 * MIB  # kept free, for checkpoints and for the operator who makes room
 RESERVE_SHARE = 0.05  # of the disk, if that is more
 DUCKDB_MEMORY = "400MB"  # of the 1 GB that the process may have
 CHECKPOINT_BYTES = "16MB"  # a checkpoint holds a commit up for about 80 ms; a start replays less

@@ -1,7 +1,7 @@
 """What may be published of a store: counts of installs by closed week, in fixed tables.
 
 Only installs are counted: a count of calls may be one install's. A week is closed when nothing can
-arrive for it any more, and it is published once: two editions of a week would tell by their
+arrive for it any more, and it is published once: two editions of a week would show by their
 difference who was erased in between.
 """
 

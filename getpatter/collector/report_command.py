@@ -1,4 +1,4 @@
-"""`collector report`: what may be published of a store, as files. Loads nothing of the extra."""
+"""`collector report`: the pages as a file, or what may be published. Loads nothing of the extra."""
 
 from __future__ import annotations
 
@@ -23,50 +23,73 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "describe", "run"]
 
-HELP = "write what may be published: tables of installs, a JSON and a CSV file for each closed week"
+HELP = "write the pages as one HTML file, or with --public what may be published"
 _WEEK = re.compile(r"([0-9]{4}-W[0-9]{2})\.json")
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.add_argument(
-        "--public", action="store_true", required=True, help="only what may be published"
+        "--public",
+        action="store_true",
+        help="tables of installs that may be published, a JSON and a CSV file for each closed week",
     )
     parser.add_argument(
-        "--out", metavar="DIR", required=True, help="where to; a week that is there stays as it is"
+        "--out",
+        metavar="PATH",
+        required=True,
+        help="the file; with --public a directory, in which a week that is there stays as it is",
     )
 
 
 def run(options: argparse.Namespace, directory: str, work: Work) -> int:
-    """Write the weeks that are not there yet; print the name of each file."""
-    from getpatter.collector import clock, public
-
+    """Write the files; print the name of each."""
     target = os.path.abspath(options.out)
     try:
-        os.makedirs(target, exist_ok=True)
-        known = [found[1] for name in os.listdir(target) if (found := _WEEK.fullmatch(name))]
-        weeks = work(
-            directory,
-            {"do": "public", "known": known},
-            lambda store, _: public.weeks(store, known, clock.now()),
-        )
-        for week in weeks:
-            lines = io.StringIO()
-            csv.writer(lines, lineterminator="\n").writerows(public.csv_rows(week))
-            # JSON comes last: it says that the week is there.
-            for kind, text in (
-                ("csv", lines.getvalue()),
-                ("json", json.dumps(week, indent=2) + "\n"),
-            ):
-                path = os.path.join(target, f"{week['week']}.{kind}")
-                _write(path, text)
-                print(path)
+        if options.public:
+            _publish(target, directory, work)
+        else:
+            _write(target, work(directory, {"do": "report"}, _report))
+            print(target)
     except OSError as error:
         message = f"{target}: {error.strerror or type(error).__name__}"
         raise CommandError(message) from None
+    return 0
+
+
+def _report(store: Store, _: Callable[[str], None]) -> str:
+    from functools import partial
+
+    from getpatter.collector import answering
+    from getpatter.collector.pages import report
+
+    return report(partial(answering.ask, store))
+
+
+def _publish(target: str, directory: str, work: Work) -> None:
+    """Write the weeks that are not there yet."""
+    from getpatter.collector import clock, public
+
+    os.makedirs(target, exist_ok=True)
+    known = [found[1] for name in os.listdir(target) if (found := _WEEK.fullmatch(name))]
+    weeks = work(
+        directory,
+        {"do": "public", "known": known},
+        lambda store, _: public.weeks(store, known, clock.now()),
+    )
+    for week in weeks:
+        lines = io.StringIO()
+        csv.writer(lines, lineterminator="\n").writerows(public.csv_rows(week))
+        # JSON comes last: it says that the week is there.
+        for kind, text in (
+            ("csv", lines.getvalue()),
+            ("json", json.dumps(week, indent=2) + "\n"),
+        ):
+            path = os.path.join(target, f"{week['week']}.{kind}")
+            _write(path, text)
+            print(path)
     if not weeks:
         print("nothing new: no further week is closed, or has enough installs")
-    return 0
 
 
 def _write(path: str, text: str) -> None:

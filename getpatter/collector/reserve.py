@@ -1,4 +1,4 @@
-"""Disk space that is kept free: for checkpoints, and for whoever has to make room."""
+"""Disk space that is kept free: for checkpoints, and for the operator who makes room."""
 
 from __future__ import annotations
 

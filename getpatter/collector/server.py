@@ -17,15 +17,17 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+import uvloop
 
 from getpatter.collector import answering, clock, control, operate, public, recommend
 from getpatter.collector.access import Guard, is_loopback
+from getpatter.collector.arrivals import Arrivals
 from getpatter.collector.commit import Committer
 from getpatter.collector.ingest import Ingest
 from getpatter.collector.judge import EventJudge
 from getpatter.collector.limits import DRAIN_SECONDS
 from getpatter.collector.metrics import Metrics
-from getpatter.collector.pages import Pages, problem
+from getpatter.collector.pages import Pages, Site, problem, report
 from getpatter.collector.protocol import BoundedProtocol
 from getpatter.collector.reserve import Reserve
 from getpatter.collector.store import Store
@@ -100,7 +102,7 @@ def _listener(application: Any, protocol: Any) -> _Server:  # noqa: ANN401 - any
 def serve(options: Options, store: Store, say: Callable[[str], None]) -> int:
     """Run until SIGTERM or SIGINT, then drain; return the exit code."""
     _be_silent()
-    return asyncio.run(_Collector(options, store, say).run())
+    return uvloop.run(_Collector(options, store, say).run())
 
 
 def _be_silent() -> None:
@@ -130,9 +132,13 @@ class _Collector:
         self._reserve = Reserve(store.directory, options.reserve)
         self._committer = Committer(store, self._reserve, self._metrics)
         self._upkeep = Upkeep(store, self._reserve, self._metrics, self._committer.fail)
-        self._ingest = Ingest(store, self._committer, self._judge, self._metrics)
+        arrivals = Arrivals(clock.now())
+        self._ingest = Ingest(store, self._committer, self._judge, self._metrics, arrivals)
         self._answers = answering.Answering(store)
-        pages = Pages(store, self._committer, self._reserve, self._metrics, self._answers)
+        site = Site(
+            store, self._answers, arrivals, self._endpoint, lambda: self._ingest.recommended
+        )
+        pages = Pages(store, self._committer, self._reserve, self._metrics, site)
         guard = Guard(
             pages.application,
             store.directory,
@@ -158,12 +164,11 @@ class _Collector:
             asyncio.ensure_future(server.serve(sockets=[bound]))
             for server, bound in self._listeners
         ]
-        addresses = [_url(bound) for _, bound in self._listeners]
         # uvicorn says it in an attribute only.
         while not all(server.started for server, _ in self._listeners):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-        self._say(f"ingest {addresses[0]}v1/ingest")
-        self._say(f"pages {addresses[1]}")
+        self._say(f"ingest {self._endpoint()}")
+        self._say(f"pages {_url(self._options.pages)}")
         await asyncio.gather(*running)
         commands.close()
         await asyncio.to_thread(self._committer.close)
@@ -171,6 +176,9 @@ class _Collector:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self._store.directory, "control"))
         return 1 if self._committer.failure else 0
+
+    def _endpoint(self) -> str:
+        return f"{_url(self._options.listen)}v1/ingest"
 
     def _stop(self) -> None:
         for server, _ in self._listeners:
@@ -210,18 +218,18 @@ class _Collector:
             "ask": self._ask,
             "check": self._check,
             "public": self._public,
+            "report": self._report,
         }
 
     async def _status(self, _: dict[str, Any], __: control.Say) -> Any:  # noqa: ANN401 - JSON
         reason = await problem(self._store, self._committer)
         facts = await asyncio.to_thread(operate.status, self._store)
-        ingest, pages = (_url(bound) for _, bound in self._listeners)
         return {
             **facts,
             "running": True,
             "pid": os.getpid(),
-            "ingest": f"{ingest}v1/ingest",
-            "pages": pages,
+            "ingest": self._endpoint(),
+            "pages": _url(self._options.pages),
             "ready": reason is None,
             "reason": reason,
             "recommended": self._ingest.recommended,
@@ -240,6 +248,9 @@ class _Collector:
     async def _public(self, request: dict[str, Any], _: control.Say) -> Any:  # noqa: ANN401 - JSON
         known = [str(name) for name in request["known"]]
         return await asyncio.to_thread(public.weeks, self._store, known, clock.now())
+
+    async def _report(self, _: dict[str, Any], __: control.Say) -> Any:  # noqa: ANN401 - JSON
+        return await asyncio.to_thread(report, self._answers.ask)
 
     async def _compact(self, _: dict[str, Any], say: control.Say) -> Any:  # noqa: ANN401 - JSON
         say("rewriting the store; clients are answered 503 meanwhile")

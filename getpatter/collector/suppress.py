@@ -2,8 +2,8 @@
 
 A table is a partition: each install is in one cell. Cells below the threshold are added up in the
 cell `others`, and with them at least one that is not below it, so that nobody who subtracts what
-is shown learns a small cell, nor whether there is one. Which cells go there is said by a fixed
-order and not by how large they are: else one could tell from the smallest that is shown.
+is shown learns a small cell, nor whether there is one. Which cells go there is decided by a fixed
+order and not by how large they are: else the smallest that is shown would reveal it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The file `erasures`: every erasure once more, beside the database, so that it outlives a backup.
 
-A line is the digest of an install id, a receipt, and when it was asked for, in seconds since 1970.
+A line is the digest of an install ID, a receipt, and when it was asked for, in seconds since 1970.
 Lines are only appended. Of two lines with one digest the later one counts.
 """
 
@@ -18,7 +18,7 @@ __all__ = ["FILE", "TombstoneError", "Tombstones", "append", "read", "write"]
 
 FILE = "erasures"
 
-#: Digest of an install id → receipt, when it was asked for.
+#: Digest of an install ID → receipt, when it was asked for.
 Tombstones = dict[str, tuple[str, int]]
 
 _LINE = re.compile("([0-9a-f]{64}) ([0-9a-f]{32}) ([0-9]{1,12})")

@@ -1,7 +1,7 @@
 """The caller of the demo's call: what it does, and how it runs in a process of its own.
 
 The process (`python -m getpatter.demo.caller HOST PORT SENTENCE…`) prints what it heard as JSON and
-ends with 0, also if the agent hung up first. Whoever starts it sees its errors, and outlives it.
+ends with 0, also if the agent hung up first. Its parent process sees its errors, and outlives it.
 """
 
 from __future__ import annotations

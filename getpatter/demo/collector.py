@@ -1,4 +1,4 @@
-"""The collector of the demo: a process of its own, as whoever runs one would start it."""
+"""The collector of the demo: a process of its own, as an operator would start it."""
 
 import os
 import re
@@ -15,7 +15,7 @@ _SECONDS = 60
 
 
 class CollectorError(Exception):
-    """It did not start; the message is what it said."""
+    """It did not start; the message is its output."""
 
 
 class Collector:
@@ -49,8 +49,15 @@ class Collector:
 
     def ask(self, question: str) -> str:
         """Return what it answers."""
-        with self._run("ask", question) as asked:
-            said, problem = asked.communicate(timeout=_SECONDS)
+        return self._said("ask", question)
+
+    def report(self, path: Path) -> str:
+        """Have its pages written into a file; return what the command prints."""
+        return self._said("report", "--out", str(path))
+
+    def _said(self, *arguments: str) -> str:
+        with self._run(*arguments) as command:
+            said, problem = command.communicate(timeout=_SECONDS)
         return said + problem
 
     def count(self, what: str) -> int:

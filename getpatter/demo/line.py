@@ -1,7 +1,7 @@
 """One side of a call: frames out and in, in real time, over a connected socket.
 
-A thread sends a frame every 20 ms, silence when nobody speaks, as a telephone line does; whoever
-holds the line receives. The line owns the socket and the thread: leaving its `with` ends both,
+A thread sends a frame every 20 ms, silence when nobody speaks, as a telephone line does; the holder
+of the line receives. The line owns the socket and the thread: leaving its `with` ends both,
 within seconds, whatever the other side does. Shared with the thread are a queue and an event only.
 """
 
@@ -96,5 +96,5 @@ class Line:
             try:
                 self._connection.sendall(frame)
             except OSError:
-                return  # the receiving side of this line sees the same, and tells
+                return  # the receiving side of this line sees the same, and raises
             due += FRAME_SECONDS

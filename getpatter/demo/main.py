@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,11 @@ _COLUMNS = 98
 _QUESTIONS = ("funnel", "affected")
 
 
-def run() -> int:
+def run(report: str | None = None, *, is_opened: bool = False) -> int:
     """Run the demo; return an exit code: 0 if everything happened as it must.
 
-    Without the speech engines, or the collector's packages, it is one line and 1.
+    `report`: the file that the collector's pages are written into. Without the speech engines, or
+    the collector's packages, it is one line and 1.
     """
     try:
         importlib.import_module("getpatter.demo.engines")
@@ -50,6 +52,8 @@ def run() -> int:
                 demo.make_calls()
                 demo.show_answers()
                 demo.show_call()
+                if report is not None:
+                    demo.write_report(Path(report).absolute(), is_opened=is_opened)
                 problems = demo.problems()
         except CollectorError as error:
             print(error, file=sys.stderr)
@@ -119,6 +123,16 @@ class _Demo:
         _indented([*result.stdout.splitlines(), *result.stderr.splitlines()])
         if result.returncode or not {"stt", "llm", "tts"} <= set(result.stdout.split()):
             self._problems.append("the waterfall does not show the stages of the call")
+
+    def write_report(self, path: Path, *, is_opened: bool) -> None:
+        """Write the collector's pages as one file."""
+        _title("  getpatter collector report: the collector's pages of these calls")
+        said = self._collector.report(path)
+        _indented(said.splitlines())
+        if str(path) not in said.splitlines():
+            self._problems.append("the report was not written")
+        elif is_opened:
+            webbrowser.open(path.as_uri())
 
     def problems(self) -> list[str]:
         """Return what was not as it must be."""

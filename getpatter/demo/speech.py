@@ -139,7 +139,7 @@ def _grammar(sentences: Iterable[str]) -> str:
 
 
 def _declare(library: ctypes.CDLL) -> None:
-    """Tell ctypes the arguments of what we call; every result is an int."""
+    """Declare to ctypes the arguments of what we call; every result is an int."""
     number, text = ctypes.c_int, ctypes.c_char_p
     library.espeak_Initialize.argtypes = [number, number, text, number]
     library.espeak_SetVoiceByName.argtypes = [text]

@@ -50,26 +50,26 @@ class TimedStage(Protocol):
     """A stage of a turn that is being timed."""
 
     def first(self) -> None:
-        """Tell that the first byte is there."""
+        """Report that the first byte is there."""
 
 
 class VoiceCall(Protocol):
-    """What the agent tells of its call."""
+    """What the agent reports of its call."""
 
     def answer(self) -> None:
-        """Tell that media begins."""
+        """Report that media begins."""
 
     def turn(self) -> None:
-        """Tell that the user has finished speaking."""
+        """Report that the user has finished speaking."""
 
     def observe(self, name: Literal["eou"], seconds: float, /) -> None:
-        """Tell a latency that was measured elsewhere."""
+        """Report a latency that was measured elsewhere."""
 
     def stage(self, name: Literal["stt", "llm", "tts"], /) -> AbstractContextManager[TimedStage]:
         """Time a stage; what is raised in it failed there."""
 
     def hangup(self, side: Literal["remote"], /) -> None:
-        """Tell who hung up."""
+        """Report who hung up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def run_call(
     *,
     sentences: Sequence[str] = SENTENCES,
     fail_stt_at_turn: int | None = None,
-    print: Callable[[str], None] = print,  # noqa: A002 - whoever passes another means this one
+    print: Callable[[str], None] = print,  # noqa: A002 - it replaces this one
 ) -> CallReport:
     """Have one whole call, with a caller in a process of its own, and print a line for each turn.
 

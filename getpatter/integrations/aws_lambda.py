@@ -31,7 +31,7 @@ def flush_after(
 
     ``@flush_after(phone.telemetry)`` above ``def handler(event, context):``. Waits at most
     `timeout` seconds after each invocation, and never so long that the invocation would time out,
-    as far as its context tells (`get_remaining_time_in_millis`). What could not be delivered is
+    as far as its context shows (`get_remaining_time_in_millis`). What could not be delivered is
     tried again with the next invocation. The handler's answer and what it raises stay as they are;
     no error of the delivery reaches it.
     """

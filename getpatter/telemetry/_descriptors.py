@@ -6,7 +6,7 @@ The next `open` or `socket` takes such a number, so a number alone does not prov
 
 import os
 
-__all__ = ["FIRST", "above_standard", "identity"]
+__all__ = ["FIRST", "above_standard", "close", "identity", "open_file"]
 
 #: The first that is no standard stream: what is opened as 0, 1 or 2 receives what native code of
 #: the host or a child process prints.
@@ -39,4 +39,33 @@ def above_standard(descriptor: int) -> int:
     try:
         return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST)
     finally:
+        os.close(descriptor)
+
+
+def open_file(path: str, flags: int) -> int:
+    """Open a file of this user's alone; never as a standard stream, and where Linux allows it not
+    even for a moment: what another thread prints just then would be written into it.
+
+    Raises OSError.
+    """
+    held: list[int] = []
+    try:
+        while hasattr(os, "O_PATH"):
+            # Takes the place of a stream that is closed, and nothing can be written to it.
+            number = os.open("/", os.O_PATH | os.O_CLOEXEC)
+            if number >= FIRST:
+                os.close(number)
+                break
+            held.append(number)
+        return above_standard(os.open(path, flags, 0o600))
+    finally:
+        for number in held:
+            os.close(number)
+
+
+def close(descriptor: int, known: tuple[int, int] | None) -> None:
+    """Close what was opened as ours, and had the identity `known` then; nothing of the host's that
+    has come in its place.
+    """
+    if known is not None and identity(descriptor) == known:
         os.close(descriptor)

@@ -21,12 +21,18 @@ LIMIT = 65_536
 # A file that was changed so short a time before it was read could change again within the same
 # tick of the clock that dates it, which on some file systems is two seconds long.
 _TICK = 3.0
+# What no editor shows: half of each character of UTF-16 that does not say what it is, the mark of
+# another file that was appended, spaces without a width.
+_INVISIBLE = dict.fromkeys(map(ord, "\0\ufeff\u200b\u200c\u200d\u2060"))
+# Why a line cannot be read.
+_OTHER_FORM = "it is not NAME=value"
+_OPEN_QUOTE = "a quote in it or above it may not be closed, or the file is not UTF-8"
 
 
 class Dotenv:
     """What a `.env` says: `values` by variable; `unclear`: variables and values that stand in lines
-    which cannot be read; `problem`: why it cannot be read at all, None if it can or is not there;
-    `is_settled`: what has the same `identity` says the same.
+    which cannot be read, and why not; `problem`: why it cannot be read at all, None if it can or is
+    not there; `is_settled`: what has the same `identity` says the same.
     """
 
     __slots__ = ("identity", "is_settled", "problem", "unclear", "values")
@@ -34,7 +40,7 @@ class Dotenv:
     def __init__(
         self,
         values: "dict[str, str]",
-        unclear: "tuple[tuple[str, str], ...]" = (),
+        unclear: "tuple[tuple[str, str, str], ...]" = (),
         problem: str | None = None,
         identity: "tuple[int, ...]" = (),
         *,
@@ -102,7 +108,7 @@ def _content(path: str) -> bytes:
 
 def _parse(
     content: bytes, names: "tuple[str, ...]"
-) -> "tuple[dict[str, str], tuple[tuple[str, str], ...]]":
+) -> "tuple[dict[str, str], tuple[tuple[str, str, str], ...]]":
     if len(content) > LIMIT:
         message = f"it is longer than {LIMIT // 1_024} KiB"
         raise ValueError(message)
@@ -120,18 +126,25 @@ def _parse(
         lines = binding.original.string.strip()
         if binding.error or "\n" in lines or "\r" in lines:
             hidden.append(lines)
+    visible = text.translate(_INVISIBLE)
+    if visible != text:
+        hidden.append(visible)
     return values, tuple(_unclear(hidden, names))
 
 
-def _unclear(hidden: "list[str]", names: "tuple[str, ...]") -> "Iterable[tuple[str, str]]":
+def _unclear(hidden: "list[str]", names: "tuple[str, ...]") -> "Iterable[tuple[str, str, str]]":
     """Find the variables `names` in lines that belong to no binding, or to a longer one."""
     if not hidden or not names:
         return
     import re
 
-    line = rf"^[^#\r\n]*?\b({'|'.join(names)})\b['\"]?[ \t]*[=:][ \t]*['\"]?([^'\"#\r\n]*)"
+    name = rf"\b({'|'.join(names)})\b"
+    line = rf"^([^#\r\n]*?){name}['\"]?[ \t]*([=:])[ \t]*['\"]?([^'\"#\r\n]*)"
     for lines in hidden:
-        yield from re.findall(line, lines.replace("\r", "\n"), re.MULTILINE)
+        is_one = not {"\r", "\n"}.intersection(lines)
+        for before, key, sign, value in re.findall(line, lines.replace("\r", "\n"), re.MULTILINE):
+            is_form = sign == "=" and before.strip() in {"", "export"}
+            yield key, value, _OTHER_FORM if is_one and not is_form else _OPEN_QUOTE
 
 
 def _parser() -> "Callable[[Any], Iterable[Any]]":

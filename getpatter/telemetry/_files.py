@@ -9,6 +9,8 @@ import os
 import stat
 import sys
 
+from getpatter.telemetry._descriptors import open_file
+
 __all__ = [
     "create",
     "exists",
@@ -150,7 +152,7 @@ def read_now(path: str) -> bytes | None:
 
 def write(path: str, content: bytes, exclusive: int = 0) -> None:
     flags = os.O_WRONLY | os.O_CREAT | exclusive | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = open_file(path, flags)
     try:
         if os.write(descriptor, content) < len(content):
             raise OSError(errno.ENOSPC, "the disk is full")

@@ -10,7 +10,7 @@ __all__ = ["is_ctrl_c"]
 
 def is_ctrl_c(error: BaseException) -> bool:
     """Return whether somebody wants the program to end."""
-    if not isinstance(error, KeyboardInterrupt):
+    if not issubclass(type(error), KeyboardInterrupt):  # nothing of it runs
         return False
     import threading  # not loaded when telemetry is off
 

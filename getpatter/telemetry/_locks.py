@@ -7,6 +7,8 @@ import errno
 import os
 import time
 
+from getpatter.telemetry._descriptors import close, identity, open_file
+
 __all__ = ["Lock", "open_lock"]
 
 # What says that someone else holds a lock.
@@ -16,11 +18,12 @@ _HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 class Lock:
     """An advisory lock on a file, waited for at most half a second; gone with its process."""
 
-    __slots__ = ("_descriptor", "_path")
+    __slots__ = ("_descriptor", "_identity", "_path")
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._descriptor = -1
+        self._identity: tuple[int, int] | None = None
 
     def __enter__(self) -> bool:
         try:
@@ -29,9 +32,12 @@ class Lock:
             self._descriptor = open_lock(self._path)
         except (ImportError, OSError):
             return False
+        self._identity = identity(self._descriptor)
         for attempt in range(51):
             if attempt:
                 time.sleep(0.01)
+                if not self._is_ours():
+                    return False  # the host has closed it
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -42,7 +48,7 @@ class Lock:
         return False
 
     def __exit__(self, *_: object) -> None:
-        if self._descriptor < 0:
+        if not self._is_ours():
             return
         try:
             import fcntl
@@ -51,21 +57,12 @@ class Lock:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         except (ImportError, OSError):
             pass
-        os.close(self._descriptor)
+        close(self._descriptor, self._identity)
+
+    def _is_ours(self) -> bool:
+        return self._identity is not None and identity(self._descriptor) == self._identity
 
 
 def open_lock(path: str) -> int:
-    """Open a file to lock, and make it if need be. Raises OSError.
-
-    Never as one of the standard streams: of a host that has closed them, what it writes there
-    would end up in the file.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    if descriptor > 2:
-        return descriptor
-    import fcntl
-
-    try:
-        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
-    finally:
-        os.close(descriptor)
+    """Open a file to lock, and make it if need be. Raises OSError."""
+    return open_file(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)

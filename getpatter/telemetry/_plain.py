@@ -9,7 +9,7 @@ import sys
 
 from getpatter.telemetry._interrupt import is_ctrl_c
 
-__all__ = ["lower_text", "plain_number", "plain_text"]
+__all__ = ["is_one_slip_from", "lower_text", "plain_number", "plain_text"]
 
 # Far above any name of ours or of a public model with its path; longer is not worth lower-casing.
 _LONGEST_NAME = 200
@@ -55,7 +55,19 @@ def plain_number(value: object) -> int | float | None:
     return number if math.isfinite(number) else None
 
 
+def is_one_slip_from(known: str, name: str) -> bool:
+    """Return whether `name` is `known`, but for at most one letter that is missing, added, wrong or
+    swapped with the next; both in the same case.
+    """
+    same = 0
+    while same < min(len(known), len(name)) and known[same] == name[same]:
+        same += 1
+    meant, said = known[same:], name[same:]
+    is_swapped = meant[:2] == said[1::-1] and meant[2:] == said[2:]
+    return is_swapped or said[1:] in {meant, meant[1:]} or said == meant[1:]
+
+
 def _is_a(kind: type, name: str, module: str = "numbers") -> bool:
-    # Whoever has such a value has loaded the module; to load it for the others costs milliseconds.
+    # A program with such a value has loaded the module; to load it for others costs milliseconds.
     wanted = getattr(sys.modules.get(module), name, None)
     return isinstance(wanted, type) and issubclass(kind, wanted)

@@ -34,7 +34,7 @@ TEXTS: dict[str, str] = {
   "additionalProperties": false,
   "properties": {
     "event": {
-      "description": "Name of the event. It decides which further fields may stand in it.",
+      "description": "Name of the event. It decides which other fields the event may have.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
       "x-purpose": "format",
       "x-owner": "format",
@@ -332,7 +332,7 @@ TEXTS: dict[str, str] = {
   "additionalProperties": false,
   "properties": {
     "event": {
-      "description": "Name of the event. It decides which further fields may stand in it.",
+      "description": "Name of the event. It decides which other fields the event may have.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
       "x-purpose": "format",
       "x-owner": "format",
@@ -805,7 +805,7 @@ TEXTS: dict[str, str] = {
   "additionalProperties": false,
   "properties": {
     "event": {
-      "description": "Name of the event. It decides which further fields may stand in it.",
+      "description": "Name of the event. It decides which other fields the event may have.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
       "x-purpose": "format",
       "x-owner": "format",
@@ -1079,7 +1079,7 @@ TEXTS: dict[str, str] = {
   "additionalProperties": false,
   "properties": {
     "event": {
-      "description": "Name of the event. It decides which further fields may stand in it.",
+      "description": "Name of the event. It decides which other fields the event may have.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
       "x-purpose": "format",
       "x-owner": "format",
@@ -1267,7 +1267,7 @@ TEXTS: dict[str, str] = {
   "additionalProperties": false,
   "properties": {
     "event": {
-      "description": "Name of the event. It decides which further fields may stand in it.",
+      "description": "Name of the event. It decides which other fields the event may have.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
       "x-purpose": "format",
       "x-owner": "format",
@@ -1452,7 +1452,7 @@ TEXTS: dict[str, str] = {
   "additionalProperties": false,
   "properties": {
     "event": {
-      "description": "Name of the event. It decides which further fields may stand in it.",
+      "description": "Name of the event. It decides which other fields the event may have.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
       "x-purpose": "format",
       "x-owner": "format",
@@ -1800,7 +1800,7 @@ TEXTS: dict[str, str] = {
   "additionalProperties": false,
   "properties": {
     "event": {
-      "description": "Name of the event. It decides which further fields may stand in it.",
+      "description": "Name of the event. It decides which other fields the event may have.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
       "x-purpose": "format",
       "x-owner": "format",
@@ -1971,7 +1971,7 @@ TEXTS: dict[str, str] = {
       ]
     },
     "invoked_by_agent": {
-      "description": "Coding agent that started the process. Told from whether certain environment variables exist; their values are not used.",
+      "description": "Coding agent that started the process. Detected by the presence of certain environment variables; their values are not used.",
       "x-question": "How often does a coding agent run the library in place of a person?",
       "x-purpose": "adoption",
       "x-owner": "setup",
@@ -1997,7 +1997,7 @@ TEXTS: dict[str, str] = {
       "type": "boolean"
     },
     "serverless": {
-      "description": "Serverless platform. Told from whether certain environment variables exist; their values are not used.",
+      "description": "Serverless platform. Detected by the presence of certain environment variables; their values are not used.",
       "x-question": "On which serverless platforms must starting and stopping work?",
       "x-purpose": "compatibility",
       "x-owner": "setup",
@@ -2013,7 +2013,7 @@ TEXTS: dict[str, str] = {
       ]
     },
     "cloud": {
-      "description": "Cloud provider. Told from whether certain environment variables exist; their values are not used.",
+      "description": "Cloud provider. Detected by the presence of certain environment variables; their values are not used.",
       "x-question": "Which clouds should the deployment guides cover?",
       "x-purpose": "compatibility",
       "x-owner": "setup",
@@ -2029,7 +2029,7 @@ TEXTS: dict[str, str] = {
       ]
     },
     "package_manager": {
-      "description": "Package manager of the environment. Told from whether certain environment variables exist; `pip` in Python where there is no sign of another.",
+      "description": "Package manager of the environment. Detected by the presence of certain environment variables; `pip` in Python if there is no sign of another.",
       "x-question": "For which package managers are installation instructions needed?",
       "x-purpose": "adoption",
       "x-owner": "setup",
@@ -2065,7 +2065,7 @@ TEXTS: dict[str, str] = {
       ]
     },
     "previous_sdk_version": {
-      "description": "Version of the library that this installation used the time before. Absent where there was none.",
+      "description": "Version of the library at the previous start of this installation. Absent where there was none.",
       "x-question": "From which releases do people upgrade, and how quickly?",
       "x-purpose": "adoption",
       "x-owner": "setup",
@@ -2109,7 +2109,7 @@ TEXTS: dict[str, str] = {
   "additionalProperties": false,
   "properties": {
     "event": {
-      "description": "Name of the event. It decides which further fields may stand in it.",
+      "description": "Name of the event. It decides which other fields the event may have.",
       "x-question": "Which step on the way from installing the library to a finished call is this?",
       "x-purpose": "format",
       "x-owner": "format",
@@ -2280,7 +2280,7 @@ TEXTS: dict[str, str] = {
       ]
     },
     "invoked_by_agent": {
-      "description": "Coding agent that started the process. Told from whether certain environment variables exist; their values are not used.",
+      "description": "Coding agent that started the process. Detected by the presence of certain environment variables; their values are not used.",
       "x-question": "How often does a coding agent run the library in place of a person?",
       "x-purpose": "adoption",
       "x-owner": "setup",
@@ -2306,7 +2306,7 @@ TEXTS: dict[str, str] = {
       "type": "boolean"
     },
     "serverless": {
-      "description": "Serverless platform. Told from whether certain environment variables exist; their values are not used.",
+      "description": "Serverless platform. Detected by the presence of certain environment variables; their values are not used.",
       "x-question": "On which serverless platforms must starting and stopping work?",
       "x-purpose": "compatibility",
       "x-owner": "setup",
@@ -2322,7 +2322,7 @@ TEXTS: dict[str, str] = {
       ]
     },
     "cloud": {
-      "description": "Cloud provider. Told from whether certain environment variables exist; their values are not used.",
+      "description": "Cloud provider. Detected by the presence of certain environment variables; their values are not used.",
       "x-question": "Which clouds should the deployment guides cover?",
       "x-purpose": "compatibility",
       "x-owner": "setup",
@@ -2338,7 +2338,7 @@ TEXTS: dict[str, str] = {
       ]
     },
     "package_manager": {
-      "description": "Package manager of the environment. Told from whether certain environment variables exist; `pip` in Python where there is no sign of another.",
+      "description": "Package manager of the environment. Detected by the presence of certain environment variables; `pip` in Python if there is no sign of another.",
       "x-question": "For which package managers are installation instructions needed?",
       "x-purpose": "adoption",
       "x-owner": "setup",
@@ -2374,7 +2374,7 @@ TEXTS: dict[str, str] = {
       ]
     },
     "previous_sdk_version": {
-      "description": "Version of the library that this installation used the time before. Absent where there was none.",
+      "description": "Version of the library at the previous start of this installation. Absent where there was none.",
       "x-question": "From which releases do people upgrade, and how quickly?",
       "x-purpose": "adoption",
       "x-owner": "setup",

@@ -13,6 +13,7 @@ import sys
 import threading
 
 from getpatter.telemetry._clock import monotonic
+from getpatter.telemetry._descriptors import close, identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def write_once(text: str) -> None:
 def write(text: str, seconds: float = SECONDS) -> bool:
     """Write `text` and return whether that succeeded within `seconds`. Never raises.
 
-    False: stderr is None, closed, broken, the null device, or takes nothing in time.
+    False: stderr is None, closed, broken, the null device, or takes nothing in time. A buffer in
+    memory takes the text and shows nobody anything: False, too.
     """
     stream = sys.stderr
     if stream is None:
@@ -52,7 +54,8 @@ def write(text: str, seconds: float = SECONDS) -> bool:
     if _is_plain(stream):
         return _write_file(stream.fileno(), text, until)
     if type(stream) is io.StringIO:
-        return _write_object(stream, text)  # nothing of the host's runs
+        _write_object(stream, text)  # nothing of the host's runs
+        return False
     return _write_elsewhere(stream, text, until)
 
 
@@ -76,13 +79,13 @@ def _write_file(descriptor: int, text: str, until: float) -> bool:
         own = _duplicate(descriptor)
     except OSError:
         return False
-    rest = text.encode("ascii", "replace")
+    rest, known = text.encode("ascii", "replace"), identity(own)
     try:
         if _is_null(own):
             return False
         with _InBackground():
             while rest:
-                if not _is_ready(own, until):
+                if not _is_ready(own, until) or identity(own) != known:
                     return False
                 # Whole lines, as far as they fit: what others write stands between them.
                 piece = rest[: rest.rfind(b"\n", 0, _PIECE) + 1 or _PIECE]
@@ -90,7 +93,7 @@ def _write_file(descriptor: int, text: str, until: float) -> bool:
     except OSError:
         return False
     finally:
-        os.close(own)
+        close(own, known)
     return True
 
 

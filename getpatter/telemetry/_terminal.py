@@ -62,7 +62,7 @@ def has_colours(stream: "IO[str] | None", environ: "Mapping[str, str]") -> bool:
 def say(
     text: str, *, stream: "IO[str] | None" = None, has_colours: bool = False, end: str = "\n"
 ) -> None:
-    """Print text of any number of lines, to standard output unless told."""
+    """Print text of any number of lines, by default to standard output."""
     is_out = stream is None
     stream = sys.stdout if stream is None else stream
     if stream is None:

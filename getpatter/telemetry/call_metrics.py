@@ -259,7 +259,7 @@ def _measures_of(metrics: object) -> "dict[str, object]":
 def _count_of(turns: object) -> str | None:
     try:
         return count_bucket(len(turns))  # type: ignore[arg-type] # what has no length is caught
-    except BaseException as error:  # as is what fails to tell it
+    except BaseException as error:  # as is a length that raises
         if is_ctrl_c(error):
             raise
         return None
@@ -277,7 +277,7 @@ def _latency(value: object) -> object:
 
 
 def _is_given(value: object) -> bool:
-    """Return whether the host said anything; it also says nothing with an empty string."""
+    """Return whether the host gave a value; an empty string is none."""
     return value is not None and not (issubclass(type(value), str) and not plain_text(value))
 
 

@@ -5,6 +5,7 @@ that says "off" decides, nothing says "on" but the absence of every "off".
 """
 
 from getpatter.telemetry import env, unattended
+from getpatter.telemetry._plain import is_one_slip_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ _YES = frozenset({"", "1", "true", "yes", "on", "y", "t"})
 
 # How much of the name of a variable is repeated, in characters.
 _SHOWN = 60
-
-_UNCLEAR = "set in .env, in a line that cannot be read (a quote above it may not be closed)"
-
 
 # Values of a mistyped `PATTER_TELEMETRY` that say no, and what in the name of a variable turns its
 # value round. The names that there are read anything unclear as a no; one that is only like them
@@ -69,7 +67,11 @@ def _variable(
     places = [
         ("set in the environment", settings.environ.get(name)),
         ("set in .env", settings.dotenv.get(name)),
-        *((_UNCLEAR, value) for variable, value in unclear if variable == name),
+        *(
+            (f"set in .env, in a line that cannot be read ({why})", value)
+            for variable, value, why in unclear
+            if variable == name
+        ),
     ]
     found = [(why, value) for why, value in places if value is not None]
     for why, value in found:
@@ -89,9 +91,15 @@ def misspelt_opt_outs(values: "Mapping[str, str]") -> "list[tuple[str, str]]":
     """Return the variables that say off under a name that there is not, each with the one meant."""
     found = []
     for name, value in env.unknown_variables(values).items():
-        is_negated = any(part in name.upper() for part in _NEGATIONS)
-        if env.is_truthy(value) if is_negated else value.strip().lower() in _NO:
-            found.append((name, "PATTER_TELEMETRY_DISABLED" if is_negated else "PATTER_TELEMETRY"))
+        upper = name.upper()
+        meant = "PATTER_TELEMETRY"
+        if is_one_slip_from("DO_NOT_TRACK", upper):
+            meant = "DO_NOT_TRACK"
+        elif any(part in upper for part in _NEGATIONS):
+            meant = "PATTER_TELEMETRY_DISABLED"
+        is_no = value.strip().lower() in _NO
+        if is_no if meant == "PATTER_TELEMETRY" else env.is_truthy(value):
+            found.append((name, meant))
     return found
 
 
@@ -165,7 +173,7 @@ def _refusals(environ: "Mapping[str, str]", flag: "bool | None") -> list[Rule]:
 
 
 class Consent:
-    """The consent of one run: where to ask stays as it was at its start, what is said there counts
+    """The consent of one run: where to ask stays as it was at its start, what is found there counts
     anew each time.
 
     `dotenv` is the `.env` to read ("": none; None: that of the working directory), `directory` a
@@ -190,7 +198,7 @@ class Consent:
         self._directory = directory
         self._places: Places | None = None
         self._last: Dotenv | None = None
-        #: The rules that said off when that was asked last, as far as it was asked.
+        #: The rules that were off when they were asked last, as far as they were asked.
         self.refusals: list[Rule] = []
         #: Whether that was for want of an answer: what might say off could not be read.
         self.is_unclear = False

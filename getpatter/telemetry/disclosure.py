@@ -1,4 +1,4 @@
-"""Disclosure: what an install has been told is collected, and what waits until it has been.
+"""Disclosure: what a shown notice has named as collected, and what waits for a notice.
 
 A version of the schemas that collects more says so in a notice. Until that has been shown to an
 install, it sends what the version before would have sent: no new event, field or value. Pure.
@@ -36,7 +36,7 @@ def withhold(event: "dict[str, object]", shown: int) -> str | None:
     not say so would weigh too little, so it does not leave.
     """
     name = event["event"]
-    # To the version that was told of, there is no such event.
+    # The version whose notice was shown has no such event.
     if isinstance(name, str) and EVENTS.get(name, 0) > shown:
         return "unknown_event"
     fields = FIELDS.get(name, {}) if isinstance(name, str) else {}

@@ -7,6 +7,7 @@ process environment is only the default at the edge.
 import os
 
 from getpatter.telemetry import unattended
+from getpatter.telemetry._plain import is_one_slip_from
 from getpatter.telemetry.unattended import ci_variable, is_truthy, test_runner, test_variable
 
 TYPE_CHECKING = False
@@ -59,6 +60,8 @@ _OWN_VARIABLES = frozenset(
 )
 # What only our variables have in their names beside `PATTER`, slips of the pen included.
 _LIKE_TELEMETRY = ("TELEM", "TELM", "TLEM")
+# How long a name is that is one slip of the pen from one of them.
+_LENGTHS = frozenset(len(name) + more for name in _OWN_VARIABLES for more in (-1, 0, 1))
 
 #: Time to read the notice and to say no, in seconds.
 GRACE = 30.0
@@ -77,6 +80,8 @@ def unknown_variables(values: "Mapping[str, str]") -> dict[str, str]:
 def _is_like_ours(name: str) -> bool:
     upper = name.upper()
     is_like = "PATTER" in upper and any(part in upper for part in _LIKE_TELEMETRY)
+    if not is_like and len(name) in _LENGTHS:
+        is_like = any(is_one_slip_from(known, upper) for known in _OWN_VARIABLES)
     return is_like and name not in _OWN_VARIABLES
 
 

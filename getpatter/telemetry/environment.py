@@ -83,7 +83,7 @@ def package_manager(environ: "Mapping[str, str] | None" = None) -> str:
 
 
 def in_container(environ: "Mapping[str, str] | None" = None, *, root: str = "/") -> bool:
-    """Return whether this process runs in a container, as far as its usual signs tell.
+    """Return whether this process runs in a container, as far as its usual signs show.
 
     `root` is where the file system begins, for tests.
     """

@@ -135,7 +135,7 @@ def _machine(environ: "Mapping[str, str]") -> str:
 
 def coerced(name: str, dimensions: "Mapping[str, object]") -> "tuple[dict[str, object], list[str]]":
     """Return the dimensions as they may stand in an event `name`, which is a known one, and the
-    names of those that were refused. What is retired is left out: no fault of whoever records it.
+    names of those that were refused. What is retired is left out, and is no fault of the caller.
     """
     coercers, retired = _COERCERS[name], RETIRED.get(name, ())
     kept: dict[str, object] = {}
@@ -159,7 +159,7 @@ def _flat(
     name: str, common: "Mapping[str, object]", own: "Mapping[str, object]"
 ) -> "dict[str, object]":
     """Return the event as it leaves, its fields in the order of the schema: the caller's order
-    would tell programs apart, and what varies most stands last, which compresses best.
+    would distinguish programs, and what varies most stands last, which compresses best.
     """
     event = {"event": name, **common}
     for field in WITHOUT.get(name, ()):
@@ -189,7 +189,7 @@ class Builder:
 
     `age` is how old the install was at `asked`, in seconds of the monotonic clock; None if unknown.
     `gate` may be replaced by that of a lower rate. `shown` is the schema version whose notice was
-    shown: what came later is withheld. Whoever may send asks for that before it builds.
+    shown: what came later is withheld. It is found out before the build.
     """
 
     __slots__ = ("_age", "_asked", "_common", "_is_flawed", "_losses", "gate", "shown")
@@ -242,7 +242,7 @@ class Builder:
         """Return what may leave of an event where only an earlier version's notice was shown."""
         reason = disclosure.withhold(event, self.shown)
         if reason is not None:
-            # The report does not name an event that is withheld: that would tell of it.
+            # The report does not name an event that is withheld: that would reveal it.
             self._losses.count("" if reason == "unknown_event" else name, reason)
             return None
         if schema.check(event) is not None:

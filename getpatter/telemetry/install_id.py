@@ -1,4 +1,4 @@
-"""Identity: the run id, the install id and what is known once per install.
+"""Identity: the run id, the install ID and what is known once per install.
 
 Functions over the state of this process's environment, as the host library calls them. Without
 consent, and under debug, they answer and write nothing.
@@ -42,7 +42,7 @@ def new_id() -> str:
 _INSTALLS: dict[str, str] = {}
 # One per process start: made here because `fork` children of that start must share it.
 _RUN_ID = new_id()
-# In memory only, the run is all there is to tell installs apart.
+# In memory only, the run is all that distinguishes installs.
 _MEMORY_ID = _RUN_ID[::-1]
 
 
@@ -68,7 +68,7 @@ def open_state(
 ) -> "State":
     """Open the state of `environ`, in `places` where they are known already.
 
-    Unless told, writable only with consent and without debug.
+    By default writable only with consent and without debug.
     """
     chosen = env.process_environment() if environ is None else environ
     if writable is None:

@@ -87,7 +87,16 @@ class Judge:
         # The one rule that is not the field's own: what must not occur together with it.
         if rule == "not" and not _is_text(fields[field]):
             return rate_demand(schema)
-        return demand_of(fields[field])
+        demand = demand_of(fields[field])
+        if field == "schema_version" and (known := _earlier(event[field])):
+            demand += f"; the event is of schema version {known}, which has rules of its own"
+        return demand
+
+
+def _earlier(version: object) -> int | None:
+    """Return the version if it is an earlier one that is on record: only then it is ours to say."""
+    is_one = type(version) is int and version in _schema_history.TEXTS
+    return version if is_one else None  # type: ignore[return-value] # just looked at
 
 
 def _is_text(rule: dict[str, Any]) -> bool:

@@ -26,7 +26,7 @@ REASONS = (
     "internal_error",
 )
 
-#: Reasons that only this machine is told: of such a run nothing leaves, no report either.
+#: Reasons that are counted on this machine only: such a run sends nothing, no report either.
 LOCAL_REASONS = ("notice_not_shown",)
 
 # What stands for a name that is none of ours: a name could say anything, so it is not kept.
@@ -77,7 +77,7 @@ class Losses:
         return {key: total for key, total in own.items() if total}
 
     def take_unreported(self) -> dict[tuple[str, str], int]:
-        """Return what no report has said yet; from now on it counts as said."""
+        """Return what no report has had yet; from now on it counts as reported."""
         totals = self.totals()
         fresh = {
             key: total - self._reported.get(key, 0)
@@ -90,7 +90,7 @@ class Losses:
     def give_back(self, report: "dict[tuple[str, str], int]") -> None:
         """Return a report that reached nobody: the next one says it again."""
         for key, times in report.items():
-            # It may be of another run, and tell of what was never lost here.
+            # It may be of another run, and name what was never lost here.
             self._counters.setdefault(key, AtomicCounter())
             self._reported[key] = self._reported.get(key, 0) - times
 

@@ -43,7 +43,8 @@ def _lines(shown: int) -> str:
 def show(text: str = TEXT) -> bool:
     """Write the notice and return whether that succeeded; never on stdout, never raises.
 
-    Succeeded: somebody can have read it. So not where stderr is None, closed, broken or the null
-    device, nor where nobody reads it within a fifth of a second. No text is always shown.
+    Succeeded: somebody can have read it. So not where stderr is None, closed, broken, the null
+    device or a buffer in memory, nor where nobody reads it within a fifth of a second. No text is
+    always shown.
     """
     return not text or _stderr.write(text)

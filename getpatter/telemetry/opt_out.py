@@ -1,39 +1,35 @@
 """The stored opt-out: `disable` stores it and erases what this install keeps, `enable` removes it.
 
 Erases what reading would trust and nothing else: names of ours, in directories of this user, and
-through no link. The install id alone is retained apart for 30 days, so that what was sent under it
-can still be erased at the collector; nothing but that request ever uses it.
+through no link. An install ID that was sent is retained apart, see `sent`.
 """
 
 import errno
 import os
 
-from getpatter.telemetry import _clock, _directories, _files
+from getpatter.telemetry import _directories, _files, sent
 from getpatter.telemetry.places import (
     ASIDE,
     INSTALL_DATE,
     INSTALL_ID,
     LEDGER,
     OPT_OUT,
-    RETAINED,
     SPOOL,
     VERSION,
     Places,
-    number,
+    is_of_earlier_version,
     stored_id,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["drop_retained_ids", "known_ids", "retained_ids", "set_opt_out"]
+__all__ = ["ids_sent", "retained", "set_opt_out", "settle"]
 
 # `first-run` and `notice` are no identity: both stay, so that enabling again neither counts the
 # install a second time nor repeats the notice.
 _IDENTITY = (INSTALL_ID, INSTALL_DATE, VERSION)
-# How long an id is retained, in seconds.
-_RETAINED_SECONDS = 30 * 86_400
 
 
 def set_opt_out(environ: "Mapping[str, str]", *, disabled: bool) -> None:
@@ -53,16 +49,6 @@ def set_opt_out(environ: "Mapping[str, str]", *, disabled: bool) -> None:
     for problem in problems:
         if problem is not None:
             raise problem
-
-
-def known_ids(environ: "Mapping[str, str]") -> tuple[str, ...]:
-    """Return every install id that is stored in a known place, the one in use first."""
-    return _known_ids(Places.of(environ))
-
-
-def _known_ids(places: Places) -> tuple[str, ...]:
-    ids = (stored_id(place) for place in places.all)
-    return tuple(dict.fromkeys(found for found in ids if found is not None))
 
 
 def _store_opt_out(places: tuple[str, ...]) -> None:
@@ -123,49 +109,48 @@ def _listed(place: str) -> list[str]:
         return []
 
 
-# the retained id
+# what was sent
+
+
+def ids_sent(environ: "Mapping[str, str]") -> dict[str, list[str]]:
+    """Return the install IDs that were sent from here, also those that `disable` has erased within
+    the last 30 days: each with its endpoints, among them `sent.ANYWHERE` if some are not known.
+    """
+    places = Places.of(environ)
+    return sent.merged(*(_sent_from(places, place) for place in places.all), retained(environ))
+
+
+def retained(environ: "Mapping[str, str]") -> dict[str, list[str]]:
+    """Return the same of those alone that `disable` has erased."""
+    return sent.merged(*map(sent.retained, Places.of(environ).own))
+
+
+def settle(environ: "Mapping[str, str]", ids: "Iterable[str]", endpoints: "Iterable[str]") -> None:
+    """Retain IDs for endpoints no longer that have erased what was sent there under them. Raises
+    OSError if that cannot be stored.
+    """
+    for place in Places.of(environ).own:
+        if _is_trusted(place):
+            sent.settle(place, ids, endpoints)
+
+
+def _sent_from(places: Places, place: str) -> dict[str, list[str]]:
+    """Return the install IDs that were sent by programs that keep their state in a place."""
+    stored = stored_id(place)
+    found = sent.logged(place) if place in places.own else {}
+    is_unknown = found is None or is_of_earlier_version(place)
+    unknown = {stored: [sent.ANYWHERE]} if is_unknown and stored is not None else {}
+    return sent.merged(found or {}, unknown)
 
 
 def _retain(places: Places) -> None:
-    """Keep the known ids apart. Where that is impossible they are erased all the same."""
-    directory, ids = places.directory, _known_ids(places)
-    if directory is None or not ids or not _is_trusted(directory):
-        return
-    kept = dict.fromkeys((*ids, *_retained(directory)))
-    # No more than fit into a file of ours, which is as many as there are places.
-    content = " ".join([f"{int(_clock.wall())}", *list(kept)[:5]])
-    try:
-        _files.replace(os.path.join(directory, RETAINED), content.encode())
-    except OSError:
-        return
+    """Retain the IDs that were sent, each where it was stored, or else where state is kept now.
 
-
-def retained_ids(environ: "Mapping[str, str]") -> tuple[str, ...]:
-    """Return the install ids that `disable` has erased here within the last 30 days, for a request
-    to erase what was sent under them, and for nothing else. What is older is removed.
+    Where that is impossible they are erased all the same.
     """
-    directory = Places.of(environ).directory
-    return () if directory is None else _retained(directory)
-
-
-def _retained(directory: str) -> tuple[str, ...]:
-    path = os.path.join(directory, RETAINED)
-    try:
-        content = _files.read_now(path)
-    except OSError:
-        return ()  # not known now
-    since, *ids = (content or b"").split() or [b""]
-    date = number(since)
-    # A clock that was set back is no reason to lose it.
-    if date is None or abs(_clock.wall() - date) >= _RETAINED_SECONDS:
-        _files.remove(path)
-        return ()
-    return tuple(found.decode("ascii", "replace") for found in ids if len(found) == 32)
-
-
-def drop_retained_ids(environ: "Mapping[str, str]") -> None:
-    """Remove what is retained: what was sent is erased. Raises OSError if it cannot be."""
-    directory = Places.of(environ).directory
-    problem = None if directory is None else _files.remove(os.path.join(directory, RETAINED))
-    if problem is not None:
-        raise problem
+    trusted = [place for place in places.own if _is_trusted(place)]
+    for place in places.all:
+        for kept in (place, places.default, places.directory):
+            if kept in trusted:
+                sent.retain(kept, _sent_from(places, place))
+                break

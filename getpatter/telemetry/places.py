@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["OPT_OUT", "Places", "number", "stored_date", "stored_id"]
+__all__ = ["OPT_OUT", "Places", "is_of_earlier_version", "number", "stored_date", "stored_id"]
 
 OPT_OUT = "telemetry-disabled"
 INSTALL_ID = "install-id"
@@ -149,7 +149,7 @@ def _default_directory() -> str | None:
 
 
 def stored_id(place: str | None) -> str | None:
-    """Return the install id that is stored in a place; None if none is, or it is damaged.
+    """Return the install ID that is stored in a place; None if none is, or it is damaged.
 
     Raises OSError where there is one that cannot be read now.
     """
@@ -164,6 +164,17 @@ def stored_date(place: str) -> float | None:
     Raises OSError where there is one that cannot be read now.
     """
     return number(_files.read_now(os.path.join(place, INSTALL_DATE)) or b"")
+
+
+def is_of_earlier_version(place: str) -> bool:
+    """Return whether a version ran in a place that kept no log, nor which notice it had shown.
+
+    Raises OSError where that cannot be read now.
+    """
+    first_run = _files.read_now(os.path.join(place, FIRST_RUN))
+    is_theirs = first_run is not None and not first_run.isdigit()
+    # This version stores a date with each id, and keeps both in one place only.
+    return is_theirs or (stored_id(place) is not None and stored_date(place) is None)
 
 
 def number(text: bytes) -> int | None:

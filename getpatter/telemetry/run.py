@@ -1,6 +1,6 @@
 """A run: identity, sampling, notice and destination of one process start, wired up on the worker.
 
-Making one reads the disk and may write the install id, so nobody but the worker does it.
+Making one reads the disk and may write the install ID, so nobody but the worker does it.
 """
 
 from getpatter.telemetry import events, grace, notice
@@ -96,7 +96,7 @@ class Run:
 
     @property
     def standing(self) -> "tuple[str, str]":
-        """How the set-up went, as an observer is told: a status, and why."""
+        """How the set-up went, as an observer gets it: a status, and why."""
         if self._is_withdrawn:
             return "disabled", "opted out before anything was sent"
         if self._start.settings.debug:
@@ -160,7 +160,7 @@ class Run:
         return self._shown is not None
 
     def _respect_grace(self, shown: int) -> None:
-        """Hold back what a notice tells of that was shown too short a time ago: everything, or
+        """Hold back what a notice names that was shown too short a time ago: everything, or
         after an update what is new.
         """
         if not self._grace:

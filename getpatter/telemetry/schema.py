@@ -1,7 +1,7 @@
 """Decides what may stand in an event. Reads nothing but the generated tables; has no state.
 
 `coerce` turns one recorded value into what the wire allows, or refuses it. `check` judges a whole
-event exactly as the schema files do, without `jsonschema`, so that whoever sends can check; it also
+event exactly as the schema files do, without `jsonschema`, so that the client can check; it also
 refuses the fields that are retired, which the schema still accepts and nobody sends any more.
 Neither runs code of the values it is given, a recorded object may be anything, but the conversion
 of a number that is no `int` or `float`.

@@ -34,7 +34,7 @@ class _Shown:
     @classmethod
     def parse(cls, content: bytes) -> "_Shown":
         """Read the file. One that does not say counts as the oldest version, shown long ago."""
-        from getpatter.telemetry._changes import OLDEST  # whoever starts does not ask
+        from getpatter.telemetry._changes import OLDEST  # a plain start does not need it
 
         words = [number(word) for word in content.split()]
         if not words or len(words) > 3 or None in words:

@@ -77,7 +77,7 @@ def model_token(vendor: str, raw_model: str | None) -> str | None:
 def public_token(token: str) -> str:
     """Return `token` if `model_token` can give it, else the `…-other` nearest to it.
 
-    Whoever records a model's name without `model_token` must not reveal more by that.
+    A caller that records a model's name without `model_token` must not reveal more by that.
     """
     vendor, _, name = token.partition("-")
     if vendor not in STACK_VENDORS:

@@ -14,6 +14,7 @@ from getpatter.telemetry.places import (
     INSTALL_ID,
     VERSION,
     Places,
+    is_of_earlier_version,
     stored_date,
     stored_id,
 )
@@ -25,7 +26,7 @@ __all__ = ["State"]
 # What released versions have left, readable by all.
 _RELEASED = (INSTALL_ID, FIRST_RUN, VERSION)
 
-# What `first-run` holds: the schema version of whoever wrote them.
+# What `first-run` holds: the schema version of the program that wrote it.
 _VERSION_CONTENT = b"%d" % SCHEMA_VERSION
 
 
@@ -34,7 +35,7 @@ class State:
     `writable=False` (debug, or no consent) nothing on disk changes.
 
     Raises OSError only where a file is there and cannot be read now: nothing may be made in its
-    place, nor said of it.
+    place, nor reported about it.
     """
 
     __slots__ = ("_earlier", "_memory_id", "_places", "_seen", "files", "notice")
@@ -42,9 +43,9 @@ class State:
     def __init__(self, places: Places, memory_id: str, *, writable: bool = True) -> None:
         self._places = places
         self._memory_id = memory_id
-        # The file of the install id as it was when that was last read, see `has_erased`.
+        # The file of the install ID as it was when that was last read, see `has_erased`.
         self._seen: tuple[int, int, int] | None = None
-        # Whoever names a directory means that one alone.
+        # A directory that is named is the only one that counts.
         is_named = places.override is not None
         self._earlier = () if is_named else places.earlier
         self.files = StateFiles(
@@ -73,7 +74,7 @@ class State:
     # identity
 
     def install_id(self, fresh: str) -> str:
-        """Return the install id: the stored one, an earlier version's, or `fresh`, now stored.
+        """Return the install ID: the stored one, an earlier version's, or `fresh`, now stored.
 
         32 hex. However many processes ask at once, all get the same. Without a usable directory
         it is this run's own.
@@ -93,10 +94,10 @@ class State:
         return self._make_id(chosen, since, is_new=chosen == fresh) or self._memory_id
 
     def _make_id(self, chosen: str, since: float, *, is_new: bool) -> str | None:
-        """Store an install id and its date; return the one that is stored then."""
+        """Store an install ID and its date; return the one that is stored then."""
         if not self.files.create(INSTALL_DATE, f"{since:.0f}".encode()) and is_new:
             since = self._date_in(self.directory) or since
-        # Released versions read the date off this file, so that it must tell them the same.
+        # Released versions read the date off this file, so that it must be the same there.
         self.files.create(INSTALL_ID, chosen.encode(), since)
         stored = stored_id(self.directory)
         if stored is None:
@@ -114,7 +115,7 @@ class State:
         return True
 
     def _repair_id(self, chosen: str, since: float) -> str | None:
-        """Replace a damaged install id; one process at a time, and only while it is damaged."""
+        """Replace a damaged install ID; one process at a time, and only while it is damaged."""
         with self.files.lock() as held:
             if not held:
                 return stored_id(self.directory)
@@ -129,12 +130,12 @@ class State:
         return install != self._memory_id
 
     def known_id(self) -> str | None:
-        """Return the install id that is stored here or was by an earlier version; None if none."""
+        """Return the install ID that is stored here or was by an earlier version; None if none."""
         ids = map(stored_id, self._known)
         return next((found for found in ids if found is not None), None)
 
     def has_erased(self, install: str) -> bool:
-        """Return whether an install id that was stored here has been erased, or replaced.
+        """Return whether an install ID that was stored here has been erased, or replaced.
 
         A directory that is gone altogether, or cannot be looked into, says nothing of the kind.
         """
@@ -178,7 +179,7 @@ class State:
 
     @staticmethod
     def _made(place: str | None) -> float | None:
-        """Return when the install id in a place was made, by the date of its file."""
+        """Return when the install ID in a place was made, by the date of its file."""
         try:
             return None if place is None else os.lstat(os.path.join(place, INSTALL_ID)).st_mtime
         except OSError:
@@ -212,7 +213,7 @@ class State:
         """
         if not self.may_be_first_run():
             return False
-        # Earlier versions left it empty: so they can be told from this one.
+        # Earlier versions left it empty: so they can be distinguished from this one.
         return self.files.create(FIRST_RUN, _VERSION_CONTENT) if self.files.writable else True
 
     def release_first_run(self) -> None:
@@ -227,13 +228,7 @@ class State:
 
     def has_earlier_version(self) -> bool:
         """Return whether a version ran here that did not keep which notice it had shown."""
-        for place in self._known:
-            first_run = _files.read_now(os.path.join(place, FIRST_RUN))
-            is_theirs = first_run is not None and not first_run.isdigit()
-            # This version stores a date with each id, and keeps both in one place only.
-            if is_theirs or (stored_id(place) is not None and stored_date(place) is None):
-                return True
-        return False
+        return any(map(is_of_earlier_version, self._known))
 
     def swap_version(self, current: str) -> str:
         """Return the version that ran last, "" if none is known, and store `current` as that."""

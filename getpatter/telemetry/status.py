@@ -7,7 +7,12 @@ from getpatter.telemetry import consent, disclosure, env, state
 from getpatter.telemetry._changes import OLDEST
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
 from getpatter.telemetry.delivery import exits, ledger, spool_files
-from getpatter.telemetry.delivery.transport import endpoint_problem, is_loopback, usable_endpoint
+from getpatter.telemetry.delivery.transport import (
+    endpoint_problem,
+    is_loopback,
+    shown,
+    usable_endpoint,
+)
 from getpatter.telemetry.install_id import open_state
 from getpatter.telemetry.places import Places
 
@@ -15,7 +20,7 @@ __all__ = ["collect", "render"]
 
 
 def collect() -> "dict[str, object]":
-    """Return what `render` shows, as plain values. Never the install id, never a credential."""
+    """Return what `render` shows, as plain values. Never the install ID, never a credential."""
     environ = env.process_environment()
     settings = env.Settings.load(environ)
     rules = consent.judge(settings, None, Places.of(environ).opt_out())
@@ -25,8 +30,6 @@ def collect() -> "dict[str, object]":
     exit_choice = exits.choose(environ, is_program=True, has_spool=install.directory is not None)
     named = settings.endpoint
     url = usable_endpoint(named or DEFAULT_ENDPOINT)
-    # A query may hold a token.
-    shown = None if url is None else url.partition("#")[0].partition("?")[0]
     grace = settings.grace(url is not None and is_loopback(url))
     age = install.notice.age()
     return {
@@ -36,7 +39,7 @@ def collect() -> "dict[str, object]":
         "debug": settings.debug,
         "sample_rate": rate,
         "sample_rate_understood": understood,
-        "endpoint": shown,
+        "endpoint": None if url is None else shown(url),
         "endpoint_problem": endpoint_problem(named or DEFAULT_ENDPOINT),
         "endpoint_from": "PATTER_TELEMETRY_ENDPOINT" if named else "default",
         "state_directory": install.directory,
@@ -101,7 +104,7 @@ def render(found: "dict[str, object]") -> str:
     """Return the facts of `collect` as lines for a person."""
     decided = found["decided_by"]
     rules = found["rules"]
-    assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what `collect` made
+    assert isinstance(decided, dict)  # noqa: S101 - for the type checker
     assert isinstance(rules, list)  # noqa: S101
     on_or_off = "on" if found["enabled"] else "off"
     lines = [
@@ -153,13 +156,18 @@ def _notice(found: "dict[str, object]") -> "list[str]":
     grace, left = found["grace"], found["grace_left"]
     assert isinstance(grace, float)  # noqa: S101 - as above
     assert isinstance(left, float)  # noqa: S101
+    sends = found["enabled"] and not found["debug"] and found["endpoint"] is not None
     if not found["notice_shown"]:
-        line = "Notice: not shown yet. The next program shows it; until then nothing leaves"
-        line += f", and for {grace:g} s after it." if grace else "."
-    elif left:
-        line = f"Notice: shown. Nothing that it names first leaves for another {left:.0f} s."
-    else:
+        line = "Notice: not shown. Nothing is sent, so none is due."
+        if sends:
+            line = "Notice: not shown yet. The next program shows it. Nothing leaves before it"
+            line += f", nor for {grace:g} s after it." if grace else "."
+    elif not (left and sends):
         line = "Notice: shown."
+    elif found["withheld"]:
+        line = f"Notice: shown. What it names as new leaves in {left:.0f} s at the earliest."
+    else:
+        line = f"Notice: shown. Nothing leaves for another {left:.0f} s: there is time to say no."
     if not found["grace_understood"]:
         line += " (PATTER_TELEMETRY_GRACE must be a number of seconds; it is ignored)"
     return [line, f"First run: {found['first_run']}"]

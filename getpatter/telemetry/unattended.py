@@ -77,7 +77,7 @@ def test_variable(environ: "Mapping[str, str]") -> str | None:
 
 
 def test_runner() -> str | None:
-    """Return which test runner is this program, or None: one that no variable tells of.
+    """Return which test runner is this program, or None: one that sets no variable.
 
     Looks at how the program was started, and whether its script holds test cases; loads nothing.
     """

@@ -26,7 +26,7 @@ export interface CommonFields {
 
 /** The shape of an agent: which options are used and how many tools, without any of their content. */
 export interface AgentConfigured extends CommonFields {
-  /** Name of the event. It decides which further fields may stand in it. */
+  /** Name of the event. It decides which other fields the event may have. */
   event: "agent_configured";
   /** Number of tools of the library itself that the agent has. */
   builtin_tool_count?: number;
@@ -52,7 +52,7 @@ export interface AgentConfigured extends CommonFields {
 
 /** A call has ended. It says how it went, how long it took and how quickly the agent answered, and nothing of what was said. */
 export interface CallCompleted extends CommonFields {
-  /** Name of the event. It decides which further fields may stand in it. */
+  /** Name of the event. It decides which other fields the event may have. */
   event: "call_completed";
   /** Kind of engine behind the agent: a speech-to-speech model (`realtime`), a hosted conversational agent (`convai`) or separate stages for hearing, thinking and speaking (`pipeline`). */
   engine?: "realtime" | "convai" | "pipeline" | "other";
@@ -96,7 +96,7 @@ export interface CallCompleted extends CommonFields {
 
 /** A call has begun. It says what kind of call, and nothing about who is calling whom. */
 export interface CallStarted extends CommonFields {
-  /** Name of the event. It decides which further fields may stand in it. */
+  /** Name of the event. It decides which other fields the event may have. */
   event: "call_started";
   /** Kind of engine behind the agent: a speech-to-speech model (`realtime`), a hosted conversational agent (`convai`) or separate stages for hearing, thinking and speaking (`pipeline`). */
   engine?: "realtime" | "convai" | "pipeline" | "other";
@@ -116,7 +116,7 @@ export interface CallStarted extends CommonFields {
 
 /** A subcommand of the command line was run. */
 export interface CliCommand extends CommonFields {
-  /** Name of the event. It decides which further fields may stand in it. */
+  /** Name of the event. It decides which other fields the event may have. */
   event: "cli_command";
   /** Subcommand that was run, as one of the names listed; never its arguments. The `telemetry` command itself is not reported. */
   cli_command?: "dashboard" | "eval" | "hermes" | "openclaw" | "telemetry" | "none" | "other";
@@ -124,7 +124,7 @@ export interface CliCommand extends CommonFields {
 
 /** The library could not start because required configuration is missing. It names the category only. */
 export interface ConfigIncomplete extends CommonFields {
-  /** Name of the event. It decides which further fields may stand in it. */
+  /** Name of the event. It decides which other fields the event may have. */
   event: "config_incomplete";
   /** Category of the configuration that is missing; never a setting, its name or its value. */
   missing?: "carrier_credentials" | "engine_config" | "llm_key" | "other";
@@ -132,7 +132,7 @@ export interface ConfigIncomplete extends CommonFields {
 
 /** The stack of vendors and public models behind an agent. */
 export interface FeatureUsed extends CommonFields {
-  /** Name of the event. It decides which further fields may stand in it. */
+  /** Name of the event. It decides which other fields the event may have. */
   event: "feature_used";
   /** Kind of engine behind the agent: a speech-to-speech model (`realtime`), a hosted conversational agent (`convai`) or separate stages for hearing, thinking and speaking (`pipeline`). */
   engine?: "realtime" | "convai" | "pipeline" | "other";
@@ -156,49 +156,49 @@ export interface FeatureUsed extends CommonFields {
 
 /** The first successful start of an installation. It says where the library is being tried out. */
 export interface FirstRun extends CommonFields {
-  /** Name of the event. It decides which further fields may stand in it. */
+  /** Name of the event. It decides which other fields the event may have. */
   event: "first_run";
   /** Telephony carrier, as one of the names listed; never an account, a phone number or a credential. */
   carrier?: "plivo" | "telnyx" | "twilio" | "none" | "other";
   /** How the carrier reaches this process: through a tunnel that the library opens (`configured`), at a fixed address (`static`) or neither (`none`); never the address. */
   tunnel?: "configured" | "static" | "none" | "other";
-  /** Coding agent that started the process. Told from whether certain environment variables exist; their values are not used. */
+  /** Coding agent that started the process. Detected by the presence of certain environment variables; their values are not used. */
   invoked_by_agent?: "claude" | "copilot" | "cursor" | "gemini" | "windsurf" | "none" | "other";
   /** Whether the process runs in a container. */
   container?: boolean;
-  /** Serverless platform. Told from whether certain environment variables exist; their values are not used. */
+  /** Serverless platform. Detected by the presence of certain environment variables; their values are not used. */
   serverless?: "azure_functions" | "cloud_run" | "lambda" | "vercel" | "none" | "other";
-  /** Cloud provider. Told from whether certain environment variables exist; their values are not used. */
+  /** Cloud provider. Detected by the presence of certain environment variables; their values are not used. */
   cloud?: "aws" | "azure" | "fly" | "gcp" | "none" | "other";
-  /** Package manager of the environment. Told from whether certain environment variables exist; `pip` in Python where there is no sign of another. */
+  /** Package manager of the environment. Detected by the presence of certain environment variables; `pip` in Python if there is no sign of another. */
   package_manager?: "bun" | "conda" | "npm" | "pip" | "pipenv" | "pnpm" | "poetry" | "uv" | "yarn" | "none" | "other";
   /** Whole days since the installation, as a range; never a date. */
   days_since_install_bucket?: "0" | "1_7" | "8_30" | "30_plus" | "other";
-  /** Version of the library that this installation used the time before. Absent where there was none. */
+  /** Version of the library at the previous start of this installation. Absent where there was none. */
   previous_sdk_version?: string;
 }
 
 /** The library has started. It says on what kind of system it runs. */
 export interface SdkInitialized extends CommonFields {
-  /** Name of the event. It decides which further fields may stand in it. */
+  /** Name of the event. It decides which other fields the event may have. */
   event: "sdk_initialized";
   /** Telephony carrier, as one of the names listed; never an account, a phone number or a credential. */
   carrier?: "plivo" | "telnyx" | "twilio" | "none" | "other";
   /** How the carrier reaches this process: through a tunnel that the library opens (`configured`), at a fixed address (`static`) or neither (`none`); never the address. */
   tunnel?: "configured" | "static" | "none" | "other";
-  /** Coding agent that started the process. Told from whether certain environment variables exist; their values are not used. */
+  /** Coding agent that started the process. Detected by the presence of certain environment variables; their values are not used. */
   invoked_by_agent?: "claude" | "copilot" | "cursor" | "gemini" | "windsurf" | "none" | "other";
   /** Whether the process runs in a container. */
   container?: boolean;
-  /** Serverless platform. Told from whether certain environment variables exist; their values are not used. */
+  /** Serverless platform. Detected by the presence of certain environment variables; their values are not used. */
   serverless?: "azure_functions" | "cloud_run" | "lambda" | "vercel" | "none" | "other";
-  /** Cloud provider. Told from whether certain environment variables exist; their values are not used. */
+  /** Cloud provider. Detected by the presence of certain environment variables; their values are not used. */
   cloud?: "aws" | "azure" | "fly" | "gcp" | "none" | "other";
-  /** Package manager of the environment. Told from whether certain environment variables exist; `pip` in Python where there is no sign of another. */
+  /** Package manager of the environment. Detected by the presence of certain environment variables; `pip` in Python if there is no sign of another. */
   package_manager?: "bun" | "conda" | "npm" | "pip" | "pipenv" | "pnpm" | "poetry" | "uv" | "yarn" | "none" | "other";
   /** Whole days since the installation, as a range; never a date. */
   days_since_install_bucket?: "0" | "1_7" | "8_30" | "30_plus" | "other";
-  /** Version of the library that this installation used the time before. Absent where there was none. */
+  /** Version of the library at the previous start of this installation. Absent where there was none. */
   previous_sdk_version?: string;
 }
 

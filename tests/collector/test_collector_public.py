@@ -312,7 +312,8 @@ def test_week_is_published_once_with_and_without_a_running_collector(
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--out", "x"), ("--public",), ("--public", "--out", "/dev/null/x")]
+    "arguments",
+    [(), ("--public",), ("--out", "/dev/null/x"), ("--public", "--out", "/dev/null/x")],
 )
 def test_report_that_cannot_be_made_is_exit_2(arguments: tuple[str, ...], tmp_path: Path) -> None:
     Store(str(tmp_path / "data")).close()

@@ -91,6 +91,7 @@ NO_VARIABLES |= {name for name in dir(os) if name.startswith("O_")}
 SET_ONLY = {"LOCALAPPDATA", "NO_PROXY", "PYTHONUSERBASE", "USERPROFILE"}
 # Examples of names that there are not, and that count as an opt-out all the same.
 EXAMPLES = {"PATTER_TELEMTRY": "0", "PATTER_NO_TELEMETRY": "1"}
+EXAMPLES |= {"PATER_TELEMETRY": "0", "DO_NOT_TRAK": "1"}
 MISSPELT = {name for name, _ in misspelt_opt_outs(EXAMPLES)}
 
 

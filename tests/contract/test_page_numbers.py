@@ -31,8 +31,8 @@ def default(function: object) -> float:
 SENTENCES = {
     "events": f"There are {WORDS[len(_tables.EVENT_NAMES)]} kinds of event.",
     "stderr": f"nobody reads it within {WORDS[_stderr.SECONDS]})",
-    "grace": f"Nothing leaves for {env.GRACE:g} seconds after the notice was first shown",
-    "the least grace": f"nothing leaves: {env.GRACE:g} or more;",
+    "grace": f"Nothing is sent for {env.GRACE:g} seconds after the notice was first shown",
+    "the least grace": f"nothing is sent: {env.GRACE:g} or more;",
     "linger": f"about {WORDS[limits.LINGER]} after it was recorded",
     "gap": "one request per second" if limits.GAP == 1 else "",
     "batch": f"full batches of {limits.BATCH_EVENTS} events",
@@ -71,7 +71,7 @@ def test_an_ending_program_waits_for_less_than_the_page_says() -> None:
 
 def test_the_ratio_of_a_run_is_that_of_the_page() -> None:
     """As the section on sampling says it; the rules for other clients are recomputed by one."""
-    found = re.search(r"first (\d) hex digits of SHA-256\(run id\), divided by `(\w+)`", TEXT)
+    found = re.search(r"first (\d) hex digits of SHA-256\(run ID\), divided by `(\w+)`", TEXT)
     assert found is not None
     digits, divisor = int(found[1]), int(found[2], 16)
     assert divisor == 16**digits - 1

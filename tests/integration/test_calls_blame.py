@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import trio
 from lone_call import lone_call
 
 from getpatter import Call
@@ -271,6 +272,24 @@ if sys.version_info >= (3, 11):
                 group.create_task(stage(call, "tts"))
 
         run(call, talk)
+        assert recorder.ending == ("error", "llm", "timeout", "timeout")
+
+    def test_a_nursery_in_which_a_stage_fails_and_another_is_cancelled(
+        recorder: Recorder, call: Call
+    ) -> None:
+        async def work(name: Any, seconds: float) -> None:
+            with call.stage(name), trio.fail_after(seconds):
+                await trio.sleep_forever()
+
+        async def whole() -> None:
+            with call:
+                call.answer()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(work, "tts", 60)
+                    nursery.start_soon(work, "llm", 0.01)
+
+        with suppress(BaseException):
+            trio.run(whole)
         assert recorder.ending == ("error", "llm", "timeout", "timeout")
 
     def test_task_groups_within_a_stage_within_a_task_group(recorder: Recorder, call: Call) -> None:

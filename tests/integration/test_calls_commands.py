@@ -292,6 +292,17 @@ def test_what_is_not_there_is_said_in_a_line(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_of_many_calls_that_there_are_the_last_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    hub = Hub(JsonLinesSink(path))
+    for number in range(11):
+        have_call(hub, f"call-{number:02}")
+    hub.close(LONG)
+    done = calls("show", str(path), "--call", "nope")
+    assert done.returncode == 2
+    assert "no call begins with nope; the last 10 of 11 are: call-01, " in done.stderr
+
+
 def test_an_id_that_two_calls_begin_with_is_said(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     hub = Hub(JsonLinesSink(path))

@@ -69,6 +69,26 @@ def test_a_sink_may_raise_anything(
     assert good.is_closed.is_set()
 
 
+def test_what_is_raised_need_not_say_what_it_is(hub: Hub) -> None:
+    class Nothing(BaseException):
+        __class__ = property(lambda _: 1 / 0)
+
+    def callback(_: object) -> None:
+        raise Nothing
+
+    good, callbacks = Collected(), Callbacks()
+    hub.attach(Raises(Nothing(), times=3), "bad")
+    hub.attach(good, "good")
+    emit(hub, 5)
+    assert sum(event.type == "event" for event in good.events) == 5
+    assert of(hub, "bad") == {"delivered": 2, "waiting": 0, "lost": {"sink_failed": 3}}
+    assert hub.close(LONG)
+    callbacks.on("stats", callback)
+    callbacks.dispatch("stats", {})
+    assert callbacks.drain(LONG)
+    assert callbacks.counts()["stats"] == {"failed": 1}
+
+
 @every_kind
 def test_a_callable_sink_may_raise_anything(hub: Hub, error: BaseException) -> None:
     called = []

@@ -344,13 +344,19 @@ def lines_of(directory: Path) -> collections.Counter[tuple[str, int]]:
     return found
 
 
-@pytest.mark.parametrize("size", [2_000, 20_000])
-def test_processes_that_rotate_one_file_lose_no_line(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize(
+    ("names", "size", "lines"),
+    [("abc", 2_000, 600), ("abcd", 20_000, 600), ("ab", 200_000, 1_500), ("abcd", 1 << 20, 2_000)],
+)
+def test_processes_that_rotate_one_file_lose_no_line(
+    tmp_path: Path, names: str, size: int, lines: int
+) -> None:
     path = tmp_path / "calls.jsonl"
-    writers = [start(path, name, size, 600) for name in "abc"]
+    writers = [start(path, name, size, lines) for name in names]
     go(writers)
-    assert end(writers) == [0, 0, 0]
-    assert lines_of(tmp_path) == {(name, n): 1 for name in "abc" for n in range(600)}
+    assert end(writers) == [0] * len(names)
+    assert lines_of(tmp_path) == {(name, n): 1 for name in names for n in range(lines)}
+    assert len(list(tmp_path.iterdir())) > 1, "it was rotated"
     assert max(file.stat().st_size for file in tmp_path.iterdir()) <= size
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import pytest
 
 from getpatter import Call, Patter
-from getpatter.calls import Hub
+from getpatter.calls import Hub, JsonLinesSink, Redaction, WebhookSink
 
 PATIENCE = 20.0
 
@@ -44,18 +45,38 @@ class Hostile(str):
     __str__ = __repr__ = __hash__ = __eq__ = __len__ = __format__ = fail
 
 
+STAGES = "must be 'stt', 'llm', 'tts', "
+SIDES = "side of hangup() must be 'local' or 'remote', not "
 MISTAKES: dict[str, tuple[Any, str]] = {
-    "a stage": (lambda call: use_stage(call, "asr"), "stage must be stt, "),
-    "a stage in capitals": (lambda call: use_stage(call, "STT"), "stage must be stt, "),
+    "a stage": (lambda call: use_stage(call, "asr"), f"name of stage() {STAGES}"),
+    "a stage in capitals": (lambda call: use_stage(call, "STT"), ", not 'STT'. Did you mean 'stt'"),
     "a stage that is none": (lambda call: use_stage(call, ["stt"]), "not list"),
-    "an observed stage": (lambda call: call.observe("asr", 1), "stage must be stt, "),
-    "a latency": (lambda call: call.observe("stt", -1), "seconds must be a number"),
-    "a side": (lambda call: call.hangup("me"), "side must be local, remote"),
-    "a side that is none": (lambda call: call.hangup(None), "not NoneType"),
-    "a side that acts": (lambda call: call.hangup("\x1b[2J\u202e"), "side must be local, remote"),
-    "a hostile side": (lambda call: call.hangup(Hostile("me")), "side must be local, remote"),
-    "the stage of an error": (lambda call: call.error("timeout", stage="asr"), "stage must be stt"),
-    "a cost": (lambda call: call.cost("12"), "usd must be a number"),
+    "an observed stage": (lambda call: call.observe("asr", 1), f"name of observe() {STAGES}"),
+    "a latency": (
+        lambda call: call.observe("stt", -1),
+        "seconds of observe() must be a number from 0 to 604,800, not -1. It is ignored.",
+    ),
+    "a number to call": (lambda call: call.observe("stt", 15550142424), "not so large a number."),
+    "a side": (lambda call: call.hangup("me"), f"{SIDES}a text of 2 characters. It is ignored."),
+    "a side in short": (lambda call: call.hangup("loca"), f"{SIDES}'loca'. Did you mean 'local'?"),
+    "a side with a slip": (lambda call: call.hangup("remtoe"), f"{SIDES}'remtoe'. Did you mean 'r"),
+    "no side": (lambda call: call.hangup(""), f"{SIDES}an empty text."),
+    "a side that is none": (lambda call: call.hangup(None), f"{SIDES}NoneType."),
+    "a side that acts": (lambda call: call.hangup("\x1b[2J\u202e"), f"{SIDES}a text of 5 char"),
+    "a hostile side": (lambda call: call.hangup(Hostile("me")), f"{SIDES}a text of 2 characters."),
+    "the stage of an error": (
+        lambda call: call.error("timeout", stage="asr"),
+        f"stage of error() {STAGES}",
+    ),
+    "a cost": (lambda call: call.cost("12"), "usd of cost() must be a number, not a text of 2 ch"),
+    "an engine": (
+        lambda call: call.describe(engine="realtim"),
+        "engine of describe() must be 'realtime', 'convai' or 'pipeline', not 'realtim'. Did you",
+    ),
+    "a description that is late": (
+        lambda call: (call.answer(), call.describe(engine="realtime")),
+        "describe() must come before answer(). It is ignored.",
+    ),
 }
 
 
@@ -75,6 +96,7 @@ def test_a_mistake_is_told_logged_and_counted(
     assert "mine" in mistakes[0]["message"]
     assert lost(patter) == 3
     (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("getpatter: ")
     assert words in line
 
 
@@ -101,7 +123,7 @@ def test_a_direction_that_is_none(
     assert patter.diagnostics.flush(PATIENCE)
     assert [error["code"] for error in errors] == ["refused_value"]
     assert lost(patter) == 1
-    assert "direction must be inbound, outbound" in caplog.text
+    assert "direction of call() must be 'inbound' or 'outbound', not " in caplog.text
 
 
 def test_what_is_no_mistake_says_nothing(
@@ -121,3 +143,38 @@ def test_nobody_listens_and_diagnostics_are_off() -> None:
     with Patter(carrier="none", telemetry=False, diagnostics=False).call(direction="in") as call:
         call.hangup("me")  # type: ignore[arg-type]
         call.cost("12")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (
+            lambda: Patter(carrier="none", telemetry=False, stats_interval=0.5),
+            "stats_interval must be 0, or 1 to 86,400 seconds, not 0.5.",
+        ),
+        (lambda: Hub(ring_events=-1), "must be a whole number, at least 0, not -1."),
+        (lambda: JsonLinesSink("x", files=0), "files must be at least 1, not 0."),
+        (
+            lambda: WebhookSink("http://127.0.0.1", "secret", timeout=0),
+            "timeout must be seconds, above 0, not 0.",
+        ),
+        (
+            lambda: WebhookSink("http://127.0.0.1", "secret", attempts=0),
+            "attempts must be a whole number, at least 1, not 0.",
+        ),
+        (
+            lambda: Redaction(max_text_chars=-1),
+            "max_text_chars must be at least 0, not -1.",
+        ),
+    ],
+)
+def test_what_is_wrong_at_the_set_up_is_said_with_what_was_given(make: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        make()
+
+
+def test_an_answer_says_what_was_given(patter: Patter) -> None:
+    with patter.call(direction="inbound", session="mine") as call:
+        assert "seconds, not 0.5." in call.set_stats_interval(0.5).message
+        said = call.connection("caller", connection_state="onlin").message
+        assert "must be 'online' or 'offline', not 'onlin'. Did you mean 'online'?" in said

@@ -9,13 +9,12 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import golden
 import pytest
-from conftest import Run, tree
+from conftest import Command, Run, tree
 from golden import VECTORS
 
 from getpatter.telemetry._schema_documents import documents
@@ -59,33 +58,6 @@ with phone.call(direction="inbound", agent=agent) as call:
     call.hangup("remote")
 assert phone.telemetry.flush(10)
 """
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def command(child_environment: dict[str, str], tmp_path: Path) -> Command:
-    """Run `getpatter telemetry …` in an empty directory; keywords are variables."""
-    directory = tmp_path / "cwd"
-    directory.mkdir()
-
-    def run_command(
-        *arguments: str, text: str = "", **variables: str
-    ) -> "subprocess.CompletedProcess[str]":
-        result = subprocess.run(
-            [sys.executable, "-m", "getpatter", "telemetry", *arguments],
-            check=False,
-            env={**child_environment, **variables},
-            cwd=directory,
-            capture_output=True,
-            input=text,
-            text=True,
-            timeout=60,
-        )
-        assert "Traceback" not in result.stderr
-        return result
-
-    return run_command
 
 
 def state_of(home: Path) -> Path:
@@ -418,6 +390,14 @@ def test_check_reads_standard_input_and_one_event(command: Command) -> None:
                 "an unknown field (did you mean carrier?), an unknown field"
             ),
         ),
+        (
+            {"schema_version": 7},
+            (
+                f"/schema_version: const (number): must be {SCHEMA_VERSION}; "
+                "the event is of schema version 7, which has rules of its own"
+            ),
+        ),
+        ({"schema_version": 6}, f"/schema_version: const (number): must be {SCHEMA_VERSION}"),
         (
             {"event": "call_started", "sample_rate": 1},
             "/sample_rate: exclusiveMaximum (number): must be a number, above 0 to below 1",

@@ -50,7 +50,7 @@ def not_printed(shown: list[str], printed: list[str]) -> list[str]:
 
 def test_the_demo_does_what_the_readme_shows(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "getpatter", "demo"],
+        [sys.executable, "-m", "getpatter", "demo", "--report", "report.html"],
         check=False,
         env={"HOME": str(tmp_path), "PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)},
         cwd=tmp_path,
@@ -62,7 +62,9 @@ def test_the_demo_does_what_the_readme_shows(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert not_printed(shown_in_the_readme(), done.stdout.splitlines()) == []
-    assert list(tmp_path.iterdir()) == [], "it cleans up, and touches nothing else"
+    report = tmp_path / "report.html"
+    assert "most often by missing carrier credentials." in report.read_text("utf-8")
+    assert list(tmp_path.iterdir()) == [report], "it cleans up, and touches nothing else"
 
 
 @pytest.mark.parametrize("package", ["espeakng_loader", "pocketsphinx", "webrtcvad"])

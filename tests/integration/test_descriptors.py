@@ -92,6 +92,46 @@ def test_no_probe_is_a_standard_stream(run: Run, tmp_path: Path) -> None:
     assert said["kinds"][1] != "socket"
 
 
+FILES = """
+from getpatter import Patter
+from getpatter.calls import JsonLinesSink
+for number in closed:
+    os.close(number)
+opened, numbers = os.open, {}
+def noted(path, flags, *more, **named):
+    number = opened(path, flags, *more, **named)
+    if flags & (os.O_WRONLY | os.O_RDWR):
+        numbers[os.path.basename(path)] = number
+    return number
+os.open = noted
+phone = Patter(carrier="none")
+phone.diagnostics.attach(JsonLinesSink("calls.jsonl"))
+with phone.call(direction="inbound"):
+    pass
+phone.telemetry.flush(20)
+phone.telemetry.record("cli_command", cli_command="demo")
+phone.telemetry.flush(1)
+phone.diagnostics.close(20)
+with open(os.environ["REPORT"], "w") as report:
+    json.dump(numbers, report)
+"""
+
+
+@pytest.mark.parametrize("closed", [(1,), (0, 1)])
+def test_no_file_that_is_written_is_a_standard_stream_even_for_a_moment(
+    run: Run, receiver: Receiver, tmp_path: Path, closed: tuple[int, ...]
+) -> None:
+    """What another thread prints just then would be in it."""
+    receiver.answer(200, *[503] * 9)
+    report = tmp_path / "report"
+    done = run(f"{COMMON}\nclosed = {closed!r}\n{FILES}", REPORT=str(report), catch_up=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(report.read_text())
+    kinds = {name.rpartition(".")[2] for name in found}
+    assert {"ledger", "lock", "tmp", "jsonl"} <= kinds, found
+    assert min(found.values()) > 2, found
+
+
 TAKEN = """
 def take():
     \"\"\"As a recipe for daemons does it; then the host opens things of its own.\"\"\"

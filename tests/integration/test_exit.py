@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Run
+from in_process import wait_until
 from own_threads import NO_THREADS
 
 from getpatter.telemetry.testing import Answer, Receiver
@@ -342,6 +343,22 @@ def test_a_collector_that_is_slow_to_answer_holds_no_ending_program(
 ) -> None:
     receiver.answer(*[Answer(delay=10)] * 4)
     assert wall(run, f"{CLIENT}\nrecord(1)") < NO_HANG
+
+
+@pytest.mark.parametrize("mode", ["wait", "detach"])
+def test_what_a_program_has_adopted_is_delivered_as_it_ends(
+    run: Run, receiver: Receiver, mode: str
+) -> None:
+    """Short programs after an outage: what waits on disk takes few of them."""
+    code = f"{CLIENT}\nfor number in range(900): record(number)"
+    assert run(code, catch_up=False, PATTER_TELEMETRY_EXIT="spool").returncode == 0
+    waited = set(range(900)) - set(numbers(receiver))
+    assert len(waited) > 600
+    for start in range(4):
+        code = f"{CLIENT}\nrecord({900 + start})\nassert CLIENT.flush(20)"
+        assert run(code, catch_up=False, PATTER_TELEMETRY_EXIT=mode).returncode == 0
+    wait_until(lambda: waited <= set(numbers(receiver)))
+    assert sorted(numbers(receiver)) == [*range(904)]
 
 
 def test_a_collector_that_says_come_back_later_is_not_waited_for(

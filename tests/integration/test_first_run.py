@@ -82,6 +82,64 @@ while not patter.telemetry.stats()["spooled"]:
     assert sorted(names(receiver)) == ["cli_command"] * 2 + ["first_run"] + ["sdk_initialized"] * 3
 
 
+HOLDS = """
+import fcntl, os, sys
+held = []
+for name in ("lock", "notice.lock", "spool/sender.lock", "spool/any.lock"):
+    path = os.path.join(sys.argv[1], name)
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    held.append(open(path, "w"))
+    fcntl.flock(held[-1], fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+WATCHED = """
+import sys, threading, time
+MAIN = threading.get_ident()
+sleep, waits = time.sleep, []
+def watched(seconds):
+    if threading.get_ident() == MAIN:
+        waits.append(seconds)
+    sleep(seconds)
+time.sleep = watched
+def audit(event, arguments):
+    if event == "fcntl.flock" and threading.get_ident() == MAIN:
+        waits.append(event)
+sys.addaudithook(audit)
+from getpatter import Patter
+phone = Patter(carrier="none")
+with phone.call(direction="inbound") as call:
+    call.answer()
+assert waits == [], waits
+"""
+
+
+@pytest.mark.parametrize("kind", ["new", "damaged", "of an earlier version"])
+def test_a_lock_that_another_process_holds_is_not_waited_for_by_the_host(
+    run: Run, receiver: Receiver, tmp_path: Path, kind: str
+) -> None:
+    """The thread of ours waits for it; the host's takes none."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    if kind != "new":
+        (state / "install-id").write_text("a" * 32 if kind == "of an earlier version" else "torn")
+        (state / "notice").write_text("7")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(state)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == "held\n"
+        done = run(WATCHED, PATTER_TELEMETRY_STATE_DIR=str(state), PATTER_TELEMETRY_EXIT="none")
+        assert (done.returncode, done.stderr) == (0, "")
+        holder.stdin.close()
+    run(START, PATTER_TELEMETRY_STATE_DIR=str(state))
+    assert "sdk_initialized" in names(receiver)
+
+
 def test_of_many_starts_at_once_one_is_the_first_and_shows_the_notice(
     child_environment: dict[str, str], tmp_path: Path, receiver: Receiver
 ) -> None:

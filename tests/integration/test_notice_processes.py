@@ -126,6 +126,8 @@ def test_a_program_in_the_background_is_not_stopped(
         "import os; os.close(2)",
         "import os; os.dup2(os.open(os.devnull, os.O_WRONLY), 2)",
         "import os, sys; sys.stderr = open(os.devnull, 'w')",
+        "import io, sys; sys.stderr = io.StringIO()",
+        "import contextlib, io; contextlib.redirect_stderr(io.StringIO()).__enter__()",
     ],
 )
 def test_a_run_that_can_show_nothing_sends_nothing_and_the_next_one_is_the_first(

@@ -14,7 +14,7 @@ from senders import gone, senders
 import getpatter
 from getpatter.telemetry.delivery import exits
 from getpatter.telemetry.delivery.spool_files import waiting
-from getpatter.telemetry.testing import Receiver
+from getpatter.telemetry.testing import Answer, Receiver
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
 PROGRAM = """
@@ -246,6 +246,37 @@ def test_nothing_is_handed_over_after_an_opt_out(
     assert not exits.start_sender(str(state), environ, dotenv=dotenv)
     assert senders(state) == []
     assert waiting(str(state)) == 1
+
+
+SAYS_NO = {
+    "DO_NOT_TRACK": "os.environ['DO_NOT_TRACK'] = '1'",
+    "PATTER_TELEMETRY": "os.environ['PATTER_TELEMETRY'] = 'off'",
+    ".env": "open('.env', 'w').write('DO_NOT_TRACK=1')",
+    ".env, and elsewhere": "open('.env', 'w').write('DO_NOT_TRACK=1'); os.chdir('/')",
+    "a marker": "open(os.path.join(state, 'telemetry-disabled'), 'w').close()",
+}
+
+
+@pytest.mark.parametrize("says_no", [*SAYS_NO, "nothing"])
+def test_a_no_that_is_said_while_a_batch_is_on_disk_comes_before_the_sender(
+    program: Program, receiver: Receiver, state: Path, says_no: str
+) -> None:
+    receiver.answer(Answer(503, headers={"Retry-After": "2"}))
+    done = program(
+        "",
+        f"""
+state = {str(state)!r}
+assert not client.flush(1)
+assert client.stats()["spooled"] == 1
+{SAYS_NO.get(says_no, "")}
+""",
+    )
+    assert done.returncode == 0, done.stderr
+    if says_no == "nothing":
+        receiver.wait_for(1, 20)
+    assert gone(state)
+    assert len(receiver.events) == (says_no == "nothing")
+    assert len(receiver.requests) == 1 + (says_no == "nothing")
 
 
 def test_with_consent_it_is_handed_over(

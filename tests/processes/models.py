@@ -2,11 +2,11 @@
 
 MODELS = {
     "one process": "a thread sends; the program's end delivers the rest",
-    "`os.fork`": "what was recorded before leaves once, from the parent; the child begins empty",
+    "`os.fork`": "what was recorded before is sent once, by the parent; the child begins empty",
     "`os.fork` while the thread imports": "the fork waits until no module is half loaded",
     "`multiprocessing`, fork": "the child's end delivers, though Python's exit hooks do not run",
     "`multiprocessing`, forkserver": "the same",
-    "`multiprocessing`, spawn": "each child is a start of its own, with a run id of its own",
+    "`multiprocessing`, spawn": "each child is a start of its own, with a run ID of its own",
     "`ProcessPoolExecutor`": "as its start method, here fork",
     "gunicorn": "each worker is a start of its own",
     "gunicorn `--preload`": "one start; each worker sends its own",

@@ -21,6 +21,7 @@ CACHE = "PATTER_PROCESSES_CACHE"
 # What people run a voice library under. The lower bounds are what this tier was written with.
 SERVERS = (
     "celery>=5.4,<6",
+    "eventlet>=0.36",
     "gevent>=24.2",
     "gunicorn>=23",
     "packaging>=24",

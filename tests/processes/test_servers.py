@@ -189,15 +189,21 @@ tell("ending")
     assert stage.starts() == stage.runs() == 2
 
 
-def test_gevent_patched_while_a_client_is_at_work(stage: Stage) -> None:
+LATE = {
+    "gevent": "from gevent import monkey; monkey.patch_all()",
+    "eventlet": "import eventlet; eventlet.monkey_patch()",
+}
+
+
+@pytest.mark.parametrize("patch", LATE.values(), ids=LATE)
+def test_patched_while_a_client_is_at_work(stage: Stage, patch: str) -> None:
     """Its thread is a real one, and has ended or not when green threads come."""
-    program = stage.script("""
+    program = stage.script(f"""
 from tell import client, tell
 
 tell("running")
 assert client.flush(60)
-from gevent import monkey
-monkey.patch_all()
+{patch}
 for _ in range(3):
     tell("running")
     assert client.flush(60)
@@ -207,16 +213,16 @@ for _ in range(3):
     assert stage.finish(program) == 0, stage.output
 
 
-def test_gevent_patched_between_two_threads_of_ours(stage: Stage) -> None:
+@pytest.mark.parametrize("patch", LATE.values(), ids=LATE)
+def test_patched_between_two_threads_of_ours(stage: Stage, patch: str) -> None:
     """What was loaded before is used by what begins after."""
-    program = stage.script("""
+    program = stage.script(f"""
 from getpatter.telemetry import TelemetryClient
 from tell import client, tell
 
 tell("running")
 assert client.flush(60)
-from gevent import monkey
-monkey.patch_all()
+{patch}
 import tell as program
 program.client = TelemetryClient(sdk_version="1")
 tell("running")
@@ -225,6 +231,26 @@ assert program.client.flush(60)
     stage.until(running=2)
     assert stage.arrive(), stage.output
     assert stage.finish(program) == 0, stage.output
+
+
+def test_eventlet_patched(stage: Stage) -> None:
+    program = stage.script("""
+import eventlet
+eventlet.monkey_patch()
+from tell import client, tell
+
+pool = eventlet.GreenPool()
+for _ in range(100):
+    pool.spawn(tell, "running")
+pool.waitall()
+assert client.flush(60)
+eventlet.sleep(0)
+tell("ending")
+""")
+    stage.until(running=100)
+    assert stage.finish(program) == 0, stage.output
+    stage.until(ending=1)
+    assert stage.arrive(), stage.output
 
 
 # Patches at the moment when our thread runs the code of a module.

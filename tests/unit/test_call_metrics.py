@@ -450,6 +450,18 @@ def test_what_the_host_says_is_compared_in_lower_case(direction: str) -> None:
     assert recorder.only()["direction"] == "inbound"
 
 
+@pytest.mark.parametrize("carrier", ["Twilio", "TWILIO", HostileText("Twilio")], ids=name_of)
+def test_a_carrier_of_the_host_is_compared_in_lower_case(carrier: str) -> None:
+    recorder = Recorder()
+    record_call_started(recorder, telephony_provider=carrier)
+    metrics = SimpleNamespace(telephony_provider=carrier)
+    record_call_completed(recorder, outcome="Completed", metrics=metrics)
+    record_call_completed(recorder, outcome="COMPLETED", carrier=carrier)
+    built = [events.coerced(*recorded) for recorded in recorder.recorded]
+    assert [(own["carrier"], refused) for own, refused in built] == [("twilio", [])] * 3
+    assert [own.get("outcome") for own, _ in built] == [None, "completed", "completed"]
+
+
 def test_call_completed_without_metrics_says_no_measure() -> None:
     assert completed(carrier="plivo") == {
         "carrier": "plivo",

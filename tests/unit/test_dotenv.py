@@ -112,6 +112,30 @@ def test_an_opt_out_that_a_quote_hides_is_one(home: Path, dotenv: Path, text: st
 
 
 @pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("DO_NOT_TRACK: 1\n", "it is not NAME=value"),
+        ("set DO_NOT_TRACK=1\n", "it is not NAME=value"),
+        (
+            "DO_NOT_TRACK='1\n",
+            "a quote in it or above it may not be closed, or the file is not UTF-8",
+        ),
+        (
+            'KEY="open\nDO_NOT_TRACK=1\nX="\n',
+            "a quote in it or above it may not be closed, or the file is not UTF-8",
+        ),
+        (
+            'KEY="open\nDO_NOT_TRACK: 1\nX="\n',
+            "a quote in it or above it may not be closed, or the file is not UTF-8",
+        ),
+    ],
+)
+def test_why_its_line_cannot_be_read_is_said(home: Path, dotenv: Path, text: str, why: str) -> None:
+    dotenv.write_text(text)
+    assert decided(home).why == f"set in .env, in a line that cannot be read ({why})"
+
+
+@pytest.mark.parametrize(
     "text",
     [
         'KEY="open\nOTHER=1\n',
@@ -127,6 +151,26 @@ def test_what_a_quote_hides_and_says_no_opt_out_is_none(
 ) -> None:
     dotenv.write_text(text)
     assert decided(home).off is False
+
+
+INVISIBLE: dict[str, Callable[[str], bytes]] = {
+    "UTF-16 without its mark": lambda line: f"OTHER=1\n{line}\n".encode("utf-16-le"),
+    "the other one": lambda line: f"OTHER=1\n{line}\n".encode("utf-16-be"),
+    "UTF-32": lambda line: f"OTHER=1\n{line}\n".encode("utf-32"),
+    "two files with a mark each": lambda line: f"\ufeffOTHER=1\n\ufeff{line}\n".encode(),
+    "a space without a width": lambda line: f"OTHER=1\n\u200b{line}\n".encode(),
+    "behind the name": lambda line: line.replace("=", "\u2060=").encode(),
+    "NUL": lambda line: f"OTHER=1\0\n\0{line}\n".encode(),
+}
+
+
+@pytest.mark.parametrize(("line", "is_off"), [("DO_NOT_TRACK=1", True), ("DO_NOT_TRACK=0", False)])
+@pytest.mark.parametrize("written", INVISIBLE.values(), ids=INVISIBLE)
+def test_an_opt_out_beside_what_no_editor_shows_is_one(
+    home: Path, dotenv: Path, written: Callable[[str], bytes], line: str, *, is_off: bool
+) -> None:
+    dotenv.write_bytes(written(line))
+    assert decided(home).off is is_off
 
 
 def test_nothing_but_an_opt_out_counts_below_an_open_quote(home: Path, dotenv: Path) -> None:

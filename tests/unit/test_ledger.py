@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from getpatter.telemetry import sent
 from getpatter.telemetry.delivery.ledger import LIMIT, Ledger, NoLedger, read
 from getpatter.telemetry.losses import Losses
 from getpatter.telemetry.places import Places
@@ -18,9 +19,9 @@ def environment(directory: Path) -> dict[str, str]:
     return {"HOME": str(directory), "PATTER_TELEMETRY_STATE_DIR": str(directory)}
 
 
-def ledger(directory: Path, losses: Losses | None = None) -> Ledger:
+def ledger(directory: Path, losses: Losses | None = None, endpoint: str = "https://x") -> Ledger:
     places = Places.of(environment(directory))
-    return Ledger(str(directory), "https://x", losses or Losses(), places)
+    return Ledger(str(directory), endpoint, losses or Losses(), places)
 
 
 def keys(directory: Path) -> list[object]:
@@ -72,6 +73,26 @@ def test_an_entry_beyond_the_limit_is_left_out(tmp_path: Path) -> None:
     assert keys(tmp_path) == ["small"]
 
 
+def test_where_an_id_was_sent_outlives_the_entries(tmp_path: Path) -> None:
+    """Of an entry that goes, or that is too long, its endpoint and install ID stay."""
+    padding = [{"event": "cli_command", "install_id": "b" * 32, "padding": "x" * 4_000}]
+    first = json.dumps([{"install_id": "a" * 32}], separators=(",", ":"))
+    rest = json.dumps(padding, separators=(",", ":"))
+    ledger(tmp_path, endpoint="https://first").note(first, "1", 200)
+    book = ledger(tmp_path, endpoint="https://rest")
+    for number in range(200):
+        book.note(rest, str(number), None)
+        assert (tmp_path / "ledger").stat().st_size <= LIMIT
+    ledger(tmp_path, endpoint="https://long").note(first + "x" * LIMIT, "long", 200)
+    assert sent.logged(str(tmp_path)) == {
+        "a" * 32: ["https://first", "https://long"],
+        "b" * 32: ["https://rest"],
+    }
+    entries = read(str(tmp_path))
+    assert sum(int(str(entry.get("removed", 1))) for entry in entries) == 202
+    assert entries[-1]["removed"] == 1
+
+
 @pytest.mark.parametrize("torn", [b'{"at":1,"key":"torn","bo', b"\xff\xfe", b"[]", b'{"at":"1"}'])
 def test_a_torn_or_foreign_line_costs_only_itself(tmp_path: Path, torn: bytes) -> None:
     book = ledger(tmp_path)
@@ -118,6 +139,7 @@ def test_a_run_without_a_ledger_forgets(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
+from getpatter.telemetry import sent
 from getpatter.telemetry.delivery.ledger import Ledger
 from getpatter.telemetry.losses import Losses
 from getpatter.telemetry.places import Places

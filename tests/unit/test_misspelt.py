@@ -33,6 +33,19 @@ def decided(environ: dict[str, str], dotenv: dict[str, str] | None = None) -> co
         ("PATTER_TELEMETRY_OPT_OUT", "1", "PATTER_TELEMETRY_DISABLED"),
         ("PATTER_TELEMETRY_OPTOUT", "on", "PATTER_TELEMETRY_DISABLED"),
         ("PATTER_TELEMETRY_OFF", "x", "PATTER_TELEMETRY_DISABLED"),
+        ("PATER_TELEMETRY", "0", "PATTER_TELEMETRY"),
+        ("PATTERR_TELEMETRY", "off", "PATTER_TELEMETRY"),
+        ("PATTER-TELEMETRY", "0", "PATTER_TELEMETRY"),
+        ("PATTER_TEELMETRY", "0", "PATTER_TELEMETRY"),
+        ("PATTER_ETLEMETRY", "0", "PATTER_TELEMETRY"),
+        ("PATER_TELEMETRY_DISABLED", "1", "PATTER_TELEMETRY_DISABLED"),
+        ("DO_NOT_TRAK", "1", "DO_NOT_TRACK"),
+        ("DO_NOT_TRACKS", "1", "DO_NOT_TRACK"),
+        ("DO_NOT_TARCK", "true", "DO_NOT_TRACK"),
+        ("DO_NOT-TRACK", "1", "DO_NOT_TRACK"),
+        ("DONOT_TRACK", "1", "DO_NOT_TRACK"),
+        ("O_NOT_TRACK", "1", "DO_NOT_TRACK"),
+        ("do_not_track", "1", "DO_NOT_TRACK"),
     ],
 )
 def test_what_looks_like_an_opt_out_is_one(name: str, value: str, meant: str) -> None:
@@ -56,6 +69,13 @@ def test_what_looks_like_an_opt_out_is_one(name: str, value: str, meant: str) ->
         ("PATTER_TEMPLATE", "0"),
         ("OTHER_TELEMETRY", "0"),
         ("OTHER_TELEMETRY_DISABLED", "1"),
+        ("PATER_TELEMETRY", "1"),
+        ("DO_NOT_TRAK", "0"),
+        ("DO_NOT_TRAK", "false"),
+        ("DO_NOT_TASK", "1"),
+        ("DO_NOT_TRACK_ME", "1"),
+        ("DONT_TRACK", "1"),
+        ("NOT_TRACK", "1"),
     ],
 )
 def test_what_does_not_is_none(name: str, value: str) -> None:

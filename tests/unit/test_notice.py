@@ -193,9 +193,9 @@ def fills(descriptor: int) -> bool:
     return False
 
 
-def test_a_host_that_captures_stderr_has_been_shown_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_buffer_in_memory_takes_it_and_shows_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert notice.show(TEXT) is True
+    assert notice.show(TEXT) is False
     assert sys.stderr.getvalue() == TEXT  # type: ignore[union-attr]
 
 

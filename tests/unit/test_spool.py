@@ -1,5 +1,6 @@
 """Batches on disk: whole, private, one process's at a time, and never fatal."""
 
+import errno
 import json
 import os
 import stat
@@ -219,6 +220,26 @@ def test_a_failure_to_open_is_not_damage(state: Path) -> None:
     assert isinstance(spool.read(place, NOW), Batch)
 
 
+@pytest.mark.parametrize(
+    "code", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EACCES, errno.ESTALE]
+)
+@pytest.mark.parametrize("step", ["open", "read"])
+def test_what_the_system_refuses_now_is_not_damage(
+    state: Path, monkeypatch: pytest.MonkeyPatch, step: str, code: int
+) -> None:
+    spool = Spool(str(state), ENDPOINT)
+    place = written(spool, batch())
+
+    def refuse(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as refused:
+        refused.setattr(os, step, refuse)
+        found = spool.read(place, NOW), spool.count(place)
+    assert found == (LATER, 0)
+    assert isinstance(spool.read(place, NOW), Batch)
+
+
 def test_foreign_files_are_not_touched(state: Path) -> None:
     (state / "spool").mkdir(mode=0o700)
     foreign = state / "spool" / "notes.txt"
@@ -278,6 +299,25 @@ def test_a_living_process_s_batches_are_its_own(state: Path, run: Run) -> None:
     assert run(code, STATE=str(state), WHERE=ENDPOINT).stdout == "[]\n"
     spool.release()
     assert run(code, STATE=str(state), WHERE=ENDPOINT).stdout == f"['{place}']\n"
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_no_claim_is_a_standard_stream(state: Path, run: Run, closed: tuple[int, ...]) -> None:
+    """A claim is held as long as the process: what the host prints would end up in its file."""
+    code = f"""{OTHER}
+for number in {closed}:
+    os.close(number)
+spool.write(batch, 0.0)
+places = [os.readlink(f"/dev/fd/{{name}}") for name in os.listdir("/dev/fd") if int(name) > 2]
+assert [place for place in places if place.endswith(".lock")]
+for number in {closed}:
+    try:
+        os.fstat(number)
+    except OSError:
+        continue
+    os._exit(3)
+"""
+    assert run(code, STATE=str(state), WHERE=ENDPOINT, catch_up=False).returncode == 0
 
 
 def test_a_killed_process_s_batches_are_adopted_by_one(state: Path, run: Run) -> None:

@@ -582,7 +582,7 @@ def test_disable_erases_the_identity_everywhere(environ: dict[str, str], tmp_pat
     opt_out.set_opt_out(environ, disabled=True)
     left = {name.rpartition("/")[2] for name, (_, content) in tree(tmp_path).items() if content}
     assert left == {"retained-id"}
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {MARKER, *left}
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {MARKER, "lock", *left}
 
 
 def test_disable_erases_what_killed_writers_left(
@@ -777,44 +777,6 @@ def test_disable_leaves_what_only_bears_a_name_of_ours_in_a_shared_place(
     opt_out.set_opt_out(environ, disabled=True)
     assert not (tmp_path / "xdg" / "version").exists()
     assert not (tmp_path / "xdg" / "install-id").exists()
-
-
-def test_disable_retains_the_id_apart_for_30_days(environ: dict[str, str], tmp_path: Path) -> None:
-    kept = tmp_path / "xdg" / "getpatter" / "retained-id"
-    state.State(Places.of(environ), MEMORY).install_id(A)
-    assert opt_out.retained_ids(environ) == ()
-    opt_out.set_opt_out(environ, disabled=True)
-    assert opt_out.retained_ids(environ) == (A,)
-    assert opt_out.known_ids(environ) == ()
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert state.State(Places.of(environ), MEMORY, writable=False).known_id() is None
-    opt_out.set_opt_out(environ, disabled=True)
-    assert opt_out.retained_ids(environ) == (A,), "again is no other"
-    opt_out.set_opt_out(environ, disabled=False)
-    assert state.State(Places.of(environ), MEMORY).install_id(B) == B
-    opt_out.set_opt_out(environ, disabled=True)
-    assert opt_out.retained_ids(environ) == (B, A)
-    kept.write_text(f"{_clock.wall() - 29 * DAY:.0f} {A}")
-    assert opt_out.retained_ids(environ) == (A,)
-    kept.write_text(f"{_clock.wall() - 30 * DAY - 1:.0f} {A}")
-    assert opt_out.retained_ids(environ) == ()
-    assert not kept.exists()
-
-
-def test_what_is_retained_can_be_dropped(environ: dict[str, str]) -> None:
-    state.State(Places.of(environ), MEMORY).install_id(A)
-    opt_out.set_opt_out(environ, disabled=True)
-    opt_out.drop_retained_ids(environ)
-    assert opt_out.retained_ids(environ) == ()
-    opt_out.drop_retained_ids(environ)
-
-
-@pytest.mark.parametrize("content", ["", A, f"x {A}", f"9999999999 {A}", "1 2 3", f"-5 {A}"])
-def test_what_is_damaged_is_not_retained(
-    environ: dict[str, str], tmp_path: Path, content: str
-) -> None:
-    make(tmp_path / "xdg" / "getpatter", retained_id=content.encode())
-    assert opt_out.retained_ids(environ) == ()
 
 
 def test_disable_never_follows_a_link(environ: dict[str, str], tmp_path: Path) -> None:

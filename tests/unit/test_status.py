@@ -1,11 +1,13 @@
 """`getpatter telemetry status`: the facts, as plain values and as lines, and never a secret."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from conftest import Run, tree
 
+from getpatter.telemetry._tables import SCHEMA_VERSION
 from getpatter.telemetry.testing import Receiver
 
 CODE = "import json; from getpatter.telemetry import status; print(json.dumps(status.collect()))"
@@ -208,14 +210,43 @@ def test_notice_shown_is_told(run: Run, home: Path) -> None:
 
 def test_the_grace_is_told(run: Run) -> None:
     default: dict[str, str | None] = {"PATTER_TELEMETRY_ENDPOINT": None}
-    assert "nothing leaves, and for 30 s after it." in lines(run, **default)
-    assert "until then nothing leaves.\n" in lines(run), "there is no grace on this machine"
+    text = lines(run, **default)
+    assert "The next program shows it. Nothing leaves before it, nor for 30 s after it.\n" in text
+    assert "Nothing leaves before it.\n" in lines(run), "there is no grace on this machine"
     run("from getpatter.telemetry import install_id as i; i.open_state().notice.remember()")
     left = facts(run, PATTER_TELEMETRY_GRACE="900", **default)["grace_left"]
     assert isinstance(left, float)
     assert 800 < left <= 900
-    assert "leaves for another" in lines(run, PATTER_TELEMETRY_GRACE="900")
+    assert "Notice: shown. Nothing leaves for another" in lines(run, PATTER_TELEMETRY_GRACE="900")
     assert "Notice: shown.\n" in lines(run)
+
+
+def test_the_grace_after_an_update_is_told_as_such(run: Run, home: Path) -> None:
+    """What the notice before had named leaves; only what is new waits."""
+    run("from getpatter.telemetry import install_id as i; i.open_state().notice.remember()")
+    (notice,) = home.rglob("notice")
+    _, shown, *_ = notice.read_text().split()
+    notice.write_text(f"{SCHEMA_VERSION} {shown} {SCHEMA_VERSION - 1}")
+    text = lines(run, PATTER_TELEMETRY_GRACE="900")
+    assert re.search("Notice: shown. What it names as new leaves in [0-9]+ s at the earliest", text)
+    assert "Withheld until" in text
+
+
+SILENT = [
+    {"PATTER_TELEMETRY": "0"},
+    {"PATTER_TELEMETRY_DEBUG": "1"},
+    {"PATTER_TELEMETRY_ENDPOINT": "ftp://example"},
+]
+
+
+@pytest.mark.parametrize("variables", SILENT)
+def test_no_notice_and_no_grace_is_promised_where_nothing_is_sent(
+    run: Run, variables: dict[str, str | None]
+) -> None:
+    variables = {"PATTER_TELEMETRY_GRACE": "900", **variables}
+    assert "Notice: not shown. Nothing is sent, so none is due.\n" in lines(run, **variables)
+    run("from getpatter.telemetry import install_id as i; i.open_state().notice.remember()")
+    assert "Notice: shown.\n" in lines(run, **variables)
 
 
 def test_a_typo_in_the_grace_is_said(run: Run) -> None:
@@ -256,6 +287,17 @@ def test_a_typo_in_the_name_of_a_variable_is_said(run: Run) -> None:
     assert "PATTER_TELEMETY is not a known variable and is ignored. Did you mean " in text
     assert "Did you mean PATTER_TELEMETRY?\n" in text
     assert text.startswith("Telemetry is on")
+
+
+def test_a_name_one_letter_off_is_said(run: Run) -> None:
+    text = lines(run, DO_NOT_TRAK="0", PATER_TELEMETRY="yes", PATER_TELEMETRY_DEBUG="1")
+    assert text.startswith("Telemetry is on")
+    for name, meant in (
+        ("DO_NOT_TRAK", "DO_NOT_TRACK"),
+        ("PATER_TELEMETRY", "PATTER_TELEMETRY"),
+        ("PATER_TELEMETRY_DEBUG", "PATTER_TELEMETRY_DEBUG"),
+    ):
+        assert f"{name} is not a known variable and is ignored. Did you mean {meant}?\n" in text
 
 
 def test_an_opt_out_with_a_typo_in_its_name_is_one_and_is_said(run: Run, tmp_path: Path) -> None:

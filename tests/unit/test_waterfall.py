@@ -7,7 +7,8 @@ import pytest
 from getpatter.calls import Event
 from getpatter.calls.events.redaction import REDACTED
 from getpatter.calls.view.drawing import render
-from getpatter.calls.view.timeline import Timeline
+from getpatter.calls.view.page import page
+from getpatter.calls.view.timeline import Timeline, milliseconds, rounded
 from getpatter.calls.view.waterfall import Row, waterfall
 
 SECOND = 1_000_000
@@ -79,3 +80,60 @@ def test_no_line_is_longer_than_the_terminal(seconds: float, columns: int) -> No
 def test_a_list_of_the_hosts_own_is_shown_as_it_is() -> None:
     line = Timeline().line(event(0, 0, "x", values=[7], objects=[{"a": 1}, {"a": 2}]))
     assert line.endswith("values=[7] objects=2")
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason"),
+    [
+        ({"error_layer": "none"}, "the call ended without an error code"),
+        ({}, "the call ended without an error code"),
+        (
+            {"error_layer": "none", "disconnect_reason": "timeout", "leave_reason": "Backend"},
+            "the call ended without an error code (disconnect_reason=timeout leave_reason=Backend)",
+        ),
+        ({"error_layer": "llm"}, "the call ended without an error code, in the layer llm"),
+        ({"error_layer": "none", "error_code": "config"}, "config"),
+        ({"message": "gone", "error_layer": "stt"}, "gone, in the layer stt"),
+    ],
+)
+def test_the_reason_names_no_layer_and_no_code_where_there_is_none(
+    ended: dict[str, str], reason: str
+) -> None:
+    drawn = waterfall(
+        [event(0, 0, "call.started"), event(1, 1, "call.ended", outcome="failed", **ended)]
+    )
+    assert drawn.reason == reason
+    assert f"failed: {reason}"[:60] in render(drawn, 200)[1]
+
+
+@pytest.mark.parametrize(
+    ("ms", "took", "length"),
+    [
+        (0, "0.0 ms", "0 ms"),
+        (0.0004, "0 ms", "0 ms"),
+        (0.25, "0.25 ms", "0.25 ms"),
+        (0.999, "0.999 ms", "0.999 ms"),
+        (1.25, "1.2 ms", "1.2 ms"),
+        (12.5, "12.5 ms", "12 ms"),
+        (1_234.5, "1,234.5 ms", "1,234 ms"),
+        (604_800_000, "604,800 s", "604,800,000 ms"),
+    ],
+)
+def test_durations_of_every_size_can_be_read(ms: float, took: str, length: str) -> None:
+    assert (milliseconds(ms), rounded(ms)) == (took, length)
+
+
+def test_a_call_shorter_than_a_millisecond_has_a_length_and_a_scale() -> None:
+    events = [
+        event(0, 0, "call.started"),
+        event(1, 0.0004, "stage.completed", stage="llm", elapsed_ms=0.25, outcome="success"),
+        event(2, 0.0008, "call.ended", outcome="completed"),
+    ]
+    drawn = waterfall(events)
+    assert render(drawn, 100)[0] == "call call  0.8 ms"
+    html = page(drawn, events)
+    assert "<dt>length</dt><dd>0.8 ms</dd>" in html
+    for tick in ("0 ms", "0.2 ms", "0.4 ms", "0.6 ms", "0.8 ms"):
+        assert f'%">{tick}</span>' in html
+    assert '<div class="took">0.25 ms</div>' in html
+    assert "<td>0.400</td>" in html

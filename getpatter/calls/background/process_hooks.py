@@ -47,7 +47,7 @@ class Hooks:
         self._is_installed = False
 
     def add(self, hooked: Hookable, place: int) -> None:
-        """Tell `hooked` of forks and of the exit, as long as it lives; `place` is its turn."""
+        """Call `hooked` at forks and at the exit, as long as it lives; `place` is its turn."""
         self._hooked[place][id(hooked)] = hooked
         if not self._is_installed:
             self._is_installed = True

@@ -2,7 +2,7 @@
 
 Nothing here takes a lock that it has to wait for, so that a signal handler or a finaliser may enter
 anywhere. Whatever an exception that reaches the thread is called, the thread goes on; one that was
-killed, or could not be started, is started again by whoever has something to do.
+killed, or could not be started, is started again by the next caller that has something to do.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Background:
         # A binary semaphore: releasing it wakes the thread, and needs no lock of its own.
         self._bell = threading.Lock()
         self._bell.acquire()
-        # Held by whoever makes a step, and by whoever starts the thread.
+        # Held during a step, and while the thread is started.
         self._turn = threading.Lock()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -94,7 +94,7 @@ class Background:
 
     def _wake(self) -> bool:
         is_there = self.has_thread() or self._start()
-        # Whoever comes before the thread has looked need not ring again.
+        # A caller that comes before the thread has looked need not ring again.
         self._is_asleep = not is_there
         try:
             self._bell.release()
@@ -192,7 +192,7 @@ class Background:
             self._starting.release()
 
     def _settle(self) -> None:
-        """Tell who waits, if nothing is left to be done."""
+        """Wake the callers that wait, if nothing is left to be done."""
         while self._waiters and self.is_done():
             try:
                 self._waiters.pop().release()
@@ -212,7 +212,7 @@ class Background:
 
     def _has_ended(self) -> bool:
         try:
-            # Before the step: whoever leaves something from now on rings.
+            # Before the step: a caller that leaves something from now on rings.
             self._is_asleep = True
             self.is_hurried = False
             with self._turn:
@@ -246,6 +246,6 @@ class Background:
 
 def must_pass(error: BaseException) -> bool:
     """Return whether an exception is for the caller: Ctrl-C, which only the main thread gets."""
-    return isinstance(error, KeyboardInterrupt) and (
+    return issubclass(type(error), KeyboardInterrupt) and (
         threading.current_thread() is threading.main_thread()
     )

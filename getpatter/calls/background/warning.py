@@ -1,6 +1,6 @@
 """A warning in the host's log, from a thread of ours: never one that could block it.
 
-Whoever writes to a stream that takes nothing (a pipe that nobody reads, a terminal that is stopped)
+A thread that writes to a stream that takes nothing (a pipe that nobody reads, a stopped terminal)
 keeps the lock of its handler for ever, and the program, which needs that lock to end, with it.
 """
 
@@ -25,7 +25,7 @@ _log = logging.getLogger("getpatter.calls")
 def warn(message: str) -> None:
     """Log a warning, cut to 500 characters; not if a handler of it would block now."""
     if not any(map(_would_block, _handlers())):
-        _log.warning("%s", message[:_CHARS])
+        _log.warning("getpatter: %s", message[:_CHARS])
 
 
 def _handlers() -> Iterator[logging.Handler]:

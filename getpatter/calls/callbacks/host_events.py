@@ -32,7 +32,7 @@ __all__ = ["HostEvents"]
 
 
 class HostEvents:
-    """Tells `init`, `default_config` and `recommended_config`. Safe from any thread.
+    """Calls `init`, `default_config` and `recommended_config`. Safe from any thread.
 
     With `apply_recommended` what the collector recommends is applied at once, else only when a
     callback says so.

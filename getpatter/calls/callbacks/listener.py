@@ -39,7 +39,7 @@ class Listener:
     ) -> None:
         self.name = name
         self.call = call
-        #: What was said of it already; owned by `count`.
+        #: What was reported of it already; owned by `count`.
         self.said: set[str] = set()
         self._callback = callback
         self._count = count

@@ -38,7 +38,7 @@ class Recommendation:
             return Result("not_applied", "nothing here can apply a recommendation")
         try:
             self._apply(self)
-        except Exception as error:  # the public boundary: a callback is told, not hit
+        except Exception as error:  # the public boundary: a callback gets a result, no exception
             return Result("not_applied", f"applying the recommendation failed: {error!r:.200}")
         return OK
 

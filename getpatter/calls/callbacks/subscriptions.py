@@ -3,7 +3,7 @@
 `NAMES` is the table of them.
 
 A callback, plain or async, runs on a thread of its own and never on the call's. One that raises or
-blocks harms nobody else: what it fails at is counted, and said once to the others.
+blocks harms nobody else: what it fails at is counted, and reported once to the others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["INIT_STATUSES", "NAMES", "Callbacks"]
 #: Callback → when it is called, and what it is given.
 NAMES = {
     "init": (
-        "Once telemetry is set up, or cannot be; again if the collector fails for good.",
+        "When telemetry is set up, or cannot be; again if the collector fails for good.",
         "`status` (`success`, `disabled`, `http_error`, `auth_error`, `state_error`), `message`",
     ),
     "stats": (
@@ -35,7 +35,7 @@ NAMES = {
         "a stats record",
     ),
     "error": (
-        "A stage fails, a sink fails, a sample or a value is refused, a callback fails.",
+        "A stage fails, a sink fails, a sample or a value is rejected, a callback fails.",
         "`code`, `layer`, `message`, `call`",
     ),
     "default_config": (
@@ -58,7 +58,7 @@ class Callbacks:
     """Who listens to what. Every method is safe from any thread and never waits for a callback."""
 
     def __init__(self) -> None:
-        # Re-entrant: attaching or telling may happen in a finaliser that runs while it is held.
+        # Re-entrant: attaching or dispatching may happen in a finaliser that runs while it is held.
         self._lock = threading.RLock()
         # Call (None: all of them) → name → who listens.
         self._listeners: dict[str | None, dict[str, list[Listener]]] = {None: {}}
@@ -101,26 +101,26 @@ class Callbacks:
             _hand(payload, self._of(name, call))
 
     def init(self, status: str, message: str = "") -> None:
-        """Tell how setting up telemetry went; `status` is one of `INIT_STATUSES`."""
+        """Dispatch how setting up telemetry went; `status` is one of `INIT_STATUSES`."""
         if status not in INIT_STATUSES:
             text = f"{status!r} is not a status of init"
             raise ValueError(text)
         self.dispatch("init", {"status": status, "message": message})
 
     def default_config(self, settings: Mapping[str, tuple[object, str]]) -> None:
-        """Tell the effective settings: name → value, and where it came from."""
+        """Dispatch the effective settings: name → value, and where it came from."""
         payload = {
             name: {"value": value, "source": source} for name, (value, source) in settings.items()
         }
         self.dispatch("default_config", {"settings": payload})
 
     def recommend(self, recommendation: Recommendation | None) -> None:
-        """Tell what the collector recommends; None is nothing."""
+        """Dispatch what the collector recommends; None is nothing."""
         if recommendation is not None:
             self.dispatch("recommended_config", recommendation)
 
     def error(self, code: str, layer: str, message: str, *, call: str | None = None) -> None:
-        """Tell that something failed."""
+        """Dispatch that something failed."""
         if self.wants("error", call):
             payload = {"code": code, "layer": layer, "message": message, "call": call}
             self.dispatch("error", payload, call=call)

@@ -24,6 +24,7 @@ from getpatter.calls.events.redaction import Redaction
 from getpatter.calls.events.session import RING_EVENTS, Session
 from getpatter.calls.events.sessions import Sessions, cut_id
 from getpatter.calls.events.sink import Attached, Sink
+from getpatter.calls.mistakes import mistake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,7 +181,7 @@ class Hub:
             self._loop.wake()
 
 
-#: Diagnostics that are off, for whoever has no hub.
+#: Diagnostics that are off, where there is no hub.
 NULL_HUB = NullHub()
 
 
@@ -192,12 +193,11 @@ def hub_of(chosen: object) -> Hub | NullHub:
         return NULL_HUB
     if isinstance(chosen, (Hub, NullHub)):
         return chosen
-    message = f"diagnostics is a Hub or False, not {type(chosen).__name__}"
+    message = f"diagnostics must be a Hub or False, not {type(chosen).__name__}"
     raise TypeError(message)
 
 
 def _check_count(name: str, value: object) -> None:
     """Refuse at once, while it is set up, what would only fail in a call."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= sys.maxsize:
-        message = f"{name} is a whole number, at least 0"
-        raise ValueError(message)
+        raise ValueError(mistake(name, ("a whole number, at least 0",), value))

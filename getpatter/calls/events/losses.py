@@ -2,7 +2,7 @@
 
 Counting and reading take no lock: a signal handler may interrupt either, and wait for the hub's
 thread, which does both. A report subtracts what was reported, so that what is counted meanwhile is
-said by the next one.
+in the next one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class EventLosses:
     __slots__ = ("_counters", "_reported", "_reporting")
 
     def __init__(self) -> None:
-        # Taken without waiting by whoever makes a report.
+        # Taken without waiting while a report is made.
         self._reporting = threading.Lock()
         self._counters: dict[tuple[str, str], AtomicCounter] = {}
         self._reported: dict[tuple[str, str], int] = {}
@@ -58,7 +58,7 @@ class EventLosses:
         return found
 
     def take_unreported(self) -> dict[str, dict[str, int]]:
-        """Return what no report has said yet; from now on it counts as said.
+        """Return what no report has had yet; from now on it counts as reported.
 
         Nothing where another report is just being made: that, or the next one, says it.
         """

@@ -23,7 +23,7 @@ TYPES = 128
 class EventRateLimit:
     """At most `per_second` events of each type in each second of the clock that `admit` is given.
 
-    With 0 nothing passes. A new second begins with empty tables, so that only what was said within
+    With 0 nothing passes. A new second begins with empty tables, so that only what came within
     one second is kept; a thread or two beyond `types` may pass where several arrive together.
     """
 

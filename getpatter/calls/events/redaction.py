@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from getpatter.calls.enums import Word
+from getpatter.calls.mistakes import mistake
 from getpatter.telemetry._plain import plain_number
 
 __all__ = ["REDACTED", "Redaction"]
@@ -40,11 +41,9 @@ class Redaction:
 
     def __post_init__(self) -> None:
         if isinstance(self.max_text_chars, bool) or not isinstance(self.max_text_chars, int):
-            message = "max_text_chars is a whole number"
-            raise TypeError(message)
+            raise TypeError(mistake("max_text_chars", ("a whole number",), self.max_text_chars))
         if self.max_text_chars < 0:
-            message = "max_text_chars is at least 0"
-            raise ValueError(message)
+            raise ValueError(mistake("max_text_chars", ("at least 0",), self.max_text_chars))
 
     def clean(self, data: Mapping[Any, object]) -> dict[str, object]:
         """Return `data` as sinks may see it. Raises only what a mapping of the host's raises."""
@@ -59,7 +58,7 @@ class Redaction:
         return str.__str__(value)[: self.max_text_chars]
 
     def key(self, value: object, number: int) -> str:
-        """Return a key as sinks may see it; `number` tells those that were removed apart."""
+        """Return a key as sinks may see it; `number` distinguishes those that were removed."""
         text = str.__str__(value) if isinstance(value, str) else _named(value)
         if isinstance(value, Word):
             return text

@@ -1,6 +1,6 @@
 """A session: what the emitters of one call share: its sequence, its ring, its losses.
 
-Owned by whoever made it (a call); the hub only has a weak reference, so that a session that nobody
+Owned by its maker (a call); the hub only has a weak reference, so that a session that nobody
 holds any more leaves nothing behind.
 """
 
@@ -27,7 +27,7 @@ Record = tuple[str, str, str, int, int, dict[Any, object], "object", "object"]
 class Session:
     """The shared part of the emitters of one call.
 
-    `ring` keeps its last `ring_events` events for whoever subscribes later; 0 keeps none.
+    `ring` keeps its last `ring_events` events for later subscribers; 0 keeps none.
     """
 
     __slots__ = (

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from getpatter.calls.events.sink import Attached
 
     class Watcher(Protocol):
-        """Who wants to know of a hub's sinks. No method may wait longer than it is told."""
+        """Watches a hub's sinks. No method may wait longer than its timeout."""
 
         def attached(self) -> None: ...
         def sink_failed(self, sink: str, message: str) -> None: ...
@@ -137,11 +137,11 @@ class Sessions:
         self.losses.count("", "internal_error")
 
     def sink_failed(self, sink: str, message: str) -> None:
-        """Call whoever listens when a sink begins to fail."""
+        """Call the listeners when a sink begins to fail."""
         if self.on_failure is not None:
             try:
                 self.on_failure(sink, message)
-            except BaseException as error:  # whoever listens is the developer's
+            except BaseException as error:  # a listener is the developer's
                 self.broken()
                 if must_pass(error):
                     raise

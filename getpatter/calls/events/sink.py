@@ -1,6 +1,6 @@
 """A sink: where events go. One that is attached has a consumer of its own.
 
-Whatever it raises, answers or does to what it is given is counted, said once, and harms no other.
+Whatever it raises, answers or does to what it is given is counted, logged once, and harms no other.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Attached:
         if self._is_failing:
             return
         self._is_failing = True
-        message = str(error) if isinstance(error, EventsLost) else described(error)
+        message = str(error) if _is_count(error) else described(error)
         self._on_failure(self.name, message)
         # What follows from it stands behind what others wrote, which may be of any length.
         self._warn(f"{message:.{_SHOWN}}; its events are dropped until it works again")
@@ -188,6 +188,10 @@ def _seconds(answer: object) -> float | None:
     return min(float(answer), _PAUSE_SECONDS)  # type: ignore[arg-type] # a number
 
 
+def _is_count(error: BaseException) -> bool:
+    return issubclass(type(error), EventsLost)  # not `isinstance`, which asks it for its class
+
+
 def _lost(error: BaseException, count: int) -> int:
-    lost = getattr(error, "lost", None) if isinstance(error, EventsLost) else None
+    lost = getattr(error, "lost", None) if _is_count(error) else None
     return max(0, min(lost, count)) if type(lost) is int else count

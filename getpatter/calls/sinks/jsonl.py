@@ -1,6 +1,6 @@
 """The JSON lines sink: one event a line, in a file that is rotated and so never grows for ever.
 
-Several processes may write the same file. Whoever writes or rotates holds a lock of the file
+Several processes may write the same file. A process that writes or rotates holds a lock of the file
 itself, and looks afterwards whether it is still the one at the path. A line is in exactly one
 file, also when a process is killed anywhere.
 """
@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from getpatter.calls.events.sink import EventsLost
+from getpatter.calls.mistakes import mistake
 from getpatter.calls.private_file import PrivateFile
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ class JsonLinesSink:
         if not given:
             message = "a JSON lines sink needs a path"
             raise ValueError(message)
-        if max_bytes < 1 or files < 1:
-            message = "max_bytes and files are at least 1"
-            raise ValueError(message)
+        for name, number in (("max_bytes", max_bytes), ("files", files)):
+            if number < 1:
+                raise ValueError(mistake(name, ("at least 1",), number))
         #: Absolute: the program may change its directory.
         self.path = os.path.abspath(given)
         self._max_bytes = max_bytes

@@ -50,7 +50,7 @@ _OF_SPANS = frozenset({"latency_ms", "error"})
 
 
 class _OpenCall:
-    """The spans of a call that are open, and what `call.started` said of it."""
+    """The spans of a call that are open, and the fields of its `call.started`."""
 
     __slots__ = ("span", "started", "turn", "turn_id")
 

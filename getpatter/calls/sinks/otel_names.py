@@ -53,7 +53,7 @@ _LAYERS = {
 
 
 def work_of(stage: str, started: Mapping[str, object]) -> Attributes:
-    """Return whose model does the work of a stage, as far as `call.started` said."""
+    """Return whose model does the work of a stage, as far as `call.started` has it."""
     said: Attributes = {"gen_ai.operation.name": "chat"} if stage == "llm" else {}
     for field, name in _LAYERS.get(stage, {}).items():
         if isinstance(value := started.get(field), str):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from getpatter.calls.clock import new_id, timestamp_us
 from getpatter.calls.endpoint import read
 from getpatter.calls.events.sink import EventsLost
+from getpatter.calls.mistakes import mistake
 from getpatter.calls.sinks.signature import HEADER, sign
 from getpatter.telemetry._plain import plain_number
 from getpatter.telemetry._quiet import quiet_import
@@ -67,11 +68,11 @@ class WebhookSink:
             message = "a webhook needs a secret to sign with"
             raise ValueError(message)
         if type(attempts) is not int or attempts < 1:
-            message = "attempts is a whole number, at least 1"
-            raise ValueError(message)
-        if not _is_time(timeout) or not timeout or not _is_time(first_pause):
-            message = "timeout and first_pause are seconds, timeout above 0"
-            raise ValueError(message)
+            raise ValueError(mistake("attempts", ("a whole number, at least 1",), attempts))
+        if not _is_time(timeout) or not timeout:
+            raise ValueError(mistake("timeout", ("seconds, above 0",), timeout))
+        if not _is_time(first_pause):
+            raise ValueError(mistake("first_pause", ("seconds, 0 or more",), first_pause))
         self._url = url
         # What of the URL may be shown: there may be a secret in the rest.
         self._place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

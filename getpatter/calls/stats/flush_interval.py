@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from getpatter.calls.mistakes import mistake
 from getpatter.calls.result import OK, Result
 from getpatter.telemetry._plain import plain_number
 
@@ -18,5 +19,5 @@ def refusal(seconds: object, call: object) -> Result:
     is_one = number is not None and (number == 0 or _SECONDS[0] <= number <= _SECONDS[1])
     if is_one and (call is None or isinstance(call, str)):
         return OK
-    message = f"call {call!r:.80}: the interval of stats is 0, or 1 to 86,400 seconds"
-    return Result("refused_interval", message)
+    wrong = mistake("the interval of stats", ("0, or 1 to 86,400 seconds",), seconds)
+    return Result("refused_interval", f"call {call!r:.80}: {wrong}")

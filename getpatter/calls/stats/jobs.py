@@ -1,7 +1,7 @@
 """The job queue: bounded, first in first out, with one thread that does the jobs.
 
-Whoever puts a job holds the lock for a moment and never waits for the thread, which is there only
-while there is something to do: the first job starts it, ten idle seconds end it.
+The caller that puts a job holds the lock for a moment and never waits for the thread, which is
+there only while there is something to do: the first job starts it, ten idle seconds end it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Jobs:
         HOOKS.add(self, SERVICES)
 
     def _clear(self) -> None:
-        # Re-entrant: a finaliser or a signal handler may interrupt whoever holds it, and put.
+        # Re-entrant: a finaliser or a signal handler may interrupt the holder, and put.
         self._lock = threading.RLock()
         self._jobs: deque[Callable[[], object] | list[Sample]] = deque()
         # The last job, while it is samples that others may join.
@@ -131,7 +131,7 @@ class Jobs:
             self._background.wait_for(self._at_exit, timeout)
 
     def end_exit(self) -> None:
-        """What is left is as good as not said."""
+        """What is left counts as not given."""
 
     def after_fork_in_child(self) -> None:
         """Begin with nothing: the parent does the rest, and the lock may be held by its threads."""

@@ -55,7 +55,7 @@ class NullService:
         return OK
 
     def later(self, call: str, job: Callable[[], object]) -> Result:
-        """Do it now: nothing was said before."""
+        """Do it now: nothing was given before."""
         job()
         return OK
 

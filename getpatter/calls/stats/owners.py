@@ -78,7 +78,7 @@ class Presence:
         self.is_active = False
 
     def take(self, kind: str, owner: str) -> bool:
-        """Take an arrival or a departure; return whether it is new: not said before, or the end."""
+        """Take an arrival or a departure; return whether it is new: a first one, or the end."""
         if kind in DEPARTURES:
             has_ended = bool(self._said) and self._guards.release(owner)
             if has_ended:

@@ -42,7 +42,7 @@ class Output:
 
 
 class Input(NamedTuple):
-    """An event of the vocabulary, as the host said it and when."""
+    """An event of the vocabulary, as the host gave it, and when."""
 
     kind: str
     call: str
@@ -97,10 +97,10 @@ class Participant:
         self.call = call
         self.participant = participant
         self.guards = Guards()
-        # What was said of it: the same again is not emitted again.
+        # What was reported of it: the same again is not emitted again.
         self.is_joined = False
         self.is_active = False
-        # Whether it ever was active; whoever comes back was, and their counters go on.
+        # Whether it ever was active; one that comes back was, and its counters go on.
         self.is_connected: bool = before is not None and before.is_connected
         self.closed_at: float | None = None
         #: What the host says; else it is concluded.
@@ -109,7 +109,7 @@ class Participant:
         #: When it is flushed next, and when its next record is due; None for never.
         self.flush_at = now
         self.record_at: float | None = None
-        #: What owners said of the end before the last one did.
+        #: What owners reported of the end before the last one did.
         self.closing: dict[str, object] = {}
         self.recorded_at = now
         self._meters: dict[Key, Meter] = {} if before is None else before._meters  # noqa: SLF001 - another one of these
@@ -171,7 +171,7 @@ class Participant:
         return Output("stats", self.call, self.participant, {**data, "tracks": tracks})
 
     def _states(self, *, has_samples: bool) -> tuple[str, str]:
-        """Return what the host said; else what the samples say of the connection and its media."""
+        """Return what the host set; else what the samples show of the connection and its media."""
         is_open = self.closed_at is None
         connection = self.connection_state or ("online" if is_open else "offline")
         if self.fabric_state is not None:

@@ -27,7 +27,7 @@ __all__ = ["FLUSH_SECONDS", "RECORD_SECONDS", "OutOfPlace", "Registry"]
 
 #: No sample waits longer.
 FLUSH_SECONDS = 30.0
-#: Time between two stats records, if nothing else is said.
+#: Time between two stats records, if none is set.
 RECORD_SECONDS = 10.0
 # Workers that begin together must not all be due together: each begins this share of a period
 # before the last one. The golden ratio spreads any number of them evenly.
@@ -213,7 +213,7 @@ class Registry:
         member.connection_state = None
         flushed = member.flush()
         kind = PARTICIPANT_LEFT if member.is_connected else CONNECTION_ABORTED
-        # What the owners said counts more than why the call ended.
+        # What the owners reported counts more than why the call ended.
         fields = {**event.fields, **member.closing}
         self._schedule(event.call, member)
         return [

@@ -31,8 +31,8 @@ COUNTERS = {
     "packets": "Packets, without retransmitted and padding ones.",
     "bytes": "Bytes of those packets.",
     "retransmitted": "Packets that were sent again.",
-    "padding": "Packets that only fill.",
-    "lost": "Packets that never arrived. Where it is not given, `sequence` tells.",
+    "padding": "Packets that contain only padding.",
+    "lost": "Packets that never arrived. If absent, it is computed from `sequence`.",
     "out_of_order": "Packets that arrived after a later one.",
     "frames": "Frames.",
     "nack": "Requests to send again.",
@@ -42,14 +42,14 @@ COUNTERS = {
 _GAUGES = {
     "jitter": "Jitter, in milliseconds.",
     "rtt": "Round trip time, in milliseconds.",
-    "score": "Quality, on a scale of the host's; 0 means that it is not known.",
+    "score": "Quality, on a scale of the host; 0 means unknown.",
     "audio_input_level": "Loudness that is sent, 0 to 1.",
     "audio_output_level": "Loudness that is played, 0 to 1.",
 }
 _MARKS = {
-    "sequence": "Highest RTP sequence number so far, 16 bits; losses are worked out from it.",
+    "sequence": "Highest RTP sequence number so far, 16 bits; losses are computed from it.",
     "at": "When it was measured, in seconds on any steady clock that is the same for all samples "
-    "of the track. The moment it is given, if absent.",
+    "of the track. If absent, the moment at which the sample is passed.",
     "start": "When the track began, on the same clock.",
 }
 #: Number → what it is.

@@ -1,6 +1,6 @@
 """The service: takes events and samples from any thread, and has one thread that emits them.
 
-Whoever calls leaves a job and goes on: nothing here waits, does I/O or raises into the call. What
+The caller leaves a job and goes on: nothing here waits, does I/O or raises into the call. What
 is refused or lost is counted by its reason.
 """
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from getpatter.calls.clock import monotonic, seconds
 from getpatter.calls.event_types import ENDINGS, ROOM_STARTED
+from getpatter.calls.mistakes import mistake
 from getpatter.calls.result import OK, Result
 from getpatter.calls.stats import flush_interval as interval
 from getpatter.calls.stats import sample as samples
@@ -114,7 +115,7 @@ class Service:
         connection_state: str | None = None,
         fabric_state: str | None = None,
     ) -> Result:
-        """Say how a connection is; it stands on records until it is said anew, or resumed.
+        """Set how a connection is; it is in the records until it is set again, or resumed.
 
         None is concluded: `offline` once the participant left; `disrupted` while media that was
         measured before is not.
@@ -132,7 +133,7 @@ class Service:
         return self._answer("interval", call, lambda: self._leave_interval(seconds, call))
 
     def later(self, call: str, job: Callable[[], object]) -> Result:
-        """Have something done on the service's thread, after all that was said before."""
+        """Have something done on the service's thread, after all that was given before."""
         reason = self._jobs.put(partial(self._ticker.do, "later", call, job), ENDING_JOBS)
         return _not_taken("later", call, reason) if reason else OK
 
@@ -226,8 +227,8 @@ class Service:
             return Result("refused_state", "a connection needs a call and a participant")  # type: ignore[unreachable] # who has no type checker finds out here
         for name, value in given.items():
             if value is not None and (type(value) is not str or value not in _STATES[name]):
-                known = ", ".join(_STATES[name])
-                return Result("refused_state", f"call {call!r:.80}: {name} is one of {known}")
+                wrong = mistake(name, tuple(_STATES[name]), value)
+                return Result("refused_state", f"call {call!r:.80}: {wrong}")
         job = partial(self._ticker.registry.connection, call, participant, **given)
         return self._put("connection", call, job)
 

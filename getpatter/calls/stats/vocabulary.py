@@ -91,9 +91,9 @@ TYPES: dict[str, dict[str, object]] = {
 }
 
 _OWNER = {
-    "owner": Field("text", "Who says so: `media`, `signalling`, `status_webhook`, or any name.")
+    "owner": Field("text", "Who reports it: `media`, `signalling`, `status_webhook`, or any name.")
 }
-_REASON = {"reason": Field("text", "Why, in the words of whoever said so.")}
+_REASON = {"reason": Field("text", "Why, in the words of the owner that reports it.")}
 _TRACK = {"track": Field("text", "Id of the track.", required=True)}
 _PUBLISHER = {"publisher": Field("text", "Participant whose track it is.")}
 _ERROR = {
@@ -135,7 +135,7 @@ VOCABULARY: dict[str, Kind] = {
         "A call began.",
         {
             "conference_url": Field("text", "Where the call takes place; stands on stats records."),
-            "metadata": Field("object", "What the host says of it."),
+            "metadata": Field("object", "What the host adds about it."),
         },
     ),
     names.ROOM_ENDED: Kind("A call ended, and with it all its participants.", {**_REASON}),
@@ -158,8 +158,8 @@ VOCABULARY: dict[str, Kind] = {
         "participant",
     ),
     names.CONNECTION_ABORTED: Kind(
-        "A participant is gone that never was active. Follows from `participant_left`; saying it "
-        "means the same.",
+        "A participant that never was active is gone. Derived from `participant_left`; reporting "
+        "it has the same effect.",
         {**_OWNER, **_REASON},
         "participant",
     ),
@@ -168,7 +168,7 @@ VOCABULARY: dict[str, Kind] = {
     ),
     "track_published": Kind("A track is published.", {**_TRACK, **_MEDIA}, "participant"),
     "track_unpublished": Kind(
-        "A track is published no longer.", {**_TRACK, **_REASON}, "participant"
+        "A track is no longer published.", {**_TRACK, **_REASON}, "participant"
     ),
     "track_subscribe_requested": Kind(
         "A participant asked for a track.", {**_TRACK, **_PUBLISHER}, "participant"
@@ -177,7 +177,7 @@ VOCABULARY: dict[str, Kind] = {
         "A participant receives a track.", {**_TRACK, **_PUBLISHER, **_DURATION}, "participant"
     ),
     "track_unsubscribed": Kind(
-        "A participant receives a track no longer.",
+        "A participant no longer receives a track.",
         {**_TRACK, **_PUBLISHER, **_REASON},
         "participant",
     ),
@@ -187,7 +187,7 @@ VOCABULARY: dict[str, Kind] = {
             **_TRACK,
             **_PUBLISHER,
             **_ERROR,
-            "user_error": Field("flag", "Whether it asked wrongly."),
+            "user_error": Field("flag", "Whether the request was invalid."),
         },
         "participant",
     ),
@@ -195,7 +195,7 @@ VOCABULARY: dict[str, Kind] = {
     "track_unmuted": Kind("A track is heard or seen again.", {**_TRACK}, "participant"),
     "track_updated": Kind("What is known of a track changed.", {**_TRACK, **_MEDIA}, "participant"),
     "track_max_subscribed_video_quality": Kind(
-        "The highest quality that anyone still asks for changed.",
+        "The highest quality that any subscriber asks for has changed.",
         {
             **_TRACK,
             "codec": Field("text", "Codec that it is about."),
@@ -213,12 +213,12 @@ VOCABULARY: dict[str, Kind] = {
         {**_TRACK, **_PUBLISHER, **_RTP},
         "participant",
     ),
-    "egress_started": Kind("Media begins to be taken out of a call.", _EGRESS, "none"),
+    "egress_started": Kind("An egress began: media is taken out of a call.", _EGRESS, "none"),
     "egress_updated": Kind("An egress changed its state.", _EGRESS, "none"),
     "egress_ended": Kind("An egress ended.", _EGRESS, "none"),
-    "ingress_created": Kind("A way in was made.", _INGRESS, "none"),
-    "ingress_deleted": Kind("A way in was taken away.", _INGRESS, "none"),
-    "ingress_started": Kind("Media begins to come in.", _INGRESS, "none"),
+    "ingress_created": Kind("An ingress was created.", _INGRESS, "none"),
+    "ingress_deleted": Kind("An ingress was deleted.", _INGRESS, "none"),
+    "ingress_started": Kind("An ingress began: media comes in.", _INGRESS, "none"),
     "ingress_updated": Kind("An ingress changed its state.", _INGRESS, "none"),
     "ingress_ended": Kind("An ingress ended.", _INGRESS, "none"),
     "local_room_state": Kind(
@@ -230,7 +230,7 @@ VOCABULARY: dict[str, Kind] = {
         "none",
     ),
     "report": Kind(
-        "A report of the host's own.",
+        "A report of the host.",
         {
             "name": Field("text", "What it is about.", required=True),
             "content": Field("object", "What it says."),
@@ -249,7 +249,7 @@ VOCABULARY: dict[str, Kind] = {
         "none",
     ),
     "webhook": Kind(
-        "A webhook was delivered, or given up.",
+        "A webhook was delivered, or its delivery has failed for good.",
         {
             "event": Field("text", "Which event it was about.", required=True),
             "url": Field("text", "Where to."),

@@ -24,6 +24,8 @@ HELP = "read a diagnostics file: a list of calls, a call as a waterfall, a live 
 # About two screens: what has just happened.
 _LINES = 100
 _FILE = "written by JsonLinesSink, rotated parts too; - is standard input"
+# Of the calls that an ID may have meant.
+_MOST_SHOWN = 10
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -231,6 +233,8 @@ def _only(prefix: str, known: list[str]) -> str:
     if len(found) == 1:
         return found[0]
     many = f"{len(found)} calls begin with {prefix}" if found else f"no call begins with {prefix}"
-    shown = ", ".join((found or known)[-10:])
-    message = f"{many}; there are: {shown}"
+    candidates = found or known
+    more = len(candidates) - _MOST_SHOWN
+    text = f"the last {_MOST_SHOWN} of {len(candidates):,} are" if more > 0 else "there are"
+    message = f"{many}; {text}: {', '.join(candidates[-_MOST_SHOWN:])}"
     raise _Problem(message)

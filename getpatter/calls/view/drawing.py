@@ -5,8 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from getpatter.calls.view.timeline import clipped, printable
-from getpatter.calls.view.waterfall import milliseconds
+from getpatter.calls.view.timeline import clipped, milliseconds, printable, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +58,7 @@ def render(drawn: Waterfall, columns: int) -> list[str]:
     room = max(_NAME_COLUMNS, columns - _TOOK_COLUMNS - _BAR_COLUMNS)
     names = min(longest, _NAME_CHARS, room)
     width = columns - _TOOK_COLUMNS - names
-    lines = textwrap.wrap(f"call {printable(drawn.session)}  {drawn.length:,.0f} ms", columns)
+    lines = textwrap.wrap(f"call {printable(drawn.session)}  {rounded(drawn.length)}", columns)
     if drawn.is_failed:
         lines += textwrap.wrap(f"failed: {drawn.reason}", columns, subsequent_indent="  ")
     facts = "  ".join(f"{name}={value}" for name, value in drawn.facts.items())

@@ -6,9 +6,8 @@ import html
 from typing import TYPE_CHECKING
 
 from getpatter.calls.view.drawing import answer_means, answered, legend
-from getpatter.calls.view.timeline import moment, printable, said
+from getpatter.calls.view.timeline import milliseconds, moment, printable, rounded, said
 from getpatter.calls.view.turns import FAILED
-from getpatter.calls.view.waterfall import milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +20,8 @@ __all__ = ["page"]
 
 # How many parts the scale over the bars has; on a narrow page every second tick is left out.
 _TICKS = 4
+# Up to this length of a call whole milliseconds tell the ticks of its scale not apart.
+_DIGITS_TO_MS = 100
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --dim: #60646c; --line: #d9d9e0; --bg: #fff;
@@ -98,7 +99,7 @@ def page(drawn: Waterfall, events: Sequence[Event]) -> str:
     title = f"Call {html.escape(printable(drawn.session))}"
     facts = {
         "began": moment(drawn.started_us, "%Y-%m-%d %H:%M:%S %z"),
-        "length": f"{drawn.length:,.0f} ms",
+        "length": rounded(drawn.length),
         **drawn.facts,
     }
     return "".join(
@@ -117,7 +118,7 @@ def page(drawn: Waterfall, events: Sequence[Event]) -> str:
             '<h2>Events</h2><div class="scroll"><table class="events">',
             "<tr><th>ms</th><th>#</th><th>node</th>",
             "<th>type</th><th>data</th></tr>",
-            "".join(_event(event, drawn.started_us) for event in events),
+            "".join(_event(event, drawn) for event in events),
             "</table></div></body></html>\n",
         )
     )
@@ -154,10 +155,16 @@ def _key(state: str, text: str) -> str:
 
 def _scale(length: float) -> str:
     ticks = (
-        f'<span style="left:{100 * tick / _TICKS:.0f}%">{length * tick / _TICKS:,.0f} ms</span>'
+        f'<span style="left:{100 * tick / _TICKS:.0f}%">{_tick(length, tick)}</span>'
         for tick in range(_TICKS + 1)
     )
     return f'<div class="scale">{"".join(ticks)}</div>'
+
+
+def _tick(length: float, tick: int) -> str:
+    # As many digits as tell the ticks apart.
+    at = length * tick / _TICKS
+    return f"{at:,.0f} ms" if length >= _DIGITS_TO_MS else f"{at:.3g} ms"
 
 
 def _row(row: Row, length: float) -> str:
@@ -170,7 +177,7 @@ def _row(row: Row, length: float) -> str:
     name = html.escape(row.name)
     return (
         f'<div class="row{" failed" if row.is_failure else ""}"><div class="name">{name}</div>'
-        f'<div class="track" title="{name}{html.escape(turn)} at {row.begin:,.1f} ms">'
+        f'<div class="track" title="{name}{html.escape(turn)} at {milliseconds(row.begin)}">'
         + "".join(_bar(state, begin, end, length) for state, begin, end in bars)
         + f'</div><div class="took">{took}</div>{note}</div>'
     )
@@ -186,13 +193,14 @@ def _bar(state: str, begin: float, end: float, length: float) -> str:
     return f'<div class="bar {state}" style="left:{left:.3f}%;{wide}"></div>'
 
 
-def _event(event: Event, origin: int) -> str:
+def _event(event: Event, drawn: Waterfall) -> str:
     took = event.data.get("elapsed_ms", event.data.get("latency_ms"))
     what = said(event) if took is None else f"{printable(took)} ms {said(event)}"
     stage = f" {printable(event.data['stage'])}" if "stage" in event.data else ""
     outcome = f" {printable(event.data['outcome'])}" if "outcome" in event.data else ""
+    at = (event.timestamp_us - drawn.started_us) / 1e3
     cells = (
-        f"{(event.timestamp_us - origin) / 1e3:,.1f}",
+        f"{at:,.1f}" if drawn.length >= _DIGITS_TO_MS else f"{at:,.3f}",
         str(event.sequence),
         printable(event.node),
         f"{printable(event.type)}{stage}{outcome}",

@@ -27,7 +27,7 @@ _CALL, _STAGE = '"call.', f'"{STAGE_COMPLETED}"'
 
 
 class Reader:
-    """Reads the lines of a file as events. One that cannot be is left out, which is said once."""
+    """Reads the lines of a file as events. One that cannot be is left out, with one message."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -92,12 +92,12 @@ class Tail:
             self._recent.append(line)
 
     def begin(self) -> str:
-        """Show the last lines of before; return what is to be said of a call that is not there."""
+        """Show the last lines of before; return the message about a call that is not there."""
         self.show(self._recent)
         return "" if self._is_there else f"no call begins with {self._wanted}"
 
     def show(self, lines: Iterable[str]) -> None:
-        """Print lines. Ids have as many characters as tell all calls of them apart."""
+        """Print lines. Ids have as many characters as distinguish all their calls."""
         events = [(line, event) for line in lines if (event := self._event(line)) is not None]
         self._timeline.know(event.session for _, event in events)
         for line, event in events:

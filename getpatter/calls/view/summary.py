@@ -11,7 +11,14 @@ from getpatter.calls.event_types import (
     CALL_TURN_ANSWERED,
     STAGE_COMPLETED,
 )
-from getpatter.calls.view.timeline import clipped, distinct_chars, duration, moment, printable
+from getpatter.calls.view.timeline import (
+    clipped,
+    distinct_chars,
+    duration,
+    moment,
+    printable,
+    rounded,
+)
 from getpatter.calls.view.turns import FAILED, Mark, answers, first_audio
 
 if TYPE_CHECKING:
@@ -161,7 +168,7 @@ def percentiles(calls: Iterable[Summary]) -> dict[str, dict[str, float]]:
 def table(calls: Sequence[Summary], columns: int | None = None) -> list[str]:
     """Return the calls as lines of text, with the percentiles below.
 
-    Where `columns` are too few, the least telling column goes first.
+    Where `columns` are too few, the least important column goes first.
     """
     chars = min(_ID_CHARS, distinct_chars([call.session for call in calls]))
     rows = [_HEADINGS, *(_cells(call, chars) for call in calls)]
@@ -169,7 +176,7 @@ def table(calls: Sequence[Summary], columns: int | None = None) -> list[str]:
     if stages := percentiles(calls):
         measured = [_MEASURES]
         for stage, row in stages.items():
-            times = [f"{row[name]:,.0f} ms" for name in ("p50_ms", "p95_ms", "max_ms")]
+            times = [rounded(row[name]) for name in ("p50_ms", "p95_ms", "max_ms")]
             name = clipped(stage, _CODE_CHARS)
             measured.append((name, f"{row['runs']:,.0f}", times[0], times[1], times[2]))
         lines += ["", *_fitting(measured, ("max", "runs"), columns)]
@@ -190,7 +197,7 @@ def _cells(call: Summary, chars: int) -> tuple[str, ...]:
         clipped(call.layer, _CODE_CHARS) or "-",
         clipped(call.code, _CODE_CHARS) or "-",
         str(call.turns),
-        f"{clipped(slowest.stage, _CODE_CHARS)} {slowest.ms:,.0f} ms" if slowest else "-",
+        f"{clipped(slowest.stage, _CODE_CHARS)} {rounded(slowest.ms)}" if slowest else "-",
     )
 
 

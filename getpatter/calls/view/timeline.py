@@ -24,10 +24,12 @@ __all__ = [
     "clipped",
     "distinct_chars",
     "duration",
+    "milliseconds",
     "moment",
     "parse",
     "printable",
     "read_quickly",
+    "rounded",
     "said",
 ]
 
@@ -38,7 +40,7 @@ _CALL_COLOURS = (
     *("cyan", "magenta", "yellow", "bright blue"),
     *("bright cyan", "bright magenta", "bright yellow", "blue"),
 )
-# Of so many calls the ids are told apart: more than go on at a time.
+# The ids of so many calls are distinguished: more than go on at a time.
 _KNOWN_SESSIONS = 200
 # Of whole numbers a file has no longer ones: times are in microseconds, and fit into 63 bits.
 _DIGITS = 19
@@ -46,6 +48,9 @@ _DIGITS = 19
 _LAST_US = 253_339_228_800_000_000
 # 30 years: what took longer is no duration.
 _LONGEST_MS = 1e12
+# From here on tenths of a millisecond are noise; up to there they are not.
+_SECONDS_FROM_MS = 100_000
+_TENTHS_TO_MS = 10
 
 
 class Read(NamedTuple):
@@ -129,6 +134,18 @@ def duration(value: object) -> float | None:
     return None
 
 
+def milliseconds(ms: float) -> str:
+    """Return a duration in at most 11 characters for a week."""
+    if 0 < ms < 1:
+        return f"{round(ms, 3):g} ms"
+    return f"{ms:,.1f} ms" if ms < _SECONDS_FROM_MS else f"{ms / 1e3:,.0f} s"
+
+
+def rounded(ms: float) -> str:
+    """Return a duration in whole milliseconds, and a short one as `milliseconds` does."""
+    return f"{ms:,.0f} ms" if ms >= _TENTHS_TO_MS or not ms else milliseconds(ms)
+
+
 class Timeline:
     """Writes events as lines. With colours each call has one, as far as there are."""
 
@@ -210,7 +227,7 @@ def _took(data: dict[str, object]) -> str:
     for name in ("elapsed_ms", "latency_ms", "duration_ms"):
         took = duration(data.get(name))
         if took is not None:
-            return f"{took:,.1f} ms"
+            return milliseconds(took)
     return ""
 
 
@@ -229,7 +246,7 @@ def clipped(text: str, chars: int) -> str:
 
 
 def distinct_chars(ids: Iterable[str]) -> int:
-    """Return how many characters of these ids tell them apart: 8 at least."""
+    """Return how many characters of these ids distinguish them: 8 at least."""
     ordered = sorted(set(map(printable, ids)))
     chars = _SESSION_CHARS
     for one, other in pairwise(ordered):

@@ -19,7 +19,7 @@ from getpatter.calls.event_types import (
     STAGE_INITIATED,
 )
 from getpatter.calls.events.redaction import REDACTED
-from getpatter.calls.view.timeline import duration, printable
+from getpatter.calls.view.timeline import duration, milliseconds, printable
 from getpatter.calls.view.turns import FAILED, Turn, begin_us, turns
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
     from getpatter.calls.events.event import Event
 
-__all__ = ["Row", "Waterfall", "milliseconds", "waterfall"]
+__all__ = ["Row", "Waterfall", "waterfall"]
 
 # Facts of a call that its heading says, in this order.
 _FACTS = (
     *("direction", "engine", "provider", "carrier", "outcome", "error_code", "error_layer"),
     *("disconnect_reason", "leave_reason", "leave_cause", "message", "turns", "cost_usd"),
 )
-# From here on tenths of a millisecond are noise.
-_SECONDS_FROM_MS = 100_000
+# What is left to tell of the end of a call that has no error code.
+_ENDS = ("disconnect_reason", "leave_reason", "leave_cause")
 # States of a connection that no stage shows.
 _BREAKS = ("disconnected", "failed")
 # What the bar does not show.
@@ -140,19 +140,17 @@ def _reason(events: Iterable[Event], facts: dict[str, object]) -> str:
     layer = facts.get("error_layer")
     blamed = [event for event in failures if event.data.get("stage") == layer] or failures
     said = [printable(facts[name]) for name in ("error_code", "message") if facts.get(name)]
-    text = f"{', '.join(said) or 'no code was given'}, in the layer {printable(layer)}"
+    text = ", ".join(said) or "the call ended without an error code"
+    if layer not in (None, "none"):
+        text += f", in the layer {printable(layer)}"
     if not blamed:
-        return text
+        ends = [f"{name}={printable(facts[name])}" for name in _ENDS if facts.get(name)]
+        return text if said or not ends else f"{text} ({' '.join(ends)})"
     first = blamed[0]
     said_of_it = [
         printable(first.data[name]) for name in ("failure_code", "reason") if name in first.data
     ]
     return f"{text}: {_stage_name(first)} failed, {' - '.join(said_of_it) or 'without a reason'}"
-
-
-def milliseconds(ms: float) -> str:
-    """Return a duration in at most 11 characters for a week."""
-    return f"{ms:,.1f} ms" if ms < _SECONDS_FROM_MS else f"{ms / 1e3:,.0f} s"
 
 
 def _stage(event: Event, origin: int) -> Row:
@@ -183,7 +181,7 @@ def _presences(events: Iterable[Event], origin: int, last: int) -> Iterator[Row]
     for event in events:
         name = printable(event.data.get("participant"))
         if name == REDACTED:
-            continue  # who came and who went cannot be told apart
+            continue  # who came and who went cannot be distinguished
         if event.type in ARRIVALS:
             came.setdefault(name, event)
         elif event.type in DEPARTURES:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from getpatter.collector.estimate import Share
 
 __all__ = [
-    "BOUNDS", "affected", "endings", "latency", "numbers", "rate_of", "shares_calls",
+    "BOUNDS", "affected", "endings", "failures", "latency", "numbers", "rate_of", "shares_calls",
 ]  # fmt: skip
 
 #: Stage → its field, and the bound (ms) beyond which it is slow, as in rollups/callers.sql.
@@ -80,6 +80,17 @@ def rate_of(
         sum(int(r[of]) for r in by_unit.get(unit, [])) for unit in ("runs", "installs")
     )
     return ratio(rows, installs, level), runs, installs
+
+
+def failures(asked: Asked) -> list[Row]:
+    """Return the share of ended calls that failed."""
+    made = []
+    for part, records in group(asked.rows("rates"), "part").items():
+        share, runs, installs = rate_of(records, "faults", "ends")
+        if share.estimate is not None:
+            cell = asked.cell(part, what="calls that failed")
+            made.append(row(cell, share, runs=runs, installs=installs))
+    return made
 
 
 def latency(asked: Asked) -> list[Row]:

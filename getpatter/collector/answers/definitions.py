@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from getpatter.collector.answers import calls, quality, releases, runs
+from getpatter.collector.answers import calls, errors, quality, releases, runs
 from getpatter.collector.store.columns import schemas
 
 if TYPE_CHECKING:
@@ -170,6 +170,35 @@ _FIRST = (
         ("retention",),
         ("os", "carrier", *_TIME),
         serves=("How many installations are in use, and how many come back?",),
+    ),
+    AnswerDefinition(
+        "errors",
+        "Which errors became more frequent with a release?",
+        "Share of ended calls that failed with each error, in a release minus that in another one. "
+        "Releases, verdict and days are chosen as in `releases`; 2 points matter.",
+        errors.errors,
+        ("volume", "errors", "callers"),
+        ("release", "against", *_OF_CALLS[1:]),
+        serves=("Do calls work, and where do they fail?",),
+    ),
+    AnswerDefinition(
+        "failures",
+        "How many calls fail?",
+        "Share of ended calls that failed. Whom nobody answered, or who was busy, did not fail.",
+        calls.failures,
+        ("rates",),
+        by=(*_BY_CALLS, "day"),
+        serves=("Do calls work, and where do they fail?",),
+    ),
+    AnswerDefinition(
+        "adoption",
+        "Which releases are in use?",
+        "Installs with a run, by day and release: counted. An install that ran two releases stands "
+        "in two rows.",
+        runs.adoption,
+        ("adoption",),
+        _OF_RUNS,
+        serves=("Which releases are in use, and did a release make anything better or worse?",),
     ),
 )
 

@@ -12,7 +12,7 @@ from getpatter.collector.store.columns import schemas
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-__all__ = ["FILTERS", "FilterError", "near", "read"]
+__all__ = ["FILTERS", "FilterError", "near", "read", "values_of"]
 
 #: Name → what it is, in a word or two.
 FILTERS = {
@@ -41,7 +41,8 @@ def near(value: str, known: Collection[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"one of {', '.join(known)}"
 
 
-def _values(name: str) -> list[str]:
+def values_of(name: str) -> list[str]:
+    """Return the values that a filter can have, of all versions of the schemas."""
     found: dict[str, None] = {}
     for events in schemas().values():
         for schema in events.values():
@@ -69,7 +70,7 @@ def _checked(name: str, value: str, by: Collection[str], today: date) -> str:
             return value
         message = f"{name} must be a version, such as 0.7.2"
         raise FilterError(message)
-    known = by if name == "by" else _values(name)
+    known = by if name == "by" else values_of(name)
     if value not in known:
         message = f"{name} cannot be {value[:40]!r}: {near(value, known)}"
         raise FilterError(message)

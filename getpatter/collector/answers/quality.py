@@ -41,7 +41,8 @@ def quality(asked: Asked) -> list[Row]:
         some = sorted(facts.get(name, []), key=lambda record: -int(record["n"]))
         for record in some:
             fact = "not lost" if record["rule"] in _NO_LOSS else name
-            cell = {"fact": fact, "what": str(record["detail"]), "why": str(record["rule"])}
+            what = record["detail"] or "not said"
+            cell = {"fact": fact, "what": what, "why": str(record["rule"])}
             made.append(counted(cell, record["n"], events=record["n"], installs=None))
     return made
 

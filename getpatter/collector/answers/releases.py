@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from getpatter.collector.answers.asked import Record, Row
     from getpatter.collector.estimate import Share
 
-__all__ = ["GATE", "Comparison", "NoPairError", "check", "compare", "releases"]
+__all__ = [
+    "CALLS_MATTER", "GATE", "Comparison", "NoPairError", "check", "compare", "compared", "order",
+    "pair", "releases",
+]  # fmt: skip
 
 #: The smallest worsening that matters, as a share.
 CALLS_MATTER, RUNS_MATTER = 0.02, 0.05
@@ -71,23 +74,24 @@ class Comparison:
         return f"{self.verdict.word}: about {self.verdict.more:,} more {self.unit} of each release"
 
 
-def _order(release: str) -> list[tuple[int, int, str]]:
+def order(release: str) -> list[tuple[int, int, str]]:
     """Return what sorts releases: numbers as numbers, and 1.0rc1 before 1.0."""
     parts = re.findall("[0-9]+|[a-z]+", release)
     return [(1, int(p), "") if p.isdigit() else (-1, 0, p) for p in parts] + [(0, 0, "")]
 
 
-def _pair(asked: Asked) -> tuple[str, str]:
+def pair(asked: Asked) -> tuple[str, str]:
+    """Return the two releases to compare. NoPairError if one is not there."""
     known = sorted(
         (
             record["part"]
             for record in asked.rows("volume", by="release", release=None)
             if record["part"] is not None
         ),
-        key=_order,
+        key=order,
     )
     release = asked.filters.get("release") or (known[-1] if known else "")
-    older = [one for one in known if _order(one) < _order(release)]
+    older = [one for one in known if order(one) < order(release)]
     against = asked.filters.get("against") or (older[-1] if older else "")
     for one in (release, against):
         if one not in known:
@@ -103,20 +107,20 @@ def _pair(asked: Asked) -> tuple[str, str]:
 
 def compare(asked: Asked, level: float = 0.95) -> tuple[str, str, list[Comparison]]:
     """Return the release, the other one, and how they differ. NoPairError if one is not there."""
-    release, against = _pair(asked)
+    release, against = pair(asked)
     newcomers = [asked.rows("newcomers", release=name) for name in (release, against)]
     sides = [_newcomers(records, level) for records in newcomers]
-    made = [_compare(_BLOCKED, "installs", sides, RUNS_MATTER)]
+    made = [compared(_BLOCKED, "installs", sides, RUNS_MATTER)]
     steps = [asked.rows("funnel", release=name, by=None) for name in (release, against)]
     for name, hits, of, _ in STEPS:
         sides = [step_of(records, hits, of, level) for records in steps]
-        made.append(_compare(name, "runs", sides, RUNS_MATTER))
+        made.append(compared(name, "runs", sides, RUNS_MATTER))
     rates = [asked.rows("rates", release=name, by=None) for name in (release, against)]
     sides = [rate_of(records, "faults", "ends", level) for records in rates]
-    made.append(_compare(_FAILED, "calls", sides, CALLS_MATTER))
+    made.append(compared(_FAILED, "calls", sides, CALLS_MATTER))
     for stage, (name, bound) in BOUNDS.items():
         sides = [rate_of(records, f"slow_{name}", name, level) for records in rates]
-        made.append(_compare(_SLOW.format(bound, stage), "calls", sides, RUNS_MATTER))
+        made.append(compared(_SLOW.format(bound, stage), "calls", sides, RUNS_MATTER))
     made += _over_both(asked, release, against, level)
     return release, against, made
 
@@ -129,9 +133,10 @@ def _newcomers(records: list[Record], level: float) -> tuple[Estimate, int, int]
     return step(rows, installs, level), sum(int(one["runs"]) for one in records), installs
 
 
-def _compare(
+def compared(
     name: str, unit: str, sides: list[tuple[Estimate, int, int]], matters: float
 ) -> Comparison:
+    """Compare two figures, each with the runs and installs that it rests on."""
     (one, runs, installs), (other, others_runs, others_installs) = sides
     few = is_few(installs, one.groups) or is_few(others_installs, other.groups)
     found = difference(one, other)
@@ -147,7 +152,7 @@ def _worsening(name: str, found: Estimate) -> Estimate:
 
 
 def _over_both(asked: Asked, release: str, against: str, level: float) -> list[Comparison]:
-    """Compare over the installs that were seen on both: whoever upgrades early is no average."""
+    """Compare over the installs that were seen on both: early upgraders are no average."""
     by_release = group(asked.rows("paired", release=release, against=against), "part")
     made = []
     for name, hits, of, matters in (

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STEPS",
+    "adoption",
     "after_block",
     "first_call",
     "funnel",
@@ -121,6 +122,20 @@ def retention(asked: Asked) -> list[Row]:
             found = step(rows, installs)
             made.append(row(cell, found, runs=runs, installs=installs, events=installs))
     return made
+
+
+def adoption(asked: Asked) -> list[Row]:
+    """Return how many installs ran each release on each day."""
+    return [
+        counted(
+            {"day": day, "release": release},
+            records[0]["installs"],
+            events=records[0]["runs"],
+            runs=records[0]["runs"],
+            installs=records[0]["installs"],
+        )
+        for (day, release), records in group(asked.rows("adoption"), "day", "release").items()
+    ]
 
 
 def volume(asked: Asked) -> list[Row]:

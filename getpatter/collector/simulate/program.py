@@ -59,7 +59,7 @@ class Simulation:
             heapq.heappush(self._due, (moment, install.index, install))
 
     def run(self, say: Callable[[float, int], None]) -> None:
-        """Tell all runs; `say` hears how much of the time is over and how many events there are."""
+        """Simulate all runs; `say` gets the share of time that is over, and the count of events."""
         for count in itertools.count(1):
             if not self._due:
                 return

@@ -47,7 +47,7 @@ def next_run(chance: Chance, install: Install, now: float) -> float | None:
 
 
 def tell(chance: Chance, install: Install, run: SimulatedRun, end: float) -> None:
-    """Tell one run from its start to its end; nothing of it happens after `end`."""
+    """Simulate one run from its start to its end; nothing of it happens after `end`."""
     if chance.random() < RUN["command"]:
         run.record("cli_command", cli_command=chance.choice(_COMMANDS))
         return
@@ -132,7 +132,7 @@ def _configure(chance: Chance, install: Install, run: SimulatedRun) -> None:
 
 
 def _call(chance: Chance, install: Install, run: SimulatedRun) -> bool:
-    """Tell a call; return whether the run goes on."""
+    """Simulate a call; return whether the run goes on."""
     is_outbound = bool(TRAITS["outbound"].draw(chance))
     facts: dict[str, object] = {
         **_engine(install),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUN_CELL", "RunSeen", "Truth"]
 
-#: By what runs, calls and errors are told apart.
+#: By what runs, calls and errors are distinguished.
 RUN_CELL = ("sdk_version", "package_manager", "invoked_by_agent", "container", "os")
 CALL_CELL = (
     *("sdk_version", "os", "carrier", "engine", "provider", "direction"),

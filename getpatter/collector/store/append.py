@@ -78,7 +78,7 @@ def insert(
 
 
 def digest(install_id: str) -> str:
-    """Return what stands for an erased install; the id cannot be told from it."""
+    """Return what stands for an erased install; it does not reveal the id."""
     return sha256(f"getpatter erased {install_id}".encode()).hexdigest()
 
 

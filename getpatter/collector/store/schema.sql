@@ -82,7 +82,7 @@ CREATE TABLE refusals (
   rule VARCHAR, sdk_version VARCHAR, n BIGINT
 );
 
--- Erasures: `digest` of the install id refuses what arrives for it later. The id itself is not kept.
+-- Erasures: `digest` of the install ID refuses what arrives for it later. The id itself is not kept.
 CREATE TABLE receipts (receipt VARCHAR, digest VARCHAR, asked BIGINT, erased BIGINT);
 
 -- Parquet files of closed months: only what stands here is part of the store.

@@ -53,7 +53,7 @@ class Rows:
 
 
 class Store:
-    """The data directory of a collector. `warnings` is what is to be said of its opening."""
+    """The data directory of a collector. `warnings` are messages about its opening."""
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
@@ -128,7 +128,7 @@ class Store:
     def _reopen(self, generation: int) -> None:
         with self.alone():
             if self._generation != generation:
-                return  # whoever came first has done it
+                return  # the first caller has done it
             with suppress(duckdb.Error):  # it is invalid: what matters is that its file is let go
                 self.connection.close()
             self._open()

@@ -139,7 +139,7 @@ def _events(parsed: list[tuple[int | None, object]]) -> Iterator[tuple[int | Non
 def render(found: dict[str, object]) -> str:
     """Return one line a violation and a last one that sums up."""
     violations = found["violations"]
-    assert isinstance(violations, list)  # noqa: S101 - tells the type checker what `collect` made
+    assert isinstance(violations, list)  # noqa: S101 - for the type checker
     name, events = found["file"], found["events"]
     lines = [
         f"{name}: {_where(row)}: {row['rule']} ({row['type']}): {row['demand']}"

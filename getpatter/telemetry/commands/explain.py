@@ -1,6 +1,6 @@
 """`explain`: every field: what it is for, this machine's value now, why it is or is not sent.
 
-Changes nothing. What only a program or a call can say is said to depend on it.
+Changes nothing. Where only a program or a call knows the value, that is printed.
 """
 
 import json
@@ -67,7 +67,7 @@ def collect(event: "str | None", sdk_version: str) -> "dict[str, object]":
     ]
     events = [_event(name, found[name], known, obstacle, example) for name in names]
     withheld = facts["withheld"]
-    assert isinstance(withheld, list)  # noqa: S101 - tells the type checker what `status` made
+    assert isinstance(withheld, list)  # noqa: S101 - for the type checker
     _withhold(every, withheld)
     for row in events:
         fields = row["fields"]
@@ -107,7 +107,7 @@ def _withhold(rows: "list[Row]", withheld: "list[str]") -> None:
 def _obstacle(facts: "dict[str, object]") -> "str | None":
     """Return why nothing at all is sent now; None if events are."""
     decided = facts["decided_by"]
-    assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what `collect` made
+    assert isinstance(decided, dict)  # noqa: S101 - for the type checker
     if not facts["enabled"]:
         return f"telemetry is off: {decided['rule']} ({decided['why']})"
     if facts["debug"]:
@@ -194,7 +194,7 @@ def _why_absent(name: str) -> str:
 def render(found: "dict[str, object]") -> str:
     """Return the facts for a person."""
     decided, every, events = found["decided_by"], found["every_event"], found["events"]
-    assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what `collect` made
+    assert isinstance(decided, dict)  # noqa: S101 - for the type checker
     assert isinstance(every, list)  # noqa: S101
     assert isinstance(events, list)  # noqa: S101
     on_or_off = "on" if found["enabled"] else "off"

@@ -3,7 +3,7 @@
 __all__ = ["Failure"]
 
 
-class Failure(Exception):  # noqa: N818 - said to the user in these words, not an error of ours
+class Failure(Exception):  # noqa: N818 - printed for the user, not an error of ours
     """`code` 1: it did not work; 2: what it was given cannot be used."""
 
     def __init__(self, message: str, code: int = 1) -> None:

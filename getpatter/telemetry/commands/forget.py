@@ -1,17 +1,18 @@
 """`forget`: opt out and erase what this machine keeps; with `--remote` also what was sent from it.
 
-The only command that sends anything: one request to erase each install id known here, after a
-question. It comes first: once the id is erased here, nobody could ask any more.
+The only command that sends anything: after a question, one request to erase each install ID that
+was sent to the collector. It comes first: once nothing is kept here, nobody could ask any more. An
+ID that was sent to another collector, too, is retained for a request to that one.
 """
 
 import json
 import sys
 
-from getpatter.telemetry import consent, env, install_id, opt_out
-from getpatter.telemetry._terminal import say
+from getpatter.telemetry import consent, env, install_id, opt_out, sent
+from getpatter.telemetry._terminal import one_line, say
 from getpatter.telemetry.client import DEFAULT_ENDPOINT
 from getpatter.telemetry.commands.failure import Failure
-from getpatter.telemetry.commands.switch import failed
+from getpatter.telemetry.commands.switch import ERASE, KEPT, failed
 from getpatter.telemetry.delivery import transport
 
 TYPE_CHECKING = False
@@ -25,6 +26,27 @@ __all__ = ["collect", "render", "run"]
 _CANNOT = frozenset({404, 405})
 
 
+class _Asked:
+    """What a collector was asked to erase, and its receipts (None for an answer without one)."""
+
+    def __init__(self, url: str, ids: "list[str]", *, is_certain: bool) -> None:
+        self.collector = transport.origin(url)
+        self.endpoint = transport.shown(url)
+        self.ids = ids
+        self.is_certain = is_certain
+        self.can_erase = True
+        self.receipts: list[str | None] = []
+
+    @property
+    def settled(self) -> "set[str]":
+        """The endpoints that these IDs are retained for no longer."""
+        if not self.can_erase:
+            return set()
+        # Where an earlier version sent, unless a variable said otherwise.
+        is_default = self.endpoint == DEFAULT_ENDPOINT
+        return {self.endpoint, sent.ANYWHERE} if is_default else {self.endpoint}
+
+
 def collect(
     environ: "Mapping[str, str]", sdk_version: str, *, remote: bool, ask: bool
 ) -> "dict[str, object]":
@@ -32,18 +54,27 @@ def collect(
     asked = _ask_collector(environ, sdk_version, ask=ask) if remote else None
     try:
         install_id.set_opt_out(True)
-        if asked is not None and asked["can_erase"]:
-            opt_out.drop_retained_ids(environ)  # there is nothing left to ask for
+        if asked is not None:
+            opt_out.settle(environ, asked.ids, asked.settled)
     except OSError as error:
-        said = "".join(f"The collector's receipt: {receipt}. " for receipt in _receipts(asked))
-        message = f"{said}{failed('disable', error)}"
+        message = f"{_said(asked)}{failed('disable', error)}"
         raise Failure(message) from None
-    return {"opted_out": True, "erased": True, "remote": asked}
+    left = dict.fromkeys(one for known in opt_out.retained(environ).values() for one in known)
+    if asked is not None:
+        left.pop(asked.endpoint, None)
+    found: dict[str, object] = {"opted_out": True, "erased": True, "remote": None}
+    if asked is not None:
+        found["remote"] = {
+            "collector": asked.collector,
+            "asked": len(asked.ids),
+            "known_to_be_sent": asked.is_certain,
+            "can_erase": asked.can_erase,
+            "receipts": asked.receipts,
+        }
+    return found | {"erasable_at": list(left)}
 
 
-def _ask_collector(
-    environ: "Mapping[str, str]", sdk_version: str, *, ask: bool
-) -> "dict[str, object]":
+def _ask_collector(environ: "Mapping[str, str]", sdk_version: str, *, ask: bool) -> _Asked:
     settings = env.Settings.load(environ)
     refused = consent.decide(consent.judge(settings, None, None))
     if refused.off:
@@ -59,21 +90,45 @@ def _ask_collector(
     if url is None:
         message = "PATTER_TELEMETRY_ENDPOINT cannot be used: nothing was sent or erased"
         raise Failure(message)
-    collector = transport.origin(url)
-    ids = tuple(dict.fromkeys((*opt_out.known_ids(environ), *opt_out.retained_ids(environ))))
-    if ids and ask:
-        _question(collector)
-    receipts: list[str | None] = []
-    for known in ids:
+    asked = _to_ask(environ, url)
+    if asked.ids and ask:
+        _question(asked.collector)
+    for known in asked.ids:
         status, receipt = transport.erase(url, known, sdk_version)
         if status in _CANNOT:
-            return {"collector": collector, "can_erase": False, "receipts": receipts}
+            asked.can_erase = False
+            break
         if status is None or not 200 <= status < 300:
             answer = "did not answer" if status is None else f"answered {status}"
-            message = f"{collector} {answer}. Nothing was erased here, so that you can try again"
+            message = (
+                f"{_said(asked)}{asked.collector} {answer}. Nothing was erased here, so that you "
+                "can try again"
+            )
             raise Failure(message)
-        receipts.append(receipt)
-    return {"collector": collector, "can_erase": True, "receipts": receipts}
+        asked.receipts.append(receipt)
+    return asked
+
+
+def _to_ask(environ: "Mapping[str, str]", url: str) -> _Asked:
+    """Return what a collector is to be asked for: what was sent to it, or may have been."""
+    try:
+        known = opt_out.ids_sent(environ)
+    except OSError as error:
+        why = error.strerror or error
+        message = f"the install ID cannot be read now ({why}). Nothing was sent or erased"
+        raise Failure(message) from None
+    endpoint = transport.shown(url)
+    certain = [one for one, where in known.items() if endpoint in where]
+    ids = [one for one, where in known.items() if one in certain or sent.ANYWHERE in where]
+    if known and not ids:
+        others = ", ".join(dict.fromkeys(one for where in known.values() for one in where))
+        message = (
+            f"nothing was sent from here to {one_line(endpoint)}, so it was not asked, and nothing "
+            f"was erased. Events were sent to {one_line(others)}: set PATTER_TELEMETRY_ENDPOINT to "
+            "that, or run it without --remote to erase what is kept here"
+        )
+        raise Failure(message)
+    return _Asked(url, ids, is_certain=bool(certain))
 
 
 def _instead(rule: str, settings: env.Settings) -> str:
@@ -99,27 +154,50 @@ def _question(collector: str) -> None:
         raise Failure(message)
 
 
-def _receipts(asked: "dict[str, object] | None") -> "list[object]":
-    receipts = asked["receipts"] if asked else []
-    assert isinstance(receipts, list)  # noqa: S101 - tells the type checker what it is
-    return [receipt for receipt in receipts if receipt is not None]
+def _said(asked: "_Asked | None") -> str:
+    """Return what the collector has confirmed, where not everything went well."""
+    receipts = [] if asked is None else [one for one in asked.receipts if one is not None]
+    return "".join(f"The collector's receipt: {receipt}. " for receipt in receipts)
 
 
 def render(found: "dict[str, object]") -> str:
     """Return what came of it."""
-    asked = found["remote"]
-    lines = []
-    if isinstance(asked, dict):
-        collector = asked["collector"]
-        if not asked["can_erase"]:
-            lines.append(f"{collector} cannot erase: what was sent stays there.")
-        elif not asked["receipts"]:
-            lines.append("No install id is kept here, so there was nothing to ask the collector.")
-        else:
-            lines.append(f"{collector} has erased what this install sent.")
-            lines += [f"Receipt: {receipt}" for receipt in _receipts(asked)]
-    lines.append("Opted out. The install id, its date and version and the log are erased here.")
+    asked, left = found["remote"], found["erasable_at"]
+    assert isinstance(left, list)  # noqa: S101 - for the type checker
+    lines = _of_collector(asked) if isinstance(asked, dict) else []
+    lines.append("Opted out. The install ID, its date and version and the log are erased here.")
+    if left and asked is None:
+        lines.append(ERASE)
+    elif left:
+        lines += [_elsewhere(one) for one in left]
+        lines.append(KEPT)
     return "\n".join(lines)
+
+
+def _of_collector(asked: "dict[str, object]") -> list[str]:
+    collector, receipts = asked["collector"], asked["receipts"]
+    assert isinstance(receipts, list)  # noqa: S101 - as above
+    if not asked["asked"]:
+        return ["Nothing was sent from here, so there was nothing to ask the collector."]
+    if not asked["can_erase"]:
+        return [f"{collector} cannot erase: what was sent stays there."]
+    what = "what this install sent there"
+    if not asked["known_to_be_sent"]:
+        what = "what was sent there under this install ID, if anything was: no log tells it"
+    shown = [f"Receipt: {receipt}" for receipt in receipts if receipt is not None]
+    return [f"{collector} says that it has erased {what}.", *shown]
+
+
+def _elsewhere(endpoint: str) -> str:
+    if endpoint == sent.ANYWHERE:
+        return (
+            "An earlier version kept no log of where it sent. If PATTER_TELEMETRY_ENDPOINT named "
+            "another collector, set it to that and run `getpatter telemetry forget --remote`."
+        )
+    return (
+        f"What was sent to {one_line(endpoint)} is still there. Set PATTER_TELEMETRY_ENDPOINT to "
+        "that and run `getpatter telemetry forget --remote` to erase it."
+    )
 
 
 def run(options: "Namespace") -> int:

@@ -30,7 +30,7 @@ def collect() -> "dict[str, object]":
 def render(found: "dict[str, object]") -> str:
     """Return the entries for a person: a line that says what happened, then the body."""
     entries = found["entries"]
-    assert isinstance(entries, list)  # noqa: S101 - tells the type checker what `collect` made
+    assert isinstance(entries, list)  # noqa: S101 - for the type checker
     if found["directory"] is None:
         return f"No log is kept, because {found['problem']}."
     if not entries:
@@ -50,6 +50,10 @@ def _entry(entry: "dict[str, object]") -> str:
         if isinstance(headers, dict):
             lines += [f"  {name}: {value}" for name, value in headers.items()]
         lines.append(str(entry["body"]))
+    elif "removed" in entry:
+        lines.append(
+            f"{when}  {where}  requests until then, without their entries: {entry['removed']}"
+        )
     else:
         lines.append(f"{when}  {where}  nothing sent")
     dropped = entry.get("dropped")

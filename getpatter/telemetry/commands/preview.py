@@ -19,7 +19,7 @@ __all__ = ["collect", "render", "run"]
 
 
 def collect(sdk_version: str) -> "dict[str, object]":
-    """Return the body, its events, and what is to be said about them."""
+    """Return the body, its events, and remarks about them."""
     example = Example(sdk_version)
     facts = status.collect()
     return {
@@ -38,9 +38,9 @@ def collect(sdk_version: str) -> "dict[str, object]":
 
 
 def render(found: "dict[str, object]") -> str:
-    """Return what is to be said about the body, and the headers."""
+    """Return the remarks about the body, and the headers."""
     headers = found["headers"]
-    assert isinstance(headers, dict)  # noqa: S101 - tells the type checker what `collect` made
+    assert isinstance(headers, dict)  # noqa: S101 - for the type checker
     lines = [
         "What a start, an agent and a call would send from here. Nothing was sent or changed.",
         _whether(found),
@@ -66,7 +66,7 @@ def render(found: "dict[str, object]") -> str:
 
 def _whether(found: "dict[str, object]") -> str:
     decided = found["decided_by"]
-    assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what `collect` made
+    assert isinstance(decided, dict)  # noqa: S101 - for the type checker
     if not found["enabled"]:
         return (
             f"Telemetry is off ({decided['rule']}: {decided['why']}), so none of this leaves. "

@@ -17,11 +17,9 @@ __all__ = ["failed", "render", "run"]
 _VERBS = {"disable": "stored", "enable": "removed"}
 #: What to do where the opt-out cannot be stored.
 INSTEAD = "Set DO_NOT_TRACK=1 or PATTER_TELEMETRY=0 instead: it has the same effect."
-#: How to have erased what has left.
-ERASE = (
-    "To erase what was sent before: `getpatter telemetry forget --remote`. "
-    "The install ID is kept apart for that request, for 30 days."
-)
+#: What is kept to have erased what was sent, and how to have it.
+KEPT = "The install ID is kept apart for that request, for 30 days."
+ERASE = f"To erase what was sent before: `getpatter telemetry forget --remote`. {KEPT}"
 # What was done, by whether an opt-out was stored before.
 _DONE = {
     ("disable", False): (
@@ -42,7 +40,7 @@ def render(action: str, found: "dict[str, object]") -> str:
         said += f"\n\n{ERASE}"
     if action == "enable" and not found["enabled"]:
         decided = found["decided_by"]
-        assert isinstance(decided, dict)  # noqa: S101 - tells the type checker what it is
+        assert isinstance(decided, dict)  # noqa: S101 - for the type checker
         done = done.rstrip(".") + (
             f", but telemetry is still off, because of {decided['rule']}: {decided['why']}."
         )
@@ -73,6 +71,6 @@ def run(options: "Namespace") -> int:
     found = status.collect()
     found["was_opted_out"] = was_opted_out
     if action == "disable":
-        found["erasable"] = bool(opt_out.retained_ids(env.process_environment()))
+        found["erasable"] = bool(opt_out.retained(env.process_environment()))
     say(json.dumps(found, indent=2) if options.json else render(action, found))
     return 0

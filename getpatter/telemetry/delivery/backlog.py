@@ -3,7 +3,7 @@
 It alone knows where a batch is (in memory, on disk, in flight), whose it is (ours, or adopted from
 an owner that has exited), and what of it has been counted. A batch is persisted when a request for
 it has failed, when others wait before it, or when its oldest record is a second old. Before every
-request it cost about a tenth of the throughput, roughly measured. Whoever holds a batch counts what
+request it cost about a tenth of the throughput, roughly measured. The holder of a batch counts what
 becomes of it, once; nothing on disk is removed because of an exception. Has no lock and no
 thread: the caller holds the worker's.
 """
@@ -31,7 +31,7 @@ __all__ = ["Backlog"]
 class Backlog:
     """Owns the batches of one destination, and its spool; `spool` is None where nothing is kept.
 
-    `on_error` is told of every exception that is a bug of ours.
+    `on_error` gets every exception that is a bug of ours.
     """
 
     def __init__(
@@ -87,7 +87,11 @@ class Backlog:
             held.count for held in self._holdings.ours() if held.place is not None
         )
 
-    # adding
+    @property
+    def has_stored(self) -> bool:
+        """Whether a batch on disk, ours or adopted, is not delivered yet."""
+        sent = self._holdings.in_flight
+        return bool(self.spooled or self._holdings.adopted or (sent and sent.place))
 
     def add(self, batch: Batch, now: float, keep_at: float) -> None:
         """Take over a closed batch, which is to be on disk at `keep_at` if it is not delivered."""
@@ -141,7 +145,7 @@ class Backlog:
         if spool is None or place is None:
             return held.batch is not None
         if not held.is_own and not spool.holds(place):
-            return False  # whoever holds it now sees to it
+            return False  # its new owner delivers it
         try:
             found = held.batch or spool.read(place, now)
         except Exception as error:  # of this batch alone
@@ -284,7 +288,7 @@ class Backlog:
         """Say to a sender that this process ends; return the spool's directory, None if nothing is
         there to be sent.
         """
-        if self._spool is None or not self.spooled:
+        if self._spool is None or not self.has_stored:
             return None
         self._spool.say_ending()
         return self._spool.path

@@ -77,7 +77,7 @@ class Batch:
 
 
 class Response:
-    """What came back: the status (None: nothing did), and what the collector said with it.
+    """What came back: the status (None: no answer), and what the collector sent with it.
 
     `max_events` is how many events it takes in one batch, if it says so.
     """

@@ -127,7 +127,7 @@ class Batcher:
                 rate=run.rate,
                 version=run.version,
             )
-            # What is said once per install is on disk at once: a kill loses nothing of it.
+            # An event that comes once per install is on disk at once: a kill does not lose it.
             is_once = any(event["event"] == "first_run" for event in events)
             keep_at = now if is_once else (oldest or now) + limits.KEPT_WITHIN
             self._backlog.add(batch, now, keep_at)

@@ -61,7 +61,7 @@ class Buffer:
         return taken
 
     def lose(self, reason: str, limit: int | None = None) -> int:
-        """Drop the oldest records, all of them unless told, and count each under `reason`;
+        """Drop the oldest records, by default all, and count each under `reason`;
         return how many.
         """
         lost = self.take(len(self._records) if limit is None else limit)

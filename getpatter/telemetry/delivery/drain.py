@@ -50,14 +50,14 @@ class Drains:
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        # Held by whoever starts the thread.
+        # Held while the thread is started.
         self._starting = allocate_lock()
         self._thread: OwnThread | None = None
         # Each access is one step of the interpreter: no lock is needed.
         self._waiters: dict[int, _Waiter] = {}
 
     async def wait(self, timeout: float, *, closes: bool = False) -> None:
-        """Wait at most `timeout` seconds for delivery, then close the client if so told.
+        """Wait at most `timeout` seconds for delivery, then close the client if asked to.
 
         Where no thread can be had, or the event loop is one that is not known, nothing is waited
         for. A close happens though its coroutine is cancelled.
@@ -83,7 +83,7 @@ class Drains:
     def _has_thread(self) -> bool:
         """Return whether the thread lives; start it if it does not."""
         if not self._starting.acquire(blocking=False):
-            return True  # whoever is at it goes on
+            return True  # another caller is starting it
         try:
             if self._thread is None or not self._thread.is_alive:
                 self._thread = OwnThread(self._work)
@@ -144,7 +144,7 @@ def _bell(
 
         return lambda: token.run_sync_soon(rung.set), rung_in_time
     if library == "asyncio":
-        import asyncio  # whoever awaits has it
+        import asyncio  # a coroutine of asyncio has loaded it
 
         event, loop = asyncio.Event(), asyncio.get_running_loop()
 

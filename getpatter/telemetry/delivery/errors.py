@@ -1,4 +1,4 @@
-"""Errors of our own: kept from the host, counted where an event is lost, and said to a developer.
+"""Errors of our own: kept from the host, counted where an event is lost, and printed in debug mode.
 
 With `PATTER_TELEMETRY_DEBUG` the traceback of each kind is printed, once.
 """
@@ -35,5 +35,5 @@ class Errors:
 
             text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             notice.show(f"[getpatter telemetry] an error of ours, please report it:\n{text}")
-        except Exception:  # what cannot even be said
+        except Exception:  # it cannot even be printed
             return

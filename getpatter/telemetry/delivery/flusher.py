@@ -28,7 +28,7 @@ class Flusher(Worker):
 
     def _begin(self) -> None:
         super()._begin()
-        self._interrupted: KeyboardInterrupt | None = None
+        self._interrupted: BaseException | None = None
 
     def flush_pending(self) -> None:
         """Ask for what is pending to be sent now; does not wait for it."""
@@ -65,6 +65,17 @@ class Flusher(Worker):
             return True
         self._work_here(patience)
         return self._is_done()
+
+    def _deliver_adopted(self, patience: Patience) -> None:
+        """Wait until nothing of exited owners is left either, or the collector must not be asked:
+        in a process that waits at exit nobody else would deliver it.
+        """
+        while patience.left and self._has_thread() and not self._has_no_more():
+            self._waiters.wait(patience, _LOOK_SECONDS, self._has_no_more)
+
+    def _has_no_more(self) -> bool:
+        now = monotonic()
+        return self._outbox is None or self._pause(now) > 0 or not self._outbox.has_more(now)
 
     def _pause(self, now: float) -> float:
         """Return for how many seconds the collector must not be asked; 0 if it may be."""
@@ -139,7 +150,7 @@ class Flusher(Worker):
 
     def _note_error(self, error: BaseException) -> None:
         super()._note_error(error)
-        if isinstance(error, KeyboardInterrupt) and not self._has_thread():
+        if issubclass(type(error), KeyboardInterrupt) and not self._has_thread():
             self._interrupted = error
 
     def _interrupt(self) -> None:

@@ -1,6 +1,6 @@
 """What the backlog holds: each batch once, where it is, and what is counted when it is lost.
 
-Whoever holds a batch counts what becomes of it, once; nothing on disk is removed because of an
+The holder of a batch counts what becomes of it, once; nothing on disk is removed because of an
 exception.
 """
 
@@ -97,7 +97,7 @@ class Holdings:
             held.place = None
 
     def lose(self, held: Held, reason: str) -> None:
-        """Count a batch as lost, and remove its file; its report is to be said by another."""
+        """Count a batch as lost, and remove its file; another batch takes over its report."""
         spool, place = self._spool, held.place
         names = held.names
         if spool is not None and place is not None:
@@ -106,7 +106,7 @@ class Holdings:
             if reason == "internal_error":
                 spool.set_aside(place)
             elif not spool.remove(place) and not held.is_own:
-                return  # whoever has removed it has counted it
+                return  # the process that removed it has counted it
         held.place = None
         self._losses.give_back(held.report)
         self.count(names or {}, reason, is_own=held.is_own)

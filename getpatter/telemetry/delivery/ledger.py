@@ -2,8 +2,9 @@
 
 One JSON object a line in the state directory, for `getpatter telemetry log`; it never leaves the
 machine. Several processes may append: a line is one write under an advisory lock, and a reader
-skips a torn one. Over 256 KiB the oldest lines go. Nothing here ever raises: a ledger that cannot
-be written is not worth an event. Owned by the worker.
+skips a torn one. Over 256 KiB the oldest lines go, and one line for each endpoint stays for them.
+Nothing here ever raises: a ledger that cannot be written is not worth an event. Owned by the
+worker.
 """
 
 import json
@@ -12,6 +13,7 @@ import stat
 import sys
 
 from getpatter.telemetry import _clock, _files
+from getpatter.telemetry._descriptors import open_file
 from getpatter.telemetry._locks import Lock
 from getpatter.telemetry.places import LEDGER
 
@@ -29,6 +31,8 @@ __all__ = ["LIMIT", "Ledger", "NoLedger", "read"]
 LIMIT = 262_144
 # What is kept when the oldest go: half is freed, so that few lines rewrite the file.
 _KEPT = LIMIT // 2
+# The longest line: it and what stays of the others fit beneath the limit.
+_LINE = LIMIT - 16_384
 
 
 class NoLedger:
@@ -86,6 +90,9 @@ class Ledger:
         # too early for this line, this line goes here.
         if self._places.opt_out() is not None:
             _files.remove(_path(self._directory))
+            from getpatter.telemetry import sent  # only who is told to stop while it sends
+
+            sent.retain(self._directory, sent.noted([line]))
 
     def _fresh_losses(self) -> dict[str, dict[str, int]]:
         totals = self._losses.totals()
@@ -128,6 +135,8 @@ def _is_entry(entry: object) -> bool:
         "headers": dict,
         "body": str,
         "dropped": dict,
+        "installs": list,
+        "removed": int,
     }
     return all(isinstance(entry[name], kind) for name, kind in kinds.items() if name in entry)
 
@@ -137,9 +146,9 @@ def _path(directory: str) -> str:
 
 
 def _append(directory: str, line: bytes) -> None:
-    if len(line) > LIMIT:
-        return
     path = _path(directory)
+    if len(line) > _LINE:
+        line = _condensed([line])
     # Whether the lock is had or not (there is none on Windows): the bound matters more than a
     # line that another process writes in the same moment.
     with Lock(os.path.join(directory, "lock")):
@@ -153,7 +162,7 @@ def _append(directory: str, line: bytes) -> None:
 def _add(path: str, line: bytes) -> bool:
     """Append `line` unless that made the file too long; answer whether it is there now."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
+    descriptor = open_file(path, flags | getattr(os, "O_NONBLOCK", 0))
     try:
         found = os.fstat(descriptor)
         _check_ours(found)
@@ -170,24 +179,31 @@ def _add(path: str, line: bytes) -> bool:
 
 
 def _rewrite(path: str, line: bytes) -> None:
-    """Put `line` behind the newest lines that leave room for it, the file whole at any time."""
-    room = max(0, _KEPT - len(line))
-    content = _content(path, room + 1)
-    # From the first line that is there whole, to the last: a torn one goes.
-    start, end = content.find(b"\n") + 1, content.rfind(b"\n") + 1
-    if len(content) <= room:
-        start = 0
-    _files.replace(path, content[start:end] + line)
+    """Put `line` behind the newest lines that leave room for it, and what stays of the others
+    before them; the file is whole at any time.
+    """
+    content = _content(path)
+    content = content[: content.rfind(b"\n") + 1]  # a torn line goes
+    start = max(0, len(content) - max(0, _KEPT - len(line)))
+    if start:
+        start = content.find(b"\n", start - 1) + 1
+    _files.replace(path, _condensed(content[:start].split(b"\n")) + content[start:] + line)
 
 
-def _content(path: str, limit: int = LIMIT) -> bytes:
-    """Return the end of the ledger, at most `limit` bytes. Raises OSError."""
+def _condensed(lines: "list[bytes]") -> bytes:
+    from getpatter.telemetry import sent  # only when the ledger is full
+
+    return sent.condensed(lines)
+
+
+def _content(path: str) -> bytes:
+    """Return the end of the ledger, at most so much as it may have. Raises OSError."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with open(os.open(path, flags), "rb") as file:
         _check_ours(os.fstat(file.fileno()))
         # What is longer was not written by us; its end is the newest part.
-        file.seek(max(0, os.fstat(file.fileno()).st_size - limit))
-        return file.read(limit)
+        file.seek(max(0, os.fstat(file.fileno()).st_size - LIMIT))
+        return file.read(LIMIT)
 
 
 def _check_ours(found: os.stat_result) -> None:

@@ -107,7 +107,7 @@ CLAIMS = 2
 
 #: A thread that has nothing to do ends after so long.
 IDLE = 10.0
-#: Whoever starts the thread goes on with the host's work first.
+#: The caller that starts the thread goes on with the host's work first.
 FIRST_LOOK = 0.1
 #: A record is seen so soon, whatever else is waited for.
 LOOK = 1.0

@@ -20,7 +20,7 @@ _NO_ACCESS = frozenset({401, 403})
 
 
 class Observed:
-    """Tells an observer, if there is one, what changes; owned by the worker."""
+    """Notifies an observer, if there is one, of changes; owned by the worker."""
 
     __slots__ = ("_failures", "_is_failing", "_observer")
 
@@ -35,7 +35,7 @@ class Observed:
         return self._observer is not None
 
     def notify(self, status: str, said: object) -> None:
-        """Tell the observer; what it raises is nobody's error."""
+        """Notify the observer; what it raises is ignored."""
         if self._observer is not None:
             try:
                 self._observer(status, said)
@@ -45,7 +45,7 @@ class Observed:
     def answered(self, status: int | None, *, is_final: bool, recommended: object) -> None:
         """Take in what the collector answered; `is_final`: no repetition will change it.
 
-        That the connection has failed for good is told once, and so is that it works again.
+        Notifies once that the connection has failed for good, and once that it works again.
         """
         if status is not None and 200 <= status < 300:
             self._failures = 0

@@ -87,8 +87,6 @@ class Outbox:
         if self._observed.is_asked and self.run is not None:
             self._observed.notify(*self.run.standing)
 
-    # a step
-
     def step(
         self,
         now: float,
@@ -169,8 +167,6 @@ class Outbox:
     def _may_ask(self, now: float) -> bool:
         return self._is_free() and self._batch is None and self.wait(now) == 0
 
-    # closing a batch
-
     def _due(self, now: float, *, urgent: bool, flushing: bool) -> float | None:
         """Return in how many seconds a batch must be closed; None if nothing is due."""
         return self._batcher.due(
@@ -217,6 +213,10 @@ class Outbox:
         else:
             self._answered(uploader.send_here(batch, here), now)
         return True
+
+    def has_more(self, now: float) -> bool:
+        """Return whether a batch is there to be sent, being sent, or still to be looked for."""
+        return self.backlog.is_in_flight or self.backlog.has_next or now >= self._look_at
 
     def look_again(self) -> None:
         """Look for orphans at the next step: there may be new ones."""

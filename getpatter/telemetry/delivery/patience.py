@@ -1,7 +1,7 @@
 """Patience: how long a thread of the host still waits for us, whatever the clock does.
 
 A clock that stands still (libfaketime, as tests and builds use it) brings no deadline, and under it
-no timed wait for a lock ends, and no sleep lasts; what waits for files does as it is told. So what
+no timed wait for a lock ends, and no sleep lasts; a wait for files ends in time. So what
 was waited for in vain counts, too.
 """
 

@@ -26,7 +26,7 @@ class Phase:
 
     @property
     def is_ending(self) -> bool:
-        """Whether the interpreter ends, and our thread with it: whoever records sees to that."""
+        """Whether the interpreter ends, and our thread with it: callers handle their records."""
         return self.number == ENDING
 
 

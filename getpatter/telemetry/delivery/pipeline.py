@@ -58,7 +58,7 @@ class Pipeline(Flusher):
     """Takes the events of one client to the collector.
 
     `open_run` is called on the worker, before the first send. `environ` says how to exit; `burst`
-    and `per_second` are the rate limit; `observer` is told how it fares, see `observer`.
+    and `per_second` are the rate limit; `observer` is notified of its status, see `observer`.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Pipeline(Flusher):
         """See to what is left before the interpreter ends, in the way that `exits` chooses.
 
         From then on no thread is started, and the one there is ends: in the interpreter's last
-        moments it could be stopped anywhere, and what it holds would be held for ever. Whoever
-        presses Ctrl-C meanwhile is not made to wait, and what is left is persisted all the same.
+        moments it could be stopped anywhere, and what it holds would be held for ever. After
+        Ctrl-C nothing more is waited for, and what is left is persisted all the same.
         """
         patience = _EXIT_TIME.patience()
         for part in (self._deliver_last, self._persist_last, self._persist_last):
@@ -103,7 +103,8 @@ class Pipeline(Flusher):
         """Choose how to end; persist what is left, and deliver it where that is the way."""
         _hooks.notice_fork()
         self._mode = "none"
-        if self._is_done() and not (self._outbox and self._outbox.backlog.spooled):
+        outbox = self._outbox
+        if self._is_done() and (outbox is None or not outbox.backlog.has_stored):
             return
         from getpatter.telemetry.delivery import exits  # who ends with nothing left does without
 
@@ -117,7 +118,9 @@ class Pipeline(Flusher):
         if mode == "wait":
             self._let_go(lambda: is_stored)
             # A little of it stays for what is recorded meanwhile.
-            self._flush(Patience(patience.left - NOTICE_SECONDS))
+            rest = Patience(patience.left - NOTICE_SECONDS)
+            self._flush(rest)
+            self._deliver_adopted(rest)
 
     def _persist_last(self, patience: Patience) -> None:
         self._enter(ENDING)

@@ -1,7 +1,7 @@
 """Hooks: how the workers of a process learn that it forks or ends.
 
 The interpreter's hooks cannot be taken back, so each stands once per process, however many clients
-there are, and tells those workers that are alive then: a forgotten client is not kept alive.
+there are, and calls those workers that are alive then: a forgotten client is not kept alive.
 """
 
 import atexit
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Forking(Protocol):
-        """What is told."""
+        """What the hooks call."""
 
         def end(self) -> None: ...
         def before_fork(self) -> None: ...
@@ -43,9 +43,9 @@ class _Process:
         self._pid = os.getpid()
         # By id. Each access is one step of the interpreter: a finaliser may remove one meanwhile.
         self._workers: dict[int, weakref.ref[Forking]] = {}
-        # Taken once, by whoever comes first.
+        # Taken once, by the first caller.
         self._first = allocate_lock()
-        # The libraries that have been told of us, and those whose end in this process we wait for.
+        # The libraries that have a hook of ours, and those whose end in this process we wait for.
         self._told: set[str] = set()
         self._finalized: set[str] = set()
 
@@ -77,7 +77,7 @@ class _Process:
             self.begin_anew()
 
     def begin_anew(self) -> None:
-        """In the child of a fork: what its libraries are told is not what the parent's are."""
+        """In the child of a fork: hooks in the parent's libraries are none in the child's."""
         self._pid = os.getpid()
         self._finalized = set()
         self._notify("after_fork_in_child")
@@ -106,7 +106,7 @@ class _Process:
 def _call(worker: "Forking", what: str) -> None:
     try:
         getattr(worker, what)()
-    except Exception:  # an error of ours: the host forks or ends, and the others are told, too
+    except Exception:  # an error of ours: the host forks or ends, and the others are called, too
         return
 
 
@@ -118,7 +118,7 @@ def _finalizing(name: str, finalize: "Callable[..., object]") -> "Callable[[_Pro
 
 
 def install(worker: "Forking") -> None:
-    """Tell `worker` of each fork and of the end of the interpreter, for as long as it lives.
+    """Call `worker` at each fork and at the end of the interpreter, for as long as it lives.
 
     Loading `requests` needs a lock that logging's own fork hook takes: hooks run last in, first
     out, so logging is loaded before ours is registered.
@@ -127,17 +127,17 @@ def install(worker: "Forking") -> None:
 
 
 def install_in_child() -> None:
-    """Tell the workers of the end of a child process of `multiprocessing`, too.
+    """Call the workers at the end of a child process of `multiprocessing`, too.
 
-    Called when a worker first has something to do: what the child's library is told before it
-    has taken over from the fork, it forgets. That may be yet to come: the child of a fork server
+    Called when a worker first has something to do: a hook that the child's library gets before it
+    has taken over from the fork is lost. That may be yet to come: the child of a fork server
     loads the program first, and with it a client.
     """
     _PROCESS.install_in_child()
 
 
 def notice_fork() -> None:
-    """Begin anew if this process is the child of a fork of which Python was not told.
+    """Begin anew if this process is the child of a fork that Python did not notice.
 
     A C library may fork by itself; such a child has none of our threads, and what was recorded
     before is its parent's to send.

@@ -91,7 +91,7 @@ class Recorder:
             self._lower_rate = min(rate for rate in rates if rate is not None)
         if off and self.phase.refuses is None:
             self._enter(CLOSED, "opted_out")
-            self.wake()  # what waits is given up, by whoever owns it
+            self.wake()  # the worker discards what is pending
 
     def collects(self) -> "tuple[float, frozenset[str]]":
         """Return the rate in force, and the events that are recorded."""

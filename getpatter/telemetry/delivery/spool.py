@@ -164,7 +164,7 @@ class Spool:
                 size, events = size - its_size, events - its_events
 
     def _size(self, name: str) -> tuple[int, int]:
-        """Return how many bytes and events a file holds, as far as it can be said."""
+        """Return how many bytes and events a file holds, as far as can be known."""
         if name not in self._sizes:
             path = os.path.join(self.path, name)
             try:
@@ -263,7 +263,7 @@ class Spool:
         self._claims.release(remove=self._claims.own not in used)
 
     def say_ending(self) -> bool:
-        """Tell a sender to wait for the end of this process; answer whether it has a reason to."""
+        """Have a sender wait for the end of this process; answer whether it has a reason to."""
         if not self._claims.is_begun:
             return False
         try:

@@ -1,4 +1,4 @@
-"""The files of a spool, whoever they belong to: what is there, and what a file says.
+"""The files of a spool, of all processes: what is there, and what a file says.
 
 Reads, and takes nothing over. What one process writes and holds is `Spool`'s business.
 """
@@ -60,7 +60,7 @@ def ending(path: str) -> list[str]:
 
 
 def has_ended(path: str, owner: str) -> bool:
-    """Return whether an owner that said so has ended; then it says so no longer."""
+    """Return whether an owner in that list has ended; then its mark is removed."""
     claim = Claim.take(os.path.join(path, f"{owner}.lock"))
     if claim is None:
         return False
@@ -70,7 +70,7 @@ def has_ended(path: str, owner: str) -> bool:
 
 
 def waiting(directory: str) -> int:
-    """Return how many events are in the spool of `directory`, whoever they belong to."""
+    """Return how many events are in the spool of `directory`, of all processes."""
     path = os.path.join(directory, SPOOL)
     names = [name for name in listed(path) if spool_format.owner_of(name)]
     return sum(count(os.path.join(path, name)) for name in names)

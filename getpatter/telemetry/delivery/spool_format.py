@@ -116,7 +116,7 @@ def parsed(content: bytes) -> Content | None:
 
 
 def _is_batch(found: object) -> bool:
-    """Return whether `encoded` wrote this, in this version or, as far as that can be said, a later
+    """Return whether `encoded` wrote this, in this version or, as far as can be known, a later
     one.
     """
     if not isinstance(found, dict) or not isinstance(found.get("format"), int):

@@ -1,4 +1,4 @@
-"""Threads of ours, and the locks that they and whoever waits for them use.
+"""Threads of ours, and the locks that they and the threads that wait for them use.
 
 All are of one kind: that which there is when this module is loaded, with the first client. gevent
 and eventlet replace threads and locks while a program runs, and a real thread beside a green lock,
@@ -85,7 +85,7 @@ class OwnThread:
         try:
             self._is_over.release()
         except RuntimeError:
-            return  # it has said so before
+            return  # it was released before
 
     def join(self, patience: "Patience") -> None:
         """Wait for its end."""
@@ -104,7 +104,7 @@ class Bell:
         self._lock.acquire()
 
     def ring(self) -> None:
-        """Wake whoever waits, or else who waits next."""
+        """Wake the thread that waits, or else the one that waits next."""
         try:
             self._lock.release()
         except RuntimeError:

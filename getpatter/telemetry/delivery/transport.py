@@ -42,7 +42,7 @@ SECONDS = 3.0
 _NOT_IN_A_HOST = frozenset(' \\"<>^`{|}')
 # Where the collector behind the default endpoint is.
 _DEPLOYED = "telemetry.getpatter.com"
-# Whoever has loaded this runs tests; it is never loaded otherwise.
+# A process that has loaded this runs tests; it is never loaded otherwise.
 _TEST_GUARD = "getpatter.telemetry.pytest_plugin"
 # A receipt is for a person to keep; a longer one is no receipt.
 _RECEIPT_CHARACTERS = 200
@@ -90,8 +90,10 @@ def _is_name(host: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """Return what of a usable endpoint may be shown or kept: a query may hold a token."""
-    return url.partition("#")[0].partition("?")[0]
+    """Return what of a usable endpoint may be shown or kept, in one word: a query may hold a
+    token.
+    """
+    return "%20".join(url.partition("#")[0].partition("?")[0].split())
 
 
 def origin(url: str) -> str:
@@ -158,7 +160,7 @@ def _open(url: str, has_consent: "Callable[[], bool] | None" = None) -> "Http":
 
 def _gzip(body: bytes) -> bytes:
     """Return the body as a gzip archive, without a time stamp, which would say when."""
-    import zlib  # only who is told that the collector takes it
+    import zlib  # only if the collector takes it
 
     # Level 6 is a fifth smaller than 1 for twice its time; 9 takes off 3 % more for half as much
     # again. `Z_FILTERED` passes over the short repeats that random digits are full of.
@@ -183,7 +185,7 @@ def request_headers(batch: Batch, now: float) -> dict[str, str]:
 
 
 def erase(url: str, install: str, sdk_version: str) -> tuple[int | None, str | None]:
-    """Ask the collector of the usable endpoint `url` to erase an install id.
+    """Ask the collector of the usable endpoint `url` to erase an install ID.
 
     Returns the status, None if no answer came, and the receipt, if there is one.
     """
@@ -222,7 +224,7 @@ class StderrTransport:
     def send(self, batch: Batch, now: float, timeout: float = SECONDS) -> Response:  # noqa: ARG002
         """Print one line an event; a stderr that is gone or that nobody reads swallows them."""
         lines = [f"[getpatter telemetry] {encode_one(event)}\n" for event in batch.events]
-        # Waits for a reader once: whoever does not read now will not at the next batch.
+        # Waits for a reader once: one that does not read now will not at the next batch.
         self._seconds = _stderr.SECONDS if _stderr.write("".join(lines), self._seconds) else 0.0
         return Response(200)
 
@@ -252,7 +254,7 @@ def _max_events(said: str) -> int | None:
     """Return how many events a request may have, as the collector says; None if it does not."""
     if not (said.isascii() and said.isdigit()) or said.startswith("0"):
         return None
-    return min(int(said[:4]), _MOST_EVENTS)  # four digits tell that it is more
+    return min(int(said[:4]), _MOST_EVENTS)  # four digits show that it is more
 
 
 def _recommended(content: bytes) -> dict[str, object] | None:

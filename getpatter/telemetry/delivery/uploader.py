@@ -33,7 +33,7 @@ class Uploader:
     """Owns the transport, which `open_transport` makes at the first request.
 
     `has_consent` is asked last, on the thread that sends: loading what sending needs can take
-    seconds. `on_error` is told of every exception that is a bug of ours.
+    seconds. `on_error` gets every exception that is a bug of ours.
     """
 
     def __init__(

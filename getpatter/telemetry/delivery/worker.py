@@ -2,7 +2,7 @@
 
 There is a thread only while there is something to do: the first record starts it, ten idle
 seconds end it. Everything that does I/O happens on the thread; where none can run, on the thread of
-whoever waits, see `pipeline`.
+the caller that waits, see `flusher`.
 """
 
 from getpatter.telemetry._clock import monotonic
@@ -34,7 +34,7 @@ NOTICE_SECONDS = 0.05
 class Worker(Recorder):
     """Owns the outbox and the thread of one client.
 
-    `_io` is held by whoever does a step: the thread, or a caller where no thread can run.
+    `_io` is held during a step: by the thread, or by a caller where no thread can run.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Worker(Recorder):
         self._io = allocate_lock()
         self._waiters = Waiters()
         self._thread: OwnThread | None = None
-        # Held by whoever starts a thread.
+        # Held while a thread is started.
         self._starting = allocate_lock()
         self._bell = Bell()
         # A fork is about to happen, for which the thread ends if it can.
@@ -89,7 +89,7 @@ class Worker(Recorder):
 
     def _start_thread(self) -> None:
         if not self._starting.acquire(blocking=False):
-            return  # whoever is at it goes on
+            return  # another caller is starting it
         try:
             if not self._is_hooked:
                 self._is_hooked = True
@@ -109,8 +109,8 @@ class Worker(Recorder):
         return thread is not None and thread.is_alive
 
     def _work(self, thread: OwnThread) -> None:
-        # Whoever started the thread rings next, if nothing comes in between, and goes on with the
-        # host's work first.
+        # The caller that started the thread rings next, unless it is interrupted, and goes on with
+        # the host's work first.
         self._bell.wait(FIRST_LOOK)
         while not (self._is_parting and not self._is_in_flight()):
             with self._io:
@@ -149,7 +149,7 @@ class Worker(Recorder):
         self._awake[0] = 0
         thread.end()
         self._waiters.wake()  # who waits goes on without the thread
-        # Whoever recorded just before that took us for alive.
+        # A caller that recorded just before that took us for alive.
         if len(self.buffer) and not (self.phase.is_ending or self._is_parting):
             self.wake()
 
@@ -224,7 +224,7 @@ class Worker(Recorder):
 
     def _persist(self) -> None:
         """Put on disk what is left. Once the client ends: give up what cannot be there, and leave
-        the rest to a sender, or to whoever adopts it.
+        the rest to a sender, or to a process that adopts it.
         """
         try:
             if self._mode != "none" and (len(self.buffer) or self._outbox is not None):
@@ -232,7 +232,7 @@ class Worker(Recorder):
         except BaseException as error:
             self._note_error(error)
             if self.phase is not RUNNING:
-                is_late = isinstance(error, OSError)
+                is_late = issubclass(type(error), OSError)
                 self.buffer.lose("shutdown" if is_late else "internal_error")
         finally:
             self._is_persisting = False

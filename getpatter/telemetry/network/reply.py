@@ -1,6 +1,6 @@
 """The answer to an HTTP/1.1 request, read within bounds. Knows no socket and no clock of its own.
 
-Lenient where a status can still be told: a header that is none is passed over.
+Lenient where the status is still clear: an invalid header is skipped.
 """
 
 import re
@@ -96,7 +96,7 @@ def _read_headers(reader: "_Reader") -> dict[str, str]:
 
 
 def _read_body(reader: "_Reader", headers: "Mapping[str, str]") -> tuple[bytes, bool]:
-    """Return the body, and whether its end was said; otherwise it is that of the connection."""
+    """Return the body, and whether its end was marked; otherwise the connection's end is."""
     coding, length = headers.get("transfer-encoding"), headers.get("content-length", "")
     if coding is not None and "chunked" in _tokens(coding):
         return _read_chunks(reader), True

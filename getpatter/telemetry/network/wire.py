@@ -182,7 +182,7 @@ class Tls:
             rest = rest[self._pump(partial(self._object.write, rest), until) :]
 
     def receive(self, until: float) -> bytes:
-        """Return what has come; none at the end, also at one that TLS was not told of."""
+        """Return what has come; none at the end, also at an end without a TLS alert."""
         try:
             return self._pump(partial(self._object.read, _BYTES), until)
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):

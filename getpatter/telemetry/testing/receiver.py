@@ -64,8 +64,8 @@ class Receiver:
     to 64 events of at most 1 MiB. A key that was seen before gets the same answer and counts
     nothing again. A request without a key and without any header of ours is of a released client:
     its `is_legacy` is true, the body stands for the key, and events of earlier schema versions are
-    judged by those. A request is recorded before it is answered, so whoever has an answer finds it
-    here.
+    judged by those. A request is recorded before it is answered, so it is here when its client has
+    the answer.
 
     >>> import requests
     >>> with Receiver() as receiver:
@@ -271,7 +271,7 @@ class Receiver:
         if method != "DELETE":
             raise RequestError(405, "only DELETE")
         if not _HEX_ID.fullmatch(install_id):
-            raise RequestError(400, "an install id is 32 hexadecimal digits")
+            raise RequestError(400, "an install ID is 32 hexadecimal digits")
         self._events = [e for e in self._events if e.get("install_id") != install_id]
         self._erasures += 1
         return encode({"receipt": f"erasure-{self._erasures}"})

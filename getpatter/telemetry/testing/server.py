@@ -1,4 +1,4 @@
-"""The HTTP side of `testing.Receiver`: listens, reads what arrives, sends what it is told.
+"""The HTTP side of `testing.Receiver`: listens, reads what arrives, sends the given answer.
 
 It decides nothing about events. Whatever a client does, the server goes on.
 """

@@ -8,6 +8,7 @@ WITH chosen AS (
     CASE $by
       WHEN 'release' THEN sdk_version WHEN 'os' THEN os WHEN 'carrier' THEN carrier
       WHEN 'engine' THEN engine WHEN 'provider' THEN provider WHEN 'direction' THEN direction
+      WHEN 'day' THEN CAST(day AS VARCHAR)
     END AS part
   FROM callers_parts
   WHERE ($since IS NULL OR day >= CAST($since AS DATE))

@@ -1,4 +1,4 @@
-"""The listener for operators: `/livez`, `/readyz`, `/metrics`, `/answers`. Never public."""
+"""The listener for operators: pages, `/livez`, `/readyz`, `/metrics`, `/answers`. Never public."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from getpatter.collector import answering
 from getpatter.collector.commit import STORE, Unavailable
 from getpatter.collector.openapi import document
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from getpatter.collector.commit import Committer
     from getpatter.collector.metrics import Metrics
+    from getpatter.collector.pages.site import Site
     from getpatter.collector.reserve import Reserve
     from getpatter.collector.store import Store
 
@@ -42,7 +42,7 @@ class Pages:
         committer: Committer,
         reserve: Reserve,
         metrics: Metrics,
-        answers: answering.Answering,
+        site: Site,
     ) -> None:
         self._store = store
         self._committer = committer
@@ -54,7 +54,7 @@ class Pages:
                 Route("/readyz", self._ready),
                 Route("/metrics", self._figures),
                 Route("/openapi.json", self._description),
-                *answering.routes(answers),
+                *site.routes(),
             ],
             exception_handlers={
                 404: _not_found,
