@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["FRAMEWORKS", "LIVEKIT", "Framework"]
+__all__ = ["FRAMEWORKS", "LIVEKIT", "PIPECAT", "Framework"]
 
 
 class Framework(NamedTuple):
@@ -55,5 +55,21 @@ LIVEKIT = Framework(
     ),
 )
 
+PIPECAT = Framework(
+    extra="pipecat",
+    title="Pipecat",
+    package="pipecat-ai",
+    tested=((1, 3), (1, 14)),
+    missing=(
+        ("cost_usd", "Pipecat reports usage, not prices; call.cost() says it"),
+        ("latency_ms, eou_latency_ms", "Pipecat needs a VAD to know when the caller has stopped"),
+        (
+            "stt_latency_ms, llm_ttft_ms, tts_first_byte_ms",
+            "Pipecat measures them only while enable_metrics is on",
+        ),
+        ("llm_ttft_ms", "a speech-to-speech model has no such stage"),
+    ),
+)
+
 #: All of them, in the order in which they are listed.
-FRAMEWORKS = (LIVEKIT,)
+FRAMEWORKS = (LIVEKIT, PIPECAT)

@@ -1,25 +1,23 @@
 """What a call is told of a Pipecat conversation, without Pipecat."""
 
-import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from getpatter.integrations.guarded import guarded
 from getpatter.integrations.pipecat import observe
 from getpatter.integrations.pipecat.conversation import Conversation
 from getpatter.integrations.pipecat.mapping import (
     CATEGORIES,
     ROWS,
-    TESTED,
     category_of,
     code_of,
-    is_tested,
     measured,
     service_of,
 )
-from getpatter.integrations.pipecat.observer import Reader, guarded
+from getpatter.integrations.pipecat.observer import Reader
 
 _ids = iter(range(1, 1_000_000))
 
@@ -292,19 +290,6 @@ def test_a_service_says_whether_it_is_speech_to_speech_or_its_module_does(
     model = service("LLMService", f"pipecat.services.{module}")
     model.service_metadata_frame = lambda: SimpleNamespace(is_realtime_service=says)
     assert service_of(model) == ("llm", "openai", is_realtime)
-
-
-def test_the_tested_versions_are_those_of_the_lock_files() -> None:
-    locks = Path(__file__).parents[1] / "integrations" / "locks"
-    found = []
-    for name in ("oldest", "newest"):
-        text = (locks / f"pipecat-{name}.txt").read_text("utf-8")
-        [version] = re.findall(r"^pipecat-ai==(\S+)$", text, re.MULTILINE)
-        assert is_tested(version)
-        found.append(tuple(map(int, version.split(".")[:2])))
-    assert tuple(found) == TESTED
-    assert not is_tested("1.2.9")
-    assert not is_tested("2.0.0rc1")
 
 
 class Hostile:

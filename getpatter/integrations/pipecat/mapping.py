@@ -12,17 +12,13 @@ __all__ = [
     "MISSING_WITHOUT_METRICS",
     "ROWS",
     "STAGES",
-    "TESTED",
     "Service",
     "category_of",
     "code_of",
-    "is_tested",
     "measured",
     "service_of",
 ]
 
-#: The oldest and the newest version that the tests run on.
-TESTED = ((1, 3), (1, 14))
 #: The class of a frame → the method of `Conversation` that it calls.
 FRAMES = {
     "ClientConnectedFrame": "connected",
@@ -104,12 +100,6 @@ def service_of(processor: object) -> Service | None:
     module = modules[0] if modules else ""
     vendor = module.partition(".")[0]
     return Service(stage, vendor, stage == "llm" and _is_realtime(processor, module))
-
-
-def is_tested(version: str) -> bool:
-    """Return whether a version is between the oldest and the newest that the tests run on."""
-    oldest, newest = TESTED
-    return oldest <= tuple(int(number) for number in version.split(".")[:2]) <= newest
 
 
 def measured(value: object) -> float | None:

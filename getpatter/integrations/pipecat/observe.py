@@ -7,15 +7,15 @@ import logging
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from getpatter.integrations.frameworks import PIPECAT
+from getpatter.integrations.guarded import guarded
 from getpatter.integrations.pipecat.conversation import Conversation
 from getpatter.integrations.pipecat.mapping import (
     DISCONNECTED,
     MISSING_WITHOUT_METRICS,
-    TESTED,
-    is_tested,
     service_of,
 )
-from getpatter.integrations.pipecat.observer import Reader, guarded, observer_of
+from getpatter.integrations.pipecat.observer import Reader, observer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,8 +54,7 @@ def observe(
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "pipecat":
             raise  # Pipecat is there, and lacks something itself
-        message = "Pipecat 1.3 or newer is not installed: pip install 'getpatter[pipecat]'"
-        raise ModuleNotFoundError(message, name=error.name) from None
+        raise ModuleNotFoundError(PIPECAT.how, name=error.name) from None
     known = _calls.get(worker)
     if known is not None:
         return known
@@ -72,10 +71,9 @@ def observe(
 
 
 def _check_version() -> None:
-    version = importlib.metadata.version("pipecat-ai")
-    if not is_tested(version):
-        oldest, newest = (".".join(map(str, each)) for each in TESTED)
-        _warn(f"tested with Pipecat {oldest} to {newest}, not with {version}")
+    version = importlib.metadata.version(PIPECAT.package)
+    if not PIPECAT.is_tested(version):
+        _warn(f"Pipecat {version} is not tested, only {PIPECAT.versions}")
 
 
 def _attach(worker: Any, reader: Reader, conversation: Conversation) -> None:

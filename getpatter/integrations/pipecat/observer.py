@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from getpatter.integrations.pipecat.mapping import FRAMES, category_of, measured, service_of
+from getpatter.integrations.guarded import guarded
 from getpatter.telemetry._interrupt import is_ctrl_c
 
 if TYPE_CHECKING:
@@ -18,19 +19,10 @@ if TYPE_CHECKING:
     from getpatter.integrations.pipecat.conversation import Conversation
     from getpatter.integrations.pipecat.mapping import Service
 
-__all__ = ["Reader", "guarded", "observer_of"]
+__all__ = ["Reader", "observer_of"]
 
 # Frames that are remembered, so that one which is pushed on by each processor counts once.
 _FRAMES = 256
-
-
-def guarded(function: Callable[..., object], *given: object) -> None:
-    """Call a function that looks at what the host has made: it may do anything, but not to us."""
-    try:
-        function(*given)
-    except BaseException as error:  # whatever an attribute raises, `SystemExit` included
-        if is_ctrl_c(error):
-            raise
 
 
 class Reader:
