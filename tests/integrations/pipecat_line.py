@@ -5,6 +5,7 @@ Only the three services are small: each answers at once, and measures as Pipecat
 
 import asyncio
 import base64
+import importlib
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -43,10 +44,10 @@ from pipecat.transports.websocket.fastapi import (
 )
 from pipecat.workers.runner import WorkerRunner
 
-try:
-    from pipecat.utils.errors import ErrorCategory
-except ImportError:  # categories, and services that become unusable, came with 1.8
-    ErrorCategory = None
+#: Categories, and services that become unusable, came with 1.8.
+ErrorCategory: Any = None
+with suppress(ImportError):
+    ErrorCategory = importlib.import_module("pipecat.utils.errors").ErrorCategory
 
 RATE = 8000
 _LOUD, _QUIET = b"\x80" * 160, b"\xff" * 160
@@ -179,7 +180,7 @@ class Bot:
         self.frames = Frames()
         self.worker: Any = None
         self.transport: Any = None
-        self.attach: Callable[[Bot], None] | None = None
+        self.attach: Callable[[Bot], object] | None = None
         self.params = PipelineParams()
         self.done = asyncio.Event()
 

@@ -323,7 +323,12 @@ def test_an_observer_outlives_what_it_looks_at(watched: Watched) -> None:
 
     def attach(bot: Bot) -> None:
         add = bot.worker.add_observer
-        bot.worker.add_observer = lambda observer: (observers.append(observer), add(observer))
+
+        def added(observer: Any) -> None:
+            observers.append(observer)
+            add(observer)
+
+        bot.worker.add_observer = added
         watched.observe(bot)
 
     async def talk(caller: Caller, bot: Bot) -> None:
