@@ -98,6 +98,20 @@ EXAMPLES |= {"PATER_TELEMETRY": "0", "DO_NOT_TRAK": "1"}
 MISSPELT = {name for name, _ in misspelt_opt_outs(EXAMPLES)}
 
 
+def test_the_install_id_is_spelt_in_one_way() -> None:
+    """In what people read: the documents, and the texts of the package. Fields are `install_id`."""
+    found = [name_of(path) for path in DOCUMENTS if re.search(r"\binstall ids?\b", read(path))]
+    for path in CODE:
+        texts = [
+            node.value
+            for node in ast.walk(ast.parse(read(path)))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        if any(re.search(r"\binstall ids?\b", text) for text in texts):
+            found.append(name_of(path))
+    assert found == []
+
+
 def variables_of_the_code() -> dict[str, str]:
     """Every string in capitals in the package, but names that the code itself defines."""
     found = {}

@@ -489,6 +489,6 @@ assert hub.flush(60)
 """
     )
     assert done.returncode == 0
-    assert done.stderr.startswith("callback sink: ValueError: ")
+    assert done.stderr.startswith("getpatter: callback sink: ValueError: ")
     assert "; its events are dropped until it works again" in done.stderr
     assert len(done.stderr) <= 501

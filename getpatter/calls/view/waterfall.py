@@ -141,7 +141,7 @@ def _reason(events: Iterable[Event], facts: dict[str, object]) -> str:
     blamed = [event for event in failures if event.data.get("stage") == layer] or failures
     said = [printable(facts[name]) for name in ("error_code", "message") if facts.get(name)]
     text = ", ".join(said) or "the call ended without an error code"
-    if layer not in (None, "none"):
+    if layer not in (None, "none", "other"):
         text += f", in the layer {printable(layer)}"
     if not blamed:
         ends = [f"{name}={printable(facts[name])}" for name in _ENDS if facts.get(name)]
