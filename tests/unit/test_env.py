@@ -36,11 +36,8 @@ def test_only_five_variables_count(dotenv: Path) -> None:
         "PATTER_TELEMETRY_EXIT": "wait",
         "CI": "1",
         "HTTPS_PROXY": "http://evil.example",
-<<<<<<< HEAD
         "DO_NOT_TRACK_ME": "1",
-=======
         "track": "0",
->>>>>>> x
     }
     dotenv.write_text("".join(f"{name}={value}\n" for name, value in {**FIVE, **others}.items()))
     settings = env.Settings.load({})
