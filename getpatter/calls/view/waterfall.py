@@ -34,7 +34,7 @@ _FACTS = (
     *("direction", "engine", "provider", "carrier", "outcome", "error_code", "error_layer"),
     *("disconnect_reason", "leave_reason", "leave_cause", "message", "turns", "cost_usd"),
 )
-# What is left to tell of the end of a call that has no error code.
+# What is left to show of the end of a call that has no error code.
 _ENDS = ("disconnect_reason", "leave_reason", "leave_cause")
 # States of a connection that no stage shows.
 _BREAKS = ("disconnected", "failed")

@@ -1,4 +1,4 @@
-"""One conversation: from what a session reports to what the call is told. Pure.
+"""One conversation: from what a session reports to what the call gets. Pure.
 
 LiveKit reports a turn when it is over: the user's item before the answer, the assistant's after it
 was played.

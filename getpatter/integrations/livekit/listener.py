@@ -1,6 +1,6 @@
 """Listens to a session and its room: reads events, changes none, waits for nothing, cannot raise.
 
-LiveKit lets a `TypeError` of a handler through to whoever emitted the event.
+LiveKit lets a `TypeError` of a handler through to the code that emitted the event.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SessionListener"]
 
 _SIP = 3  # `ParticipantKind`
-# Whoever closes the session in the entrypoint may be leaving it by an exception.
+# An entrypoint that closes the session may be leaving it by an exception.
 _GRACE_SECONDS = 1.0
 
 

@@ -49,7 +49,7 @@ def observe(
     """Return the call of an `AgentSession`, which begins now and ends by itself.
 
     ``observe(session, phone)`` in the entrypoint, before the session starts. `room` is that of the
-    job unless given. Without a `direction`, a SIP participant in the room tells it, or else the
+    job unless given. Without a `direction`, a SIP participant in the room shows it, or else the
     call is inbound. With a `stats_interval`, the WebRTC statistics of the agent's tracks are polled
     every so many seconds, for diagnostics. Observing a session again returns the same call until it
     has ended. Raises ModuleNotFoundError, before a call begins, if LiveKit Agents is not installed.
@@ -107,7 +107,7 @@ def _entrypoint() -> asyncio.Task[Any] | None:
 
 
 def _direction(room: Any) -> Literal["inbound", "outbound"]:
-    """Return the direction that a SIP participant tells: who was let in has a dispatch rule."""
+    """Return the direction that a SIP participant shows: an inbound one has a dispatch rule."""
     found: list[Any] = []
 
     def look() -> None:
