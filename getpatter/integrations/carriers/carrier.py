@@ -141,7 +141,7 @@ class Carrier:
     def _advise(self, refusal: str) -> None:
         if refusal in _ADVICE and refusal not in self._logged:
             self._logged.add(refusal)
-            _log.warning("%s: %s", self.name, _ADVICE[refusal])
+            _log.warning("getpatter: %s: %s", self.name, _ADVICE[refusal])
 
 
 class _Endpoint(NamedTuple):
