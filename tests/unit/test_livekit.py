@@ -525,7 +525,7 @@ def test_a_version_that_is_not_tested_is_noted_once(
     calls = [observe(Emitter(), phone) for _ in range(2)]
     for call in calls:
         call.end()
-    said = "LiveKit Agents 99.1.0 is not tested, only 1.3 to 1.8"
+    said = "getpatter: LiveKit Agents 99.1.0 is not tested, only 1.3 to 1.8"
     assert [record.message for record in caplog.records] == [said]
 
 

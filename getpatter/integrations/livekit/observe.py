@@ -88,7 +88,9 @@ def _note(version: str) -> None:
     """Say once that a version is not one that we know."""
     if not LIVEKIT.is_tested(version) and version not in _noted:
         _noted.add(version)
-        _log.warning("LiveKit Agents %s is not tested, only %s", version, LIVEKIT.versions)
+        _log.warning(
+            "getpatter: LiveKit Agents %s is not tested, only %s", version, LIVEKIT.versions
+        )
 
 
 def _job() -> Any:

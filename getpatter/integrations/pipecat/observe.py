@@ -143,4 +143,4 @@ def _describe(worker: Any, call: Call) -> None:
 def _warn(message: str) -> None:
     if message not in _warned:
         _warned.add(message)
-        _log.warning(message)
+        _log.warning("getpatter: %s", message)
