@@ -95,13 +95,13 @@ def turns(events: Sequence[Event]) -> list[Turn]:
     """Return the turns of one call's events, which are in order."""
     marks = [event for event in events if event.type == CALL_TURN]
     ends = [event for event in events if event.type == STAGE_COMPLETED]
-    given: dict[object, float | None] = {}
+    given: dict[str, float | None] = {}
     for event in events:
         if event.type == CALL_TURN_ANSWERED:
-            given.setdefault(event.turn_id, duration(event.data.get("latency_ms")))
+            given.setdefault(printable(event.turn_id), duration(event.data.get("latency_ms")))
     begins = [mark.timestamp_us for mark in marks]
     said = [
-        Mark(mark.timestamp_us, mark.data.get("late") is True, given.get(mark.turn_id))
+        Mark(mark.timestamp_us, mark.data.get("late") is True, given.get(printable(mark.turn_id)))
         for mark in marks
     ]
     heard = [first_audio(end.timestamp_us, end.data) for end in ends]
