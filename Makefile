@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test integrations-carriers lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector browser collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
+.PHONY: help setup test integrations integrations-carriers integrations-livekit integrations-pipecat lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector browser collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -46,6 +46,42 @@ $(VENV)-carriers/.ready: tests/integrations/locks/carriers.txt pyproject.toml
 integrations-carriers: $(VENV)-carriers/.ready ## the libraries of the carriers sign and believe what we do (needs PyPI)
 	@$(VENV)-carriers/bin/python -c 'from importlib.metadata import version; print("==>", *(f"{name} {version(name)}" for name in ("twilio", "telnyx", "plivo", "livekit-api")))'
 	PYTHONPATH=tests $(VENV)-carriers/bin/python -m pytest -q -c tests/integrations/pytest.ini tests/integrations/test_carriers.py $(PYTEST_FLAGS)
+
+integrations: integrations-carriers integrations-livekit integrations-pipecat ## all of them (needs PyPI)
+	@echo "==> tests/integrations: all of them ran"
+
+# A virtual environment for each version, made anew when its lock file changes.
+LIVEKIT_STAMPS := $(VENV)-livekit-oldest/.ready $(VENV)-livekit-newest/.ready
+$(VENV)-livekit-%/.ready: tests/integrations/locks/livekit-%.txt pyproject.toml
+	@echo "==> setting up $(VENV)-livekit-$*"
+	@$(PYTHON) -m venv --clear $(VENV)-livekit-$*
+	@$(VENV)-livekit-$*/bin/python -m pip install $(PIP_FLAGS) -r $<
+	@$(VENV)-livekit-$*/bin/python -m pip install $(PIP_FLAGS) --no-deps -e .
+	@touch $@
+
+integrations-livekit: $(LIVEKIT_STAMPS) ## calls on real LiveKit Agents, oldest and newest version (needs PyPI)
+	@for version in oldest newest; do \
+	  $(VENV)-livekit-$$version/bin/python -c 'from importlib.metadata import version; print("==> livekit-agents", version("livekit-agents"))' && \
+	  $(VENV)-livekit-$$version/bin/python -m pytest -q -c tests/integrations/pytest.ini --show-capture=no \
+	    tests/integrations/test_livekit_*.py $(PYTEST_FLAGS) || exit 1; \
+	done
+
+# A virtual environment for each version, made anew when its lock file changes.
+PIPECAT_STAMPS := $(VENV)-pipecat-oldest/.ready $(VENV)-pipecat-newest/.ready
+$(VENV)-pipecat-%/.ready: tests/integrations/locks/pipecat-%.txt pyproject.toml
+	@echo "==> setting up $(VENV)-pipecat-$*"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pipecat needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv --clear $(VENV)-pipecat-$*
+	@$(VENV)-pipecat-$*/bin/python -m pip install $(PIP_FLAGS) -r $<
+	@$(VENV)-pipecat-$*/bin/python -m pip install $(PIP_FLAGS) --no-deps -e .
+	@touch $@
+
+integrations-pipecat: $(PIPECAT_STAMPS) ## calls on real Pipecat, oldest and newest version (needs PyPI, Python 3.11)
+	@for version in oldest newest; do \
+	  $(VENV)-pipecat-$$version/bin/python -c 'from importlib.metadata import version; print("==> pipecat-ai", version("pipecat-ai"))' && \
+	  $(VENV)-pipecat-$$version/bin/python -m pytest -q -c tests/integrations/pytest.ini --show-capture=no \
+	    tests/integrations/test_pipecat_calls.py $(PYTEST_FLAGS) || exit 1; \
+	done
 
 matrix: $(VENV)/.ready ## write the documents' table of process models, by running them
 	WRITE_MATRIX=1 PATTER_PROCESSES_CACHE=$(VENV)-processes $(BIN)/python -m pytest tests/processes

@@ -148,7 +148,7 @@ class CallEnds:
         self._state.end()
 
     def expire(self) -> None:
-        """End the call, whoever has not said so. For the host object, at a deadline."""
+        """End the call although nobody has reported it. For the host object, at a deadline."""
         if self._owners is not None:
             self._owners.end()
         else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from getpatter._version import __version__
 from getpatter.calls.view import commands as calls
 from getpatter.collector import commands as collector
+from getpatter.integrations import installed
 from getpatter.telemetry import commands, env
 from getpatter.telemetry._terminal import say
 
@@ -29,6 +30,7 @@ examples:
   getpatter telemetry --help          all actions
   getpatter calls list calls.jsonl    your calls and how they ended; see also: calls show, tail
   getpatter collector serve           receive events on this machine
+  getpatter integrations              the frameworks that are installed
   getpatter demo                      real calls on this machine, and what their events show
 """
 
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.describe(subcommands.add_parser("telemetry", help=commands.HELP), __version__)
     calls.describe(subcommands.add_parser("calls", help=calls.HELP))
     collector.describe(subcommands.add_parser("collector", help=collector.HELP))
+    subcommands.add_parser("integrations", help=installed.HELP)
     demo = subcommands.add_parser(
         "demo", help="make real calls on this machine and read their events"
     )
@@ -120,4 +123,8 @@ def _run(options: argparse.Namespace) -> int:
         return calls.run(options, env.process_environment())
     if options.command == "collector":
         return collector.run(options, env.process_environment())
+    if options.command == "integrations":
+        for line in installed.lines():
+            say(line)
+        return 0
     return commands.run(options)

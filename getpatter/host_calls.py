@@ -41,8 +41,8 @@ class HostCalls:
         return call
 
     def room(self, session: str | None = None) -> HostRoom:
-        """Begin a room that is no call: participants and tracks for call diagnostics alone, told by
-        somebody else, as the webhooks of a media server do. `session` is an id of yours.
+        """Begin a room that is no call: participants and tracks for diagnostics alone, reported by
+        another system, as the webhooks of a media server do. `session` is an id of yours.
         """
         from getpatter.host_room import HostRoom  # few programs have one
 

@@ -14,7 +14,7 @@ __all__ = ["HostRoom"]
 
 
 class HostRoom:
-    """Participants and tracks that somebody else tells of, as the webhooks of a media server do.
+    """Participants and tracks that another system reports, as the webhooks of a media server do.
 
     `event`, `sample` and `connection` are those of `Call`. It ends with `end`, and when nobody
     refers to it any more.

@@ -186,6 +186,8 @@ class CallState:
         code = abort or (_ABORTS.get(side or "local", FailureCode.CLIENT_ABORTED))
         if not self.reporter.end(code if left is None else left.abort_code, left):
             return False
+        # From here on nobody can answer it any more.
+        self._start.acquire(blocking=False)
         end, said = reduce(
             left,
             connected=connected,

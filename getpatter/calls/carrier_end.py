@@ -8,7 +8,7 @@ __all__ = ["CarrierEnd"]
 
 
 class CarrierEnd(NamedTuple):
-    """How a call ended, in the words of whoever carried it; what the host says goes before it.
+    """How a call ended, as its carrier reports it; what the host reports goes before it.
 
     `answered`: it was connected, so its media must have been here. If it was not, that failed.
     """

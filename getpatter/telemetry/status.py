@@ -182,7 +182,8 @@ def _delivery(found: "dict[str, object]") -> "list[str]":
         modes = ", ".join(exits.MODES)
         lines[-1] += f"; {exits.SETTING} must be one of {modes}; it is ignored"
     lines += _unknown_lines(found)
-    lines.append(f"Spooled (on disk): {found['spooled']} events")
+    events = "event" if found["spooled"] == 1 else "events"
+    lines.append(f"Spooled (on disk): {found['spooled']} {events}")
     told = [
         f"{times} {event} ({reason})"
         for event, reasons in sorted(lost.items())

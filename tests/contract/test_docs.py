@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 from senders import CATCH_UP
 
+from getpatter.integrations import frameworks
 from getpatter.telemetry import _tables, notice, testing
 from getpatter.telemetry.consent import misspelt_opt_outs
 from getpatter.telemetry.losses import REASONS
@@ -97,12 +98,26 @@ EXAMPLES |= {"PATER_TELEMETRY": "0", "DO_NOT_TRAK": "1"}
 MISSPELT = {name for name, _ in misspelt_opt_outs(EXAMPLES)}
 
 
+def test_the_install_id_is_spelt_in_one_way() -> None:
+    """In what people read: the documents, and the texts of the package. Fields are `install_id`."""
+    found = [name_of(path) for path in DOCUMENTS if re.search(r"\binstall ids?\b", read(path))]
+    for path in CODE:
+        texts = [
+            node.value
+            for node in ast.walk(ast.parse(read(path)))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        if any(re.search(r"\binstall ids?\b", text) for text in texts):
+            found.append(name_of(path))
+    assert found == []
+
+
 def variables_of_the_code() -> dict[str, str]:
     """Every string in capitals in the package, but names that the code itself defines."""
     found = {}
     for path in CODE:
-        if {"demo", "collector", "webhooks"} & set(path.parts):
-            continue  # they set variables for programs, speak SQL or WSGI, and read none
+        if {"demo", "collector", "integrations"} & set(path.relative_to(ROOT).parts):
+            continue  # they set variables for programs, speak SQL or to a framework, and read none
         tree = ast.parse(read(path))
         own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         own |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
@@ -400,7 +415,11 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(home), "PATH": os.environ["PATH"], **CREDENTIALS}
 
 
-PYTHON = blocks("python", "py")
+#: What observes a framework runs in the framework's own environment: `make integrations`.
+FRAMEWORKS = re.compile(
+    rf"getpatter\.integrations\.({'|'.join(each.extra for each in frameworks.FRAMEWORKS)})\b"
+)
+PYTHON = [block for block in blocks("python", "py") if not FRAMEWORKS.search(block.text)]
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.place)

@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-import websockets  # type: ignore[import-not-found] # of the library's venv
+import websockets  # of the library's venv
 from twilio.request_validator import RequestValidator
 
 CALL, STREAM = "CA" + "1" * 32, "MZ" + "2" * 32

@@ -445,6 +445,14 @@ def test_every_end_after_the_first_does_nothing(recorder: Recorder) -> None:
     assert recorder.ending == ("completed", "none", "completed", None)
 
 
+def test_nothing_begins_after_the_end(recorder: Recorder, call: Call) -> None:
+    call.end()
+    call.answer()
+    call.turn()
+    call.observe("stt", 0)
+    assert [event["event"] for event in recorder.events] == ["call_completed"]
+
+
 def test_many_threads_that_end_a_call_at_once(recorder: Recorder) -> None:
     for _ in range(50):
         recorder.events.clear()

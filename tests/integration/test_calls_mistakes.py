@@ -45,7 +45,7 @@ class Hostile(str):
     __str__ = __repr__ = __hash__ = __eq__ = __len__ = __format__ = fail
 
 
-STAGES = "must be 'stt', 'llm', 'tts', "
+STAGES = "must be 'stt', 'eou', 'llm', 'tts', "
 SIDES = "side of hangup() must be 'local' or 'remote', not "
 MISTAKES: dict[str, tuple[Any, str]] = {
     "a stage": (lambda call: use_stage(call, "asr"), f"name of stage() {STAGES}"),

@@ -107,7 +107,7 @@ for host in hosts:
     # Each that hangs has lost something, and the log says so; nothing else does.
     said = done.stderr.splitlines()
     assert len(said) == 41
-    assert all(line.startswith("callback sink: ") for line in said), said
+    assert all(line.startswith("getpatter: callback sink: ") for line in said), said
     assert all("not delivered before the program ended" in line for line in said)
 
 
@@ -489,6 +489,6 @@ assert hub.flush(60)
 """
     )
     assert done.returncode == 0
-    assert done.stderr.startswith("callback sink: ValueError: ")
+    assert done.stderr.startswith("getpatter: callback sink: ValueError: ")
     assert "; its events are dropped until it works again" in done.stderr
     assert len(done.stderr) <= 501

@@ -136,7 +136,7 @@ def test_what_a_webhook_has_not_delivered_at_the_end_is_counted_and_logged(run: 
     assert sinks["webhook"]["lost"] == {"exit": 130}
     assert sinks["jsonlines"] == {"delivered": 130, "waiting": 0, "lost": {}}
     (said,) = [line for line in done.stderr.splitlines() if "sink" in line]
-    assert said == "webhook sink: 130 events were not delivered before the program ended"
+    assert said == "getpatter: webhook sink: 130 events were not delivered before the program ended"
 
 
 def test_a_program_that_flushes_and_closes_has_nothing_left_at_its_end(run: Run) -> None:

@@ -232,6 +232,7 @@ def test_without_a_library_telnyx_believes_nothing_and_says_once_what_to_install
     for _ in range(3):
         assert carrier.verified(PUBLIC_KEY, *made.hangup("x"), now=NOW).refusal == "no_library"
     (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("getpatter: telnyx: ")
     assert "pip install" in line
 
 

@@ -37,6 +37,7 @@ def test_only_five_variables_count(dotenv: Path) -> None:
         "CI": "1",
         "HTTPS_PROXY": "http://evil.example",
         "DO_NOT_TRACK_ME": "1",
+        "track": "0",
     }
     dotenv.write_text("".join(f"{name}={value}\n" for name, value in {**FIVE, **others}.items()))
     settings = env.Settings.load({})

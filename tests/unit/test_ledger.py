@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from getpatter.telemetry import sent
+from getpatter.telemetry.commands import log
 from getpatter.telemetry.delivery.ledger import LIMIT, Ledger, NoLedger, read
 from getpatter.telemetry.losses import Losses
 from getpatter.telemetry.places import Places
@@ -91,6 +92,8 @@ def test_where_an_id_was_sent_outlives_the_entries(tmp_path: Path) -> None:
     entries = read(str(tmp_path))
     assert sum(int(str(entry.get("removed", 1))) for entry in entries) == 202
     assert entries[-1]["removed"] == 1
+    shown = log.render({"directory": str(tmp_path), "problem": None, "entries": entries})
+    assert "  https://first  requests until then, without their entries: 1\n" in shown
 
 
 @pytest.mark.parametrize("torn", [b'{"at":1,"key":"torn","bo', b"\xff\xfe", b"[]", b'{"at":"1"}'])
@@ -140,6 +143,7 @@ def test_a_run_without_a_ledger_forgets(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from getpatter.telemetry import sent
+from getpatter.telemetry.commands import log
 from getpatter.telemetry.delivery.ledger import Ledger
 from getpatter.telemetry.losses import Losses
 from getpatter.telemetry.places import Places

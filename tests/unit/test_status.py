@@ -344,5 +344,5 @@ assert not client.flush(10)
     assert found["spooled"] == 1
     assert found["lost"] == {"unknown": {"unknown_event": 1}}
     text = lines(run)
-    assert "Spooled (on disk): 1 events" in text
+    assert "Spooled (on disk): 1 event\n" in text
     assert "1 unknown (unknown_event)" in text

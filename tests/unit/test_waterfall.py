@@ -87,6 +87,7 @@ def test_a_list_of_the_hosts_own_is_shown_as_it_is() -> None:
     [
         ({"error_layer": "none"}, "the call ended without an error code"),
         ({}, "the call ended without an error code"),
+        ({"error_layer": "other"}, "the call ended without an error code"),
         (
             {"error_layer": "none", "disconnect_reason": "timeout", "leave_reason": "Backend"},
             "the call ended without an error code (disconnect_reason=timeout leave_reason=Backend)",

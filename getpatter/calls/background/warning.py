@@ -23,9 +23,9 @@ _log = logging.getLogger("getpatter.calls")
 
 
 def warn(message: str) -> None:
-    """Log a warning, cut to 500 characters; not if a handler of it would block now."""
+    """Log a warning that begins with our name, cut to 500 characters; not if that would block."""
     if not any(map(_would_block, _handlers())):
-        _log.warning("getpatter: %s", message[:_CHARS])
+        _log.warning("%s", f"getpatter: {message}"[:_CHARS])
 
 
 def _handlers() -> Iterator[logging.Handler]:

@@ -131,7 +131,7 @@ class Owners:
     """Passes events on, and calls `gone(kind)` when the participant they are about has ended.
 
     Whether anybody listens to the events makes no difference. It may be called more than once by
-    threads that say the end in the same moment. `wait` is told when media has left, so that the
+    threads that say the end in the same moment. `wait` is called when media has left, so that the
     others are not waited for without a bound, and when somebody came after that.
     """
 
@@ -172,7 +172,7 @@ class Owners:
         return answer
 
     def end(self) -> None:
-        """End it, whoever holds it still."""
+        """End it, whatever owners still hold it."""
         self._gone(PARTICIPANT_LEFT if self._presence.is_active else CONNECTION_ABORTED)
 
     def _ends(self, kind: str, participant: str, fields: Mapping[str, object]) -> bool:

@@ -20,7 +20,7 @@ __all__ = ["page"]
 
 # How many parts the scale over the bars has; on a narrow page every second tick is left out.
 _TICKS = 4
-# Up to this length of a call whole milliseconds tell the ticks of its scale not apart.
+# Up to this length of a call whole milliseconds do not distinguish the ticks of its scale.
 _DIGITS_TO_MS = 100
 
 _STYLE = """
@@ -162,7 +162,7 @@ def _scale(length: float) -> str:
 
 
 def _tick(length: float, tick: int) -> str:
-    # As many digits as tell the ticks apart.
+    # As many digits as distinguish the ticks.
     at = length * tick / _TICKS
     return f"{at:,.0f} ms" if length >= _DIGITS_TO_MS else f"{at:.3g} ms"
 

@@ -33,6 +33,8 @@ __all__ = ["Summary", "SummingUp", "as_json", "has_stage", "percentiles", "table
 #: Beside the stages: from the end of the caller's speech to the first audio of the answer.
 ANSWER = "answer"
 _CODE_CHARS, _ID_CHARS = 24, 40
+# Up to this length of a call tenths of a second say nothing.
+_SECONDS_FROM_MS = 100
 _HEADINGS = ("call", "began", "length", "outcome", "layer", "code", "turns", "slowest stage")
 _MEASURES = ("stage", "runs", "p50", "p95", "max")
 _NUMBERS = frozenset({"length", "turns", *_MEASURES[1:]})
@@ -192,7 +194,7 @@ def _cells(call: Summary, chars: int) -> tuple[str, ...]:
     return (
         printable(call.session)[:chars],
         moment(call.begin_us, "%Y-%m-%d %H:%M:%S"),
-        f"{call.ms / 1e3:,.1f} s",
+        rounded(call.ms) if call.ms < _SECONDS_FROM_MS else f"{call.ms / 1e3:,.1f} s",
         clipped(call.outcome, _CODE_CHARS),
         clipped(call.layer, _CODE_CHARS) or "-",
         clipped(call.code, _CODE_CHARS) or "-",

@@ -34,7 +34,7 @@ _FACTS = (
     *("direction", "engine", "provider", "carrier", "outcome", "error_code", "error_layer"),
     *("disconnect_reason", "leave_reason", "leave_cause", "message", "turns", "cost_usd"),
 )
-# What is left to tell of the end of a call that has no error code.
+# What is left to show of the end of a call that has no error code.
 _ENDS = ("disconnect_reason", "leave_reason", "leave_cause")
 # States of a connection that no stage shows.
 _BREAKS = ("disconnected", "failed")
@@ -141,7 +141,7 @@ def _reason(events: Iterable[Event], facts: dict[str, object]) -> str:
     blamed = [event for event in failures if event.data.get("stage") == layer] or failures
     said = [printable(facts[name]) for name in ("error_code", "message") if facts.get(name)]
     text = ", ".join(said) or "the call ended without an error code"
-    if layer not in (None, "none"):
+    if layer not in (None, "none", "other"):
         text += f", in the layer {printable(layer)}"
     if not blamed:
         ends = [f"{name}={printable(facts[name])}" for name in _ENDS if facts.get(name)]

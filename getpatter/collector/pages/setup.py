@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build", "wanted"]
 
-#: What runs are told apart by, the step that is shown, and its name. What a package manager or
+#: What runs are distinguished by, the step that is shown, and its name. What a package manager or
 #: an agent is, runs say only when they start.
 _BY = (
     ("release", "blocked", "Runs blocked, by release"),

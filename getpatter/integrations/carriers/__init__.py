@@ -1,4 +1,4 @@
-"""Status callbacks of carriers: verified, and told to the calls that they are about.
+"""Status callbacks of carriers: verified, and passed to the calls that they are about.
 
 `from getpatter.integrations.carriers import twilio`. Importing loads no library of a carrier.
 """

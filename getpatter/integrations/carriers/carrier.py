@@ -1,4 +1,4 @@
-"""A carrier: verifies its requests, and tells calls what they say."""
+"""A carrier: verifies its requests, and passes to calls what they report."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Carrier:
         return Verified(refusal=refusal)
 
     def status(self, phone: Patter, fields: Mapping[str, object]) -> Result:
-        """Tell the call that a callback is about what it says; for fields that are verified.
+        """Pass what a callback reports to the call that it is about; for verified fields.
 
         A call that this process has ends as the carrier says, if the host says nothing else. One
         that it never had is reported if nobody answered it, once, whichever process hears of it
@@ -141,7 +141,7 @@ class Carrier:
     def _advise(self, refusal: str) -> None:
         if refusal in _ADVICE and refusal not in self._logged:
             self._logged.add(refusal)
-            _log.warning("%s: %s", self.name, _ADVICE[refusal])
+            _log.warning("getpatter: %s: %s", self.name, _ADVICE[refusal])
 
 
 class _Endpoint(NamedTuple):

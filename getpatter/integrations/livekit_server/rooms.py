@@ -1,4 +1,4 @@
-"""Rooms: those that a LiveKit server tells of, who is in them, and what was said of them before.
+"""Rooms: those that a LiveKit server reports, who is in them, and what was reported before.
 
 Webhooks come in any order, more than once, or not at all. Not safe from several threads: whoever
 has it takes a lock.

@@ -1,7 +1,7 @@
 """Tokens: whether a LiveKit server signed a body. Pure.
 
 A JSON Web Token (HS256) whose claim `sha256` is the digest of the body. Written here, since it is a
-digest and five comparisons; a package for it would be a dependency of whoever receives a webhook.
+digest and five comparisons; a package for it would be one more dependency of the receiver.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class Ledger:
         # too early for this line, this line goes here.
         if self._places.opt_out() is not None:
             _files.remove(_path(self._directory))
-            from getpatter.telemetry import sent  # only who is told to stop while it sends
+            from getpatter.telemetry import sent  # only where an opt-out comes while it sends
 
             sent.retain(self._directory, sent.noted([line]))
 
