@@ -10,7 +10,7 @@ TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 WHEEL := $(VENV)-wheel/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test integrations integrations-carriers integrations-livekit integrations-pipecat lint parity rehearse schema-version mutants demo dropin silence processes matrix faults collector browser collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
+.PHONY: help setup test integrations integrations-carriers integrations-livekit integrations-pipecat lint parity rehearse schema-version mutants picture demo dropin silence processes matrix faults collector browser collector-kills collector-fuzz collector-openapi collector-silence wheel bench bench-calls bench-collector coverage bench-short generate refresh-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -186,6 +186,14 @@ rehearse: $(VENV)/.ready ## make the next version of the schemas in a copy, and 
 mutants: $(VENV)/.ready ## change one thing at a time and see that parity notices (ten minutes)
 	@echo "==> mutants"
 	$(BIN)/python schemas/mutants.py $(MUTANTS)
+
+picture: $(VENV)/.ready ## draw README's picture of the overview page, of simulated installs (needs Chromium)
+	@directory=$$(mktemp -d) && \
+	$(BIN)/getpatter collector simulate --out $$directory/store --installs 2000 --days 30 && \
+	$(BIN)/getpatter collector report --data $$directory/store --out $$directory/report.html && \
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1160 \
+	  --screenshot=$(CURDIR)/docs/overview.png file://$$directory/report.html && \
+	rm -r $$directory
 
 demo: $(VENV)/.ready ## real calls on this machine, and what their events show (DEMO_FLAGS=--open: in a browser)
 	@echo "==> demo"

@@ -1,6 +1,6 @@
 """Reported calls: which calls were reported before, by whichever process of an install.
 
-An empty file per call, whose name is a hash of the carrier's id under the install id. Used by the
+An empty file per call, whose name is a hash of the carrier's id under the install ID. Used by the
 worker alone.
 """
 
