@@ -113,4 +113,4 @@ def run(
         chosen = server.Options(
             listen, pages, reserve=reserve, recommend=options.recommend, hosts=options.host
         )
-        return server.serve(chosen, store, lambda text: print(text, flush=True))
+        return server.serve(chosen, store, lambda text: print(f"{text}\n", end="", flush=True))

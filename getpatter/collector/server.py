@@ -167,7 +167,7 @@ class _Collector:
         # uvicorn says it in an attribute only.
         while not all(server.started for server, _ in self._listeners):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-        # Both at once: whoever reads the first line may close the pipe.
+        # In one write: whoever reads the first line may close the pipe.
         self._say(f"ingest {self._endpoint()}\npages {_url(self._options.pages)}")
         await asyncio.gather(*running)
         commands.close()
