@@ -9,6 +9,16 @@ import { code, codes, number } from "./page.mjs";
 const sha256 = (text) => createHash("sha256").update(text, "utf8").digest("hex");
 const trim = (text) => text.replace(/^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$/g, "");
 
+// At most one character missing, added, wrong, or swapped with the next.
+function isOneSlip(known, name) {
+  let same = 0;
+  while (same < known.length && known[same] === name[same]) same++;
+  const meant = known.slice(same);
+  const said = name.slice(same);
+  const swapped = said[1] + said[0] + said.slice(2);
+  return [said, said.slice(1), swapped].includes(meant) || [said, said.slice(1)].includes(meant.slice(1));
+}
+
 export class Client {
   constructor(root, page, schemas) {
     this.page = page;
@@ -29,7 +39,7 @@ export class Client {
   ratio(runId) {
     const [digits, divisor] = this.page.find(
       "Rates and runs",
-      /first (\d+) hex digits of SHA-256\(run id\) make, divided by `(0x[0-9A-F]+)`/,
+      /first (\d+) hex digits of SHA-256\(run ID\) make, divided by `(0x[0-9A-F]+)`/,
     );
     return parseInt(sha256(runId).slice(0, Number(digits)), 16) / Number(divisor);
   }
@@ -91,13 +101,20 @@ export class Client {
 
   isMisspelt(place, rule, refuses) {
     const heading = "Misspelt opt-outs";
-    const [first, others, known] = this.page.find(heading, /if (`\w+`) and one of (.+?) are in it,.*? none of (.+?)\. In/);
-    const has = (name, words) => codes(words).some((word) => name.toUpperCase().includes(word));
-    const rows = this.page.table(heading, "meant");
-    const negated = rows.find((row) => codes(row["its name"]).length > 0);
+    const names = codes(this.page.find(heading, /The names that there are: (.+?)\. Another name/)[0]);
+    const [first, others] = this.page.find(heading, /(`\w+`) and one of (.+?) are in it/);
+    const has = (name, words) => codes(words).some((word) => name.includes(word));
+    const isLike = (name) =>
+      (has(name, first) && has(name, others)) || names.some((known) => isOneSlip(known, name));
+    const fits = (row, name) => {
+      const said = row["its name"];
+      if (said.startsWith("is one slip")) return isOneSlip(code(row.meant), name);
+      return codes(said).length === 0 || has(name, said);
+    };
     return Object.entries(place).some(([name, value]) => {
-      if (!has(name, first) || !has(name, others) || codes(known).includes(name)) return false;
-      const row = has(name, negated["its name"]) ? negated : rows.find((one) => one !== negated);
+      const upper = name.toUpperCase();
+      if (names.includes(name) || !isLike(upper)) return false;
+      const row = this.page.table(heading, "meant").find((one) => fits(one, upper));
       const values = codes(row["its value"]);
       const isOff = values.length ? values.includes(trim(value).toLowerCase()) : refuses(value);
       return code(row.meant) === rule && isOff;
