@@ -50,7 +50,8 @@ class Flusher(Worker):
             starts += not self._has_thread()
             if starts > 1:
                 break  # it was killed: its work is done here
-            if not self._is_flushing or not self._has_thread():
+            # Not for the end of the last step: that would only have it begin another one.
+            if not self._has_thread() or (self._has_left() and not self._is_flushing):
                 self._is_flushing = True
                 self.wake()
             left = patience.left

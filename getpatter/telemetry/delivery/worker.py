@@ -270,5 +270,8 @@ class Worker(Recorder):
         return self._outbox is not None and self._outbox.backlog.is_in_flight
 
     def _is_done(self) -> bool:
+        return not (self._is_busy or self._has_left())
+
+    def _has_left(self) -> bool:
         outbox = self._outbox
-        return not (len(self.buffer) or self._is_busy or (outbox and not outbox.backlog.is_empty))
+        return bool(len(self.buffer) or (outbox and not outbox.backlog.is_empty))
