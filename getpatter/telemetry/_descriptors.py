@@ -5,12 +5,21 @@ The next `open` or `socket` takes such a number, so a number alone does not prov
 """
 
 import os
+from _thread import LockType, allocate_lock
+
+from getpatter.telemetry._clock import sleep
 
 __all__ = ["FIRST", "above_standard", "close", "identity", "open_file"]
 
 #: The first that is no standard stream: what is opened as 0, 1 or 2 receives what native code of
 #: the host or a child process prints.
 FIRST = 3
+# How often, and with which pauses, a thread looks whether another one still opens a file, before it
+# does without: a tenth of a second. Who interrupts that one in its own thread waits in vain.
+_LOOKS = 200
+_LOOK_SECONDS = 0.0005
+# Whose turn it is to open a file, in this process: a `fork` child may inherit a lock that is held.
+_turn: "tuple[int, LockType]" = (os.getpid(), allocate_lock())
 
 
 def identity(descriptor: int) -> tuple[int, int] | None:
@@ -49,6 +58,7 @@ def open_file(path: str, flags: int) -> int:
     Raises OSError.
     """
     held: list[int] = []
+    turn = _take_turn()
     try:
         while hasattr(os, "O_PATH"):
             # Takes the place of a stream that is closed, and nothing can be written to it.
@@ -61,6 +71,23 @@ def open_file(path: str, flags: int) -> int:
     finally:
         for number in held:
             os.close(number)
+        if turn is not None:
+            turn.release()
+
+
+def _take_turn() -> "LockType | None":
+    """Wait while another thread of ours holds the places of closed streams: when it lets go of one,
+    the next file that is opened gets it. Return None if that takes too long.
+    """
+    global _turn  # noqa: PLW0603 - one a process
+    process, turn = _turn
+    if process != os.getpid():
+        process, turn = _turn = (os.getpid(), allocate_lock())
+    for _ in range(_LOOKS):
+        if turn.acquire(blocking=False):
+            return turn
+        sleep(_LOOK_SECONDS)
+    return None
 
 
 def close(descriptor: int, known: tuple[int, int] | None) -> None:

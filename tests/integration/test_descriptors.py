@@ -132,6 +132,42 @@ def test_no_file_that_is_written_is_a_standard_stream_even_for_a_moment(
     assert min(found.values()) > 2, found
 
 
+SIDE_BY_SIDE = """
+import threading
+from getpatter.calls.private_file import PrivateFile
+for number in closed:
+    os.close(number)
+opened, numbers = os.open, set()
+def noted(path, flags, *more, **named):
+    number = opened(path, flags, *more, **named)
+    if flags & os.O_RDWR:
+        numbers.add(number)
+    return number
+os.open = noted
+sys.setswitchinterval(1e-6)
+def use(name):
+    for _ in range(500):
+        with PrivateFile(name):
+            pass
+threads = [threading.Thread(target=use, args=(f"{number}.jsonl",)) for number in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+with open(os.environ["REPORT"], "w") as report:
+    json.dump(sorted(numbers), report)
+"""
+
+
+def test_files_that_threads_open_side_by_side_are_no_standard_streams_either(
+    run: Run, tmp_path: Path
+) -> None:
+    report = tmp_path / "report"
+    done = run(f"{COMMON}\nclosed = (0, 1)\n{SIDE_BY_SIDE}", REPORT=str(report))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(report.read_text())
+    assert found
+    assert min(found) > 2, found
+
+
 TAKEN = """
 def take():
     \"\"\"As a recipe for daemons does it; then the host opens things of its own.\"\"\"
