@@ -119,8 +119,20 @@ def copy_database(connection: DuckDBPyConnection, fresh: str) -> None:
     quoted = fresh.replace("'", "''")
     connection.execute(f"ATTACH '{quoted}' AS fresh").fetchall()
     try:
+        # Not `COPY FROM DATABASE`, which DuckDB 1.5 refuses within a transaction once the settings
+        # are locked. There are tables and nothing else.
         name = HOT.partition(".")[0]
-        connection.execute(f"COPY FROM DATABASE {name} TO fresh").fetchall()
+        tables = connection.execute(
+            "SELECT schema_name, table_name FROM duckdb_tables() "
+            "WHERE database_name = $name AND NOT temporary ORDER BY ALL",
+            {"name": name},
+        ).fetchall()
+        for schema in sorted({schema for schema, _ in tables}):
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS fresh.{schema}").fetchall()
+        for schema, table in tables:
+            connection.execute(
+                f"CREATE TABLE fresh.{schema}.{table} AS FROM {name}.{schema}.{table}"
+            ).fetchall()
         with suppress(duckdb.TransactionException):  # it is in none
             connection.execute("COMMIT").fetchall()
         connection.execute("CHECKPOINT fresh").fetchall()
