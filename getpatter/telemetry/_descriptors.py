@@ -18,7 +18,10 @@ FIRST = 3
 # does without: a tenth of a second. Who interrupts that one in its own thread waits in vain.
 _LOOKS = 200
 _LOOK_SECONDS = 0.0005
-# Whose turn it is to open a file, in this process: a `fork` child may inherit a lock that is held.
+# What is being opened while places of closed streams are taken: until the last one is let go of, no
+# stream looks closed that is. Whose turn that is, in this process: a `fork` child may inherit a
+# lock that is held.
+_placing: "list[str]" = []
 _turn: "tuple[int, LockType]" = (os.getpid(), allocate_lock())
 
 
@@ -57,11 +60,19 @@ def open_file(path: str, flags: int) -> int:
 
     Raises OSError.
     """
+    if _placing or None in map(identity, range(FIRST)):
+        return _open_beside_streams(path, flags)
+    return above_standard(os.open(path, flags, 0o600))
+
+
+def _open_beside_streams(path: str, flags: int) -> int:
+    """Open a file while each standard stream that is closed has its place taken."""
     held: list[int] = []
     turn = _take_turn()
+    _placing.append(path)
     try:
         while hasattr(os, "O_PATH"):
-            # Takes the place of a stream that is closed, and nothing can be written to it.
+            # Nothing can be written to it.
             number = os.open("/", os.O_PATH | os.O_CLOEXEC)
             if number >= FIRST:
                 os.close(number)
@@ -71,6 +82,7 @@ def open_file(path: str, flags: int) -> int:
     finally:
         for number in held:
             os.close(number)
+        _placing.remove(path)
         if turn is not None:
             turn.release()
 
