@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from getpatter import Patter
+from getpatter.integrations.figures import measured
 from getpatter.integrations.guarded import guarded
 from getpatter.integrations.livekit import dial_failed, observe
 from getpatter.integrations.livekit.conversation import AgentConversation
@@ -23,7 +24,6 @@ from getpatter.integrations.livekit.mapping import (
     code_of_exception,
     code_of_sip,
     departure_of,
-    measured,
 )
 
 STANDARD, SIP, AGENT = 0, 3, 4

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from getpatter.integrations.figures import measured
 from getpatter.integrations.guarded import guarded
 from getpatter.integrations.pipecat import observe
 from getpatter.integrations.pipecat.conversation import Conversation
@@ -14,7 +15,6 @@ from getpatter.integrations.pipecat.mapping import (
     ROWS,
     category_of,
     code_of,
-    measured,
     service_of,
 )
 from getpatter.integrations.pipecat.observer import Reader

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from getpatter.integrations.figures import measured
 from getpatter.integrations.livekit.mapping import (
     AGENT_FIGURES,
     CLOSE_REASONS,
     ERROR_STAGES,
     USER_FIGURES,
-    measured,
 )
 
 if TYPE_CHECKING:

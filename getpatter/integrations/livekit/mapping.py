@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "code_of_exception",
     "code_of_sip",
     "departure_of",
-    "measured",
 ]
 
 #: Key of a user item's `metrics` → what `Call.observe` takes.
@@ -128,14 +126,6 @@ ROWS = (
     ("`SIP_TRUNK_FAILURE`, `MEDIA_FAILURE`, `CONNECTION_TIMEOUT`", "`error`, layer `carrier`"),
     ("`SERVER_SHUTDOWN`, `STATE_MISMATCH`, `JOIN_FAILURE`", "`error`, layer `carrier`"),
 )
-
-
-def measured(value: object) -> float | None:
-    """Return a latency in seconds; None for what says that nothing was measured."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    seconds = float(value)
-    return seconds if math.isfinite(seconds) and seconds > 0 else None
 
 
 def departure_of(reason: object) -> str:

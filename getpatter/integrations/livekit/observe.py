@@ -8,12 +8,13 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from getpatter.integrations.figures import measured
 from getpatter.integrations.frameworks import LIVEKIT
 from getpatter.integrations.guarded import guarded
 from getpatter.integrations.livekit import rtc_stats
 from getpatter.integrations.livekit.conversation import AgentConversation
 from getpatter.integrations.livekit.listener import SessionListener
-from getpatter.integrations.livekit.mapping import CALLERS, JOB_CRASHED, measured
+from getpatter.integrations.livekit.mapping import CALLERS, JOB_CRASHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 __all__ = [
@@ -15,7 +14,6 @@ __all__ = [
     "Service",
     "category_of",
     "code_of",
-    "measured",
     "service_of",
 ]
 
@@ -100,14 +98,6 @@ def service_of(processor: object) -> Service | None:
     module = modules[0] if modules else ""
     vendor = module.partition(".")[0]
     return Service(stage, vendor, stage == "llm" and _is_realtime(processor, module))
-
-
-def measured(value: object) -> float | None:
-    """Return a latency in seconds, None for what says that nothing was measured."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    seconds = float(value)
-    return seconds if math.isfinite(seconds) and seconds > 0 else None
 
 
 def category_of(category: object) -> str:

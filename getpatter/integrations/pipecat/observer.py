@@ -9,8 +9,9 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from getpatter.integrations.figures import measured
 from getpatter.integrations.guarded import guarded
-from getpatter.integrations.pipecat.mapping import FRAMES, category_of, measured, service_of
+from getpatter.integrations.pipecat.mapping import FRAMES, category_of, service_of
 from getpatter.telemetry._interrupt import is_ctrl_c
 
 if TYPE_CHECKING:
