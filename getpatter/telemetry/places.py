@@ -21,6 +21,8 @@ VERSION = "version"
 NOTICE = "notice"
 NOTICE_LOCK = "notice.lock"
 LEDGER = "ledger"
+#: No ledger is longer, in bytes: some weeks of an ordinary program.
+LEDGER_BYTES = 262_144
 RETAINED = "retained-id"
 SPOOL = "spool"
 #: The directory of the calls that were reported, see `reported`.

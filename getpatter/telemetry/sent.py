@@ -11,7 +11,7 @@ import re
 
 from getpatter.telemetry import _clock, _files
 from getpatter.telemetry._locks import Lock
-from getpatter.telemetry.places import LEDGER, RETAINED, number
+from getpatter.telemetry.places import LEDGER, LEDGER_BYTES, RETAINED, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ __all__ = ["ANYWHERE", "condensed", "logged", "merged", "noted", "retain", "reta
 
 #: Stands for endpoints that are not known: a version without a log, or a log that cannot be read.
 ANYWHERE = "?"
-#: No log is read further, in bytes.
-LOG_BYTES = 262_144
-
 # How long an ID is retained, in seconds.
 _RETAINED_SECONDS = 30 * 86_400
 # The bounds of what is retained, and of what stays in the log of entries that went.
@@ -96,7 +93,7 @@ def _times(entry: "dict[str, object] | dict[str, str]") -> int:
 def logged(directory: str) -> "dict[str, list[str]] | None":
     """Return what the log of a state directory says; None if it cannot be read."""
     try:
-        content = _files.read_regular(os.path.join(directory, LEDGER), LOG_BYTES, whole=False)
+        content = _files.read_regular(os.path.join(directory, LEDGER), LEDGER_BYTES, whole=False)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError):

@@ -11,9 +11,9 @@ import pytest
 
 from getpatter.integrations.asgi import telemetry_app, telemetry_lifespan
 from getpatter.integrations.aws_lambda import flush_after
-from getpatter.telemetry import _dotenv, _stderr, _tables, env, gate
+from getpatter.telemetry import _dotenv, _stderr, _tables, env, gate, places
 from getpatter.telemetry.commands import check
-from getpatter.telemetry.delivery import ledger, limits, rate_limit, transport
+from getpatter.telemetry.delivery import limits, rate_limit, transport
 
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "telemetry.mdx").read_text("utf-8").split())
 WORDS = {0.2: "a fifth of a second", 0.5: "half a second", 1: "a second", 2: "two seconds"}
@@ -52,7 +52,7 @@ SENTENCES = {
     "how long": f"on disk for at most {limits.SPOOL_SECONDS / DAY:g} days",
     "spool": f"at most {limits.SPOOL_BYTES / MIB:g} MiB, {limits.SPOOL_EVENTS:,} events and "
     f"{limits.SPOOL_SECONDS / DAY:g} days",
-    "log": f"At most {ledger.LIMIT // 1_024} KiB",
+    "log": f"At most {places.LEDGER_BYTES // 1_024} KiB",
     "check": f"of at most {check.LIMIT / MIB:g} MiB",
     ".env": f"longer than {_dotenv.LIMIT // 1_024} KiB",
 }

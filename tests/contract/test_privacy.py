@@ -7,9 +7,8 @@ import entropy
 import history
 import pytest
 
-from getpatter.telemetry import env
+from getpatter.telemetry import env, places
 from getpatter.telemetry._tables import SCHEMA_VERSION
-from getpatter.telemetry.delivery import ledger
 from getpatter.telemetry.delivery.limits import BUFFER_RECORDS, SPOOL_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +62,7 @@ def test_its_purposes_are_those_of_the_schemas() -> None:
 
 def test_its_bounds_are_those_of_the_code() -> None:
     assert f"for {env.GRACE:g} seconds" in PRIVACY
-    assert f"at most {ledger.LIMIT // 1_024} KiB" in PRIVACY
+    assert f"at most {places.LEDGER_BYTES // 1_024} KiB" in PRIVACY
     assert f"at most {BUFFER_RECORDS:,}" in PRIVACY
     assert f"at most {SPOOL_SECONDS // 86_400} days" in PRIVACY
 

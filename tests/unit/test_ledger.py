@@ -9,9 +9,9 @@ import pytest
 
 from getpatter.telemetry import sent
 from getpatter.telemetry.commands import log
-from getpatter.telemetry.delivery.ledger import LIMIT, Ledger, NoLedger, read
+from getpatter.telemetry.delivery.ledger import Ledger, NoLedger, read
 from getpatter.telemetry.losses import Losses
-from getpatter.telemetry.places import Places
+from getpatter.telemetry.places import LEDGER_BYTES, Places
 
 BODY = json.dumps([{"event": "cli_command", "padding": "x" * 4_000}])
 
@@ -59,7 +59,7 @@ def test_it_never_grows_beyond_its_limit_and_the_oldest_go_first(tmp_path: Path)
     book = ledger(tmp_path)
     for number in range(150):
         book.note(BODY, str(number), 200)
-        assert (tmp_path / "ledger").stat().st_size <= LIMIT
+        assert (tmp_path / "ledger").stat().st_size <= LEDGER_BYTES
     found = keys(tmp_path)
     assert 20 < len(found) < 150
     assert found == [str(number) for number in range(150 - len(found), 150)]
@@ -70,7 +70,7 @@ def test_it_never_grows_beyond_its_limit_and_the_oldest_go_first(tmp_path: Path)
 def test_an_entry_beyond_the_limit_is_left_out(tmp_path: Path) -> None:
     book = ledger(tmp_path)
     book.note("[]", "small", 200)
-    book.note("x" * LIMIT, "large", 200)
+    book.note("x" * LEDGER_BYTES, "large", 200)
     assert keys(tmp_path) == ["small"]
 
 
@@ -83,8 +83,8 @@ def test_where_an_id_was_sent_outlives_the_entries(tmp_path: Path) -> None:
     book = ledger(tmp_path, endpoint="https://rest")
     for number in range(200):
         book.note(rest, str(number), None)
-        assert (tmp_path / "ledger").stat().st_size <= LIMIT
-    ledger(tmp_path, endpoint="https://long").note(first + "x" * LIMIT, "long", 200)
+        assert (tmp_path / "ledger").stat().st_size <= LEDGER_BYTES
+    ledger(tmp_path, endpoint="https://long").note(first + "x" * LEDGER_BYTES, "long", 200)
     assert sent.logged(str(tmp_path)) == {
         "a" * 32: ["https://first", "https://long"],
         "b" * 32: ["https://rest"],
@@ -107,10 +107,10 @@ def test_a_torn_or_foreign_line_costs_only_itself(tmp_path: Path, torn: bytes) -
 
 
 def test_a_file_that_somebody_made_too_long_is_shortened(tmp_path: Path) -> None:
-    (tmp_path / "ledger").write_bytes(b"x" * (3 * LIMIT))
+    (tmp_path / "ledger").write_bytes(b"x" * (3 * LEDGER_BYTES))
     ledger(tmp_path).note("[]", "mine", 200)
     assert keys(tmp_path) == ["mine"]
-    assert (tmp_path / "ledger").stat().st_size <= LIMIT
+    assert (tmp_path / "ledger").stat().st_size <= LEDGER_BYTES
 
 
 @pytest.mark.parametrize("kind", ["directory", "link", "missing place"])
@@ -146,7 +146,7 @@ from getpatter.telemetry import sent
 from getpatter.telemetry.commands import log
 from getpatter.telemetry.delivery.ledger import Ledger
 from getpatter.telemetry.losses import Losses
-from getpatter.telemetry.places import Places
+from getpatter.telemetry.places import LEDGER_BYTES, Places
 place, name, count, size = sys.argv[1:]
 environ = {"HOME": place, "PATTER_TELEMETRY_STATE_DIR": place}
 book = Ledger(place, None, Losses(), Places.of(environ))

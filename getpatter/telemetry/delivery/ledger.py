@@ -15,7 +15,7 @@ import sys
 from getpatter.telemetry import _clock, _files
 from getpatter.telemetry._descriptors import open_file
 from getpatter.telemetry._locks import Lock
-from getpatter.telemetry.places import LEDGER
+from getpatter.telemetry.places import LEDGER, LEDGER_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,14 +25,12 @@ if TYPE_CHECKING:
     from getpatter.telemetry.losses import Losses
     from getpatter.telemetry.places import Places
 
-__all__ = ["LIMIT", "Ledger", "NoLedger", "read"]
+__all__ = ["Ledger", "NoLedger", "read"]
 
-#: No ledger is longer, in bytes: some weeks of an ordinary program.
-LIMIT = 262_144
 # What is kept when the oldest go: half is freed, so that few lines rewrite the file.
-_KEPT = LIMIT // 2
+_KEPT = LEDGER_BYTES // 2
 # The longest line: it and what stays of the others fit beneath the limit.
-_LINE = LIMIT - 16_384
+_LINE = LEDGER_BYTES - 16_384
 
 
 class NoLedger:
@@ -170,7 +168,7 @@ def _add(path: str, line: bytes) -> bool:
             os.lseek(descriptor, -1, os.SEEK_END)
             if os.read(descriptor, 1) != b"\n":
                 line = b"\n" + line  # its writer was killed: what follows is a line of its own
-        if found.st_size + len(line) > LIMIT:
+        if found.st_size + len(line) > LEDGER_BYTES:
             return False
         os.write(descriptor, line)
     finally:
@@ -202,8 +200,8 @@ def _content(path: str) -> bytes:
     with open(os.open(path, flags), "rb") as file:
         _check_ours(os.fstat(file.fileno()))
         # What is longer was not written by us; its end is the newest part.
-        file.seek(max(0, os.fstat(file.fileno()).st_size - LIMIT))
-        return file.read(LIMIT)
+        file.seek(max(0, os.fstat(file.fileno()).st_size - LEDGER_BYTES))
+        return file.read(LEDGER_BYTES)
 
 
 def _check_ours(found: os.stat_result) -> None:
