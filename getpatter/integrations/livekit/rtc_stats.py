@@ -26,20 +26,21 @@ def begin(call: Call, room: Any, interval: float) -> None:
 
 
 async def _poll(call: Call, room: Any, interval: float) -> None:
-    agent = ""
+    present: set[str] = set()
     while not call.reporter.has_ended:
         await asyncio.sleep(interval)
         try:
             stats = await asyncio.wait_for(room.get_rtc_stats(), interval)
         except Exception:  # noqa: S112 # not connected yet, or no answer: then nothing is known
             continue
-        if not agent:
-            agent = str(room.local_participant.identity)
-            call.event("participant_active", agent, {"owner": "livekit"})
-        guarded(_sample, call, agent, stats)
+        guarded(_sample, call, room, present, stats)
 
 
-def _sample(call: Call, agent: str, stats: Any) -> None:
+def _sample(call: Call, room: Any, present: set[str], stats: Any) -> None:
+    agent = str(room.local_participant.identity)
+    if agent not in present:
+        present.add(agent)
+        call.event("participant_active", agent, {"owner": "livekit"})
     for sample in samples([*stats.publisher_stats, *stats.subscriber_stats]):
         call.sample(agent, sample)
 
