@@ -19,6 +19,11 @@ class HostCalls:
 
     _board: Switchboard
 
+    if TYPE_CHECKING:
+
+        def call(self, *, direction: str | None, carrier: str | None = None) -> Call:
+            """Begin a call; see `Patter.call`."""
+
     def find_call(self, carrier: str, *ids: str) -> Call | None:
         """Return the call that a carrier knows by one of these ids (`Call.known_as`), if it is
         still there.
@@ -47,7 +52,3 @@ class HostCalls:
         from getpatter.host_room import HostRoom  # few programs have one
 
         return HostRoom(self._board, session)
-
-    def call(self, *, direction: str | None, carrier: str | None = None) -> Call:
-        """Begin a call; see `Patter.call`."""
-        raise NotImplementedError

@@ -50,7 +50,7 @@ class Carrier:
         self.name = name
         self._verify = verify
         self._read = read
-        # The refusals that were logged: one line of each.
+        # The refusals and the types of exceptions that were logged: one line of each.
         self._logged: set[str] = set()
 
     def verified(
@@ -77,9 +77,11 @@ class Carrier:
             return Verified(self._verify(_secret(secret), request, at))
         except Refused as refused:
             refusal = str(refused)
-        except Exception:  # the public boundary: what arrives may be anything
+        except Exception as error:  # the public boundary: what arrives may be anything
             refusal = MALFORMED
-        self._advise(refusal)
+            self._log_once(type(error).__name__, "a request cannot be read")
+        if refusal in _ADVICE:
+            self._log_once(refusal, _ADVICE[refusal])
         return Verified(refusal=refusal)
 
     def status(self, phone: Patter, fields: Mapping[str, object]) -> Result:
@@ -95,7 +97,8 @@ class Carrier:
             answer = self._told(phone, said)
             error = {} if answer else {"error_code": answer.status}
             phone.event("webhook", {"event": f"{self.name} {said.status:.80}", **error})
-        except Exception:  # the public boundary: what a host hands over may be anything
+        except Exception as error:  # the public boundary: what a host hands over may be anything
+            self._log_once(type(error).__name__, "fields of a callback cannot be read")
             return Result("refused_callback", f"{self.name}: these are no fields of a callback")
         return answer
 
@@ -109,7 +112,8 @@ class Carrier:
         if end is None:
             return Result("ok")
         if end.answered or said.was_answered:
-            return Result("unknown_call", f"{self.name}: whoever had its media reports this call")
+            message = f"{self.name}: the process that had its media reports this call"
+            return Result("unknown_call", message)
         missed = phone.missed_call(self.name, *said.ids, direction=said.direction)
         if missed is None:
             return Result("already_reported", f"{self.name}: this call was reported before")
@@ -138,10 +142,11 @@ class Carrier:
 
         return wsgi(_Endpoint(self, phone, secret, public_url).answer)
 
-    def _advise(self, refusal: str) -> None:
-        if refusal in _ADVICE and refusal not in self._logged:
-            self._logged.add(refusal)
-            _log.warning("getpatter: %s: %s", self.name, _ADVICE[refusal])
+    def _log_once(self, what: str, message: str) -> None:
+        """Log what was refused, or the type of an exception; never what a request holds."""
+        if what not in self._logged:
+            self._logged.add(what)
+            _log.warning("getpatter: %s: %s (%s)", self.name, message, what)
 
 
 class _Endpoint(NamedTuple):
