@@ -67,16 +67,31 @@ class Flusher(Worker):
         self._work_here(patience)
         return self._is_done()
 
+    def _adopt_last(self, patience: Patience) -> None:
+        """Wait until the thread has looked for orphans, if it is about to: for a millisecond."""
+        self._wait_for_thread(patience, self._has_looked)
+
     def _deliver_adopted(self, patience: Patience) -> None:
-        """Wait until nothing of exited owners is left either, or the collector must not be asked:
-        in a process that waits at exit nobody else would deliver it.
+        """Wait until nothing of exited owners is left either: in a process that waits at exit
+        nobody else would deliver it.
         """
-        while patience.left and self._has_thread() and not self._has_no_more():
-            self._waiters.wait(patience, _LOOK_SECONDS, self._has_no_more)
+        self._wait_for_thread(patience, self._has_no_more)
+
+    def _wait_for_thread(self, patience: Patience, is_over: "Callable[[], bool]") -> None:
+        while patience.left and self._has_thread() and not is_over():
+            self._waiters.wait(patience, _LOOK_SECONDS, is_over)
+
+    def _has_looked(self) -> bool:
+        now, outbox = monotonic(), self._outbox
+        if outbox is None or outbox.backlog.has_stored:
+            return True
+        return self._pause(now) > 0 or not outbox.is_looking(now)
 
     def _has_no_more(self) -> bool:
-        now = monotonic()
-        return self._outbox is None or self._pause(now) > 0 or not self._outbox.has_more(now)
+        now, outbox = monotonic(), self._outbox
+        if outbox is None or outbox.backlog.is_in_flight:
+            return outbox is None
+        return self._pause(now) > 0 or not (outbox.backlog.has_next or outbox.is_looking(now))
 
     def _pause(self, now: float) -> float:
         """Return for how many seconds the collector must not be asked; 0 if it may be."""

@@ -214,9 +214,9 @@ class Outbox:
             self._answered(uploader.send_here(batch, here), now)
         return True
 
-    def has_more(self, now: float) -> bool:
-        """Return whether a batch is there to be sent, being sent, or still to be looked for."""
-        return self.backlog.is_in_flight or self.backlog.has_next or now >= self._look_at
+    def is_looking(self, now: float) -> bool:
+        """Return whether orphans are to be looked for now."""
+        return now >= self._look_at
 
     def look_again(self) -> None:
         """Look for orphans at the next step: there may be new ones."""

@@ -103,9 +103,10 @@ class Pipeline(Flusher):
         """Choose how to end; persist what is left, and deliver it where that is the way."""
         _hooks.notice_fork()
         self._mode = "none"
-        outbox = self._outbox
-        if self._is_done() and (outbox is None or not outbox.backlog.has_stored):
-            return
+        if self._is_done():
+            self._adopt_last(Patience(min(NOTICE_SECONDS, patience.left)))
+            if self._outbox is None or not self._outbox.backlog.has_stored:
+                return
         from getpatter.telemetry.delivery import exits  # who ends with nothing left does without
 
         self._mode = "spool"  # if anything comes in between
