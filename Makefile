@@ -148,7 +148,7 @@ browser: $(VENV)/.ready $(BROWSER_AXE) ## the collector's pages in Chromium behi
 	@$(BROWSER_VENV)/bin/python -m pip list --disable-pip-version-check 2>/dev/null | grep playwright
 	@npm ls --prefix $(BROWSER_VENV) axe-core | grep axe-core
 	BROWSER_PYTHON=$(BROWSER_VENV)/bin/python BROWSER_PROGRAM="$$(command -v chromium)" \
-	  BROWSER_AXE=$(BROWSER_AXE) BROWSER_NGINX="$$(command -v nginx || echo /usr/sbin/nginx)" $(BIN)/python -m pytest -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/browser
+	  BROWSER_AXE=$(BROWSER_AXE) $(BIN)/python -m pytest -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/browser
 
 collector-kills: $(VENV)/.ready ## kill it 60 times in half an hour, at 2,000 events a second
 	COLLECTOR_KILLS=60 COLLECTOR_KILL_SECONDS=29 $(BIN)/python -m pytest -s tests/collector_heavy/test_collector_kills.py

@@ -39,7 +39,7 @@ def send(url: str, token: str, fields: dict[str, str]) -> None:
     signed = url + "".join(name + fields[name] for name in sorted(fields))
     digest = hmac.new(token.encode(), signed.encode(), "sha1").digest()
     headers = {"X-Twilio-Signature": base64.b64encode(digest).decode()}
-    request = urllib.request.Request(url, urlencode(fields).encode(), headers)  # noqa: S310 - ours
+    request = urllib.request.Request(url, urlencode(fields).encode(), headers)  # noqa: S310 - our own address
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with direct.open(request) as answer:
         print("answered", answer.status, flush=True)

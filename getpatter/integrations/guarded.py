@@ -16,6 +16,6 @@ def guarded(function: Callable[..., object], *given: object) -> None:
     """Call a function. What an attribute of the framework raises ends here, also `SystemExit`."""
     try:
         function(*given)
-    except BaseException as error:
+    except BaseException as error:  # an object of a framework may raise anything
         if is_ctrl_c(error):
             raise

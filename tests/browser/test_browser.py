@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,38 +13,20 @@ from urllib.request import urlopen
 import pytest
 from collector_pages import PATHS, Document
 from collector_process import Collector, command, starting
+from nginx import free_port, serving
 
 LOOK = Path(__file__).parent / "look.py"
 PAGES = [*PATHS, "questions?question=cost_usd&by=engine", "errors?os=linux&since=7d", "?os=nope"]
-NGINX = """
-pid {directory}/pid;
-error_log {directory}/log;
-events {{}}
-http {{
-    access_log off;
-    server {{
-        listen 127.0.0.1:{port};
-        location /tools/collector/ {{ proxy_pass {pages}; }}
-    }}
-}}
-"""
 
 
 @contextmanager
-def nginx(directory: Path, pages: str) -> Iterator[str]:
+def below_a_path(directory: Path, pages: str) -> Iterator[str]:
     """Serve the pages below a path; yield the address."""
     directory.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = directory / "nginx.conf"
-    settings.write_text(NGINX.format(directory=directory, port=port, pages=pages))
-    start = [os.environ["BROWSER_NGINX"], "-p", str(directory), "-c", str(settings)]
-    # It returns once it listens.
-    subprocess.run(start, check=True, timeout=30)
-    try:
+    port = free_port()
+    location = f"location /tools/collector/ {{ proxy_pass {pages}; }}"
+    with serving(directory, f"server {{ listen 127.0.0.1:{port}; access_log off; {location} }}"):
         yield f"http://127.0.0.1:{port}/tools/collector/"
-    finally:
-        subprocess.run([*start, "-s", "stop"], check=True, timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +56,7 @@ def looked(base: str, *paths: str) -> Any:
 
 
 def test_nothing_is_wrong_with_a_page(filled: Collector, tmp_path: Path) -> None:
-    with nginx(tmp_path / "nginx", filled.pages) as base:
+    with below_a_path(tmp_path / "nginx", filled.pages) as base:
         assert looked(base, *PAGES) == []
 
 
@@ -94,14 +75,14 @@ def test_nothing_is_wrong_with_the_report(filled: Collector, tmp_path: Path) -> 
 def test_behind_the_proxy_no_link_leaves_its_path_and_none_is_dead(
     filled: Collector, tmp_path: Path
 ) -> None:
-    with nginx(tmp_path / "nginx", filled.pages) as base:
+    with below_a_path(tmp_path / "nginx", filled.pages) as base:
         links = set()
         for page in PATHS:
-            with urlopen(base + page, timeout=60) as answer:  # noqa: S310 - ours
+            with urlopen(base + page, timeout=60) as answer:  # noqa: S310 - our own address
                 shown = Document(answer.read().decode())
             links |= {urljoin(base + page, link) for link in (*shown.links, *shown.resources)}
         assert len(links) > 100
         for link in links:
             assert link.startswith(base)
-            with urlopen(link, timeout=60) as answer:  # noqa: S310 - ours
+            with urlopen(link, timeout=60) as answer:  # noqa: S310 - our own address
                 assert answer.status == 200

@@ -3,18 +3,17 @@
 import json
 import os
 import re
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
 from collector_process import Collector, Start, rows
-from in_process import wait_until
+from nginx import free_port, serving
 
 pytest_plugins = ("collector_fixtures",)
 
@@ -30,63 +29,11 @@ assert phone.telemetry.flush(30)
 """
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+class Proxy(NamedTuple):
+    """Where the clients of a test send to, and whose certificate they trust."""
 
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-class Nginx:
-    """The example's server, on a free port, in front of a collector."""
-
-    def __init__(self, directory: Path, collector: Collector) -> None:
-        command = shutil.which("nginx") or "/usr/sbin/nginx"
-        directory.mkdir()
-        self.authority = directory / "authority.pem"
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(self.authority)
-        certificate = authority.issue_cert("localhost")
-        certificate.private_key_pem.write_to_path(directory / "telemetry.example.com.key")
-        for part in certificate.cert_chain_pems:
-            part.write_to_path(directory / "telemetry.example.com.pem", append=True)
-        port = free_port()
-        behind = re.search(r":(\d+)/", collector.endpoint)
-        assert behind is not None
-        server = EXAMPLE.read_text()
-        for example, here in (
-            ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
-            ("127.0.0.1:8417", f"127.0.0.1:{behind[1]}"),
-            ("location /v1/", f"location {PREFIX}/v1/"),
-        ):
-            assert server.count(example) == 1
-            server = server.replace(example, here)
-        folders = "".join(
-            f"{name}_temp_path {directory}/{name};\n"
-            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        (directory / "nginx.conf").write_text(
-            f"daemon off; pid {directory}/pid; error_log stderr;\n"
-            f"events {{}} http {{ {folders} {server} }}\n"
-        )
-        self.endpoint = f"https://localhost:{port}{PREFIX}/v1/ingest"
-        self.process = subprocess.Popen(
-            [command, "-p", str(directory), "-c", str(directory / "nginx.conf")],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        wait_until(lambda: self.process.poll() is not None or listens(port))
-        if self.process.poll() is not None:
-            pytest.fail(self.process.communicate()[1])
-
-    def end(self) -> str:
-        """End it; return what it said."""
-        self.process.send_signal(signal.SIGQUIT)
-        return self.process.communicate(timeout=60)[1]
+    endpoint: str
+    authority: Path
 
 
 @pytest.fixture
@@ -95,15 +42,32 @@ def collector(start: Start, tmp_path: Path) -> Collector:
 
 
 @pytest.fixture
-def nginx(tmp_path: Path, collector: Collector) -> Iterator[Nginx]:
-    started = Nginx(tmp_path / "nginx", collector)
-    yield started
-    assert started.process.poll() is None
-    # Neither in what it says nor in a file of its own is an address of a client.
-    assert "client:" not in started.end()
+def proxy(tmp_path: Path, collector: Collector) -> Iterator[Proxy]:
+    """The server of the example, on a free port, in front of a collector."""
+    directory = tmp_path / "nginx"
+    directory.mkdir()
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(directory / "authority.pem")
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(directory / "telemetry.example.com.key")
+    for part in certificate.cert_chain_pems:
+        part.write_to_path(directory / "telemetry.example.com.pem", append=True)
+    port, server = free_port(), EXAMPLE.read_text()
+    for example, here in (
+        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+        ("127.0.0.1:8417", urlsplit(collector.endpoint).netloc),
+        ("location /v1/", f"location {PREFIX}/v1/"),
+    ):
+        assert server.count(example) == 1
+        server = server.replace(example, here)
+    with serving(directory, server) as log:
+        endpoint = f"https://localhost:{port}{PREFIX}/v1/ingest"
+        yield Proxy(endpoint, directory / "authority.pem")
+    # Not even an error has left an address of a client.
+    assert "client:" not in log.read_text()
 
 
-def run(nginx: Nginx, home: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+def run(proxy: Proxy, home: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     """Run a program of a user whose machine trusts the authority."""
     home.mkdir(exist_ok=True)
     return subprocess.run(
@@ -112,9 +76,9 @@ def run(nginx: Nginx, home: Path, *command: str) -> "subprocess.CompletedProcess
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(home),
-            "REQUESTS_CA_BUNDLE": str(nginx.authority),
+            "REQUESTS_CA_BUNDLE": str(proxy.authority),
             "PATTER_TELEMETRY": "1",
-            "PATTER_TELEMETRY_ENDPOINT": nginx.endpoint,
+            "PATTER_TELEMETRY_ENDPOINT": proxy.endpoint,
         },
         capture_output=True,
         text=True,
@@ -124,18 +88,18 @@ def run(nginx: Nginx, home: Path, *command: str) -> "subprocess.CompletedProcess
 
 
 def test_what_a_client_sends_is_kept_and_erased_at_its_request(
-    nginx: Nginx, collector: Collector, tmp_path: Path
+    proxy: Proxy, collector: Collector, tmp_path: Path
 ) -> None:
     mine, other = tmp_path / "mine", tmp_path / "other"
     for home in (mine, other):
-        run(nginx, home, "-c", PROGRAM)
-    done = run(nginx, mine, "-m", "getpatter", "telemetry", "forget", "--remote", "--yes", "--json")
+        run(proxy, home, "-c", PROGRAM)
+    done = run(proxy, mine, "-m", "getpatter", "telemetry", "forget", "--remote", "--yes", "--json")
     remote = json.loads(done.stdout)["remote"]
     assert remote["can_erase"]
     (receipt,) = remote["receipts"]
     assert collector.request("GET", f"/v1/receipts/{receipt}").json["state"] == "pending"
     # What it sends from now on is not taken; nor does it send.
-    run(nginx, mine, "-c", PROGRAM.replace("assert phone", "phone"))
+    run(proxy, mine, "-c", PROGRAM.replace("assert phone", "phone"))
     subprocess.run(
         [sys.executable, "-m", "getpatter", "collector", "compact", "--data", collector.data],
         check=True,
@@ -151,14 +115,14 @@ def test_what_a_client_sends_is_kept_and_erased_at_its_request(
 
 
 def test_a_client_keeps_its_events_while_the_collector_is_away(
-    nginx: Nginx, start: Start, collector: Collector, tmp_path: Path
+    proxy: Proxy, start: Start, collector: Collector, tmp_path: Path
 ) -> None:
     assert collector.end() == (0, "")
-    run(nginx, tmp_path / "mine", "-c", PROGRAM.replace("assert phone.telemetry.flush(30)", ""))
+    run(proxy, tmp_path / "mine", "-c", PROGRAM.replace("assert phone.telemetry.flush(30)", ""))
     port = re.search(r":(\d+)/", collector.endpoint)
     assert port is not None
     again = start(collector.data, "--listen", f"127.0.0.1:{port[1]}")
-    run(nginx, tmp_path / "mine", "-c", PROGRAM)
+    run(proxy, tmp_path / "mine", "-c", PROGRAM)
     assert again.end() == (0, "")
     found = rows(again.data, "SELECT count(*) FROM events WHERE event = 'call_completed'")
     assert found == [(6,)]

@@ -11,24 +11,16 @@ from livekit import api, rtc
 from livekit.agents import APIConnectionError, APIStatusError, llm
 from livekit.agents.voice.events import AgentState, CloseEvent, CloseReason
 from livekit_bot import CANARY, Bot, talk
+from watched import Observed
 
 from getpatter import Patter
-from getpatter.calls import CallbackSink
 from getpatter.integrations.livekit import mapping, observe
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
-class Watched:
-    """One call that is observed: what is sent of it, and what its developer sees."""
-
-    def __init__(self, capture: Any) -> None:
-        self._capture = capture
-        self.diagnosed: list[Any] = []
-        self.phone = Patter(carrier="none")
-        self.phone.diagnostics.attach(CallbackSink(self.diagnosed.append))
-
+class Watched(Observed):
     def run(self, make: Callable[[Bot], Awaitable[None]], **given: Any) -> dict[str, Any]:
         async def observed(bot: Bot) -> None:
             observe(bot.session, self.phone, **given)
@@ -37,15 +29,6 @@ class Watched:
         self.bot = talk(observed)
         return self.completed()
 
-    def completed(self) -> dict[str, Any]:
-        self.phone.diagnostics.flush()
-        events = self._capture.events
-        [completed] = [each for each in events if each["event"] == "call_completed"]
-        assert sum(each["event"] == "call_started" for each in events) == 1
-        assert not self._capture.receiver.refused
-        assert CANARY not in repr(self._capture.receiver.events)
-        return dict(completed)
-
     def of(self, kind: str, **data: object) -> list[Any]:
         found = [each for each in self.diagnosed if each.type == kind]
         return [each for each in found if data.items() <= each.data.items()]
@@ -53,7 +36,7 @@ class Watched:
 
 @pytest.fixture
 def watched(getpatter_telemetry: Any) -> Watched:
-    return Watched(getpatter_telemetry)
+    return Watched(getpatter_telemetry, CANARY)
 
 
 async def two_turns(bot: Bot) -> None:

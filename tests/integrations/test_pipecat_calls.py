@@ -20,9 +20,9 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.workers.runner import WorkerRunner
 from pipecat_line import CANARY, Bot, Caller, ErrorCategory, Live, Model, call, fail, serve
+from watched import Observed
 
 from getpatter import Patter
-from getpatter.calls import CallbackSink
 from getpatter.integrations.pipecat import observe
 from getpatter.integrations.pipecat.mapping import CATEGORIES, FRAMES, STAGES
 
@@ -35,15 +35,7 @@ def python_blocks(document: str, text: str) -> list[str]:
     return [block for block in found if text in block]
 
 
-class Watched:
-    """One call that is observed: what is sent of it, and what its developer sees."""
-
-    def __init__(self, capture: Any) -> None:
-        self._capture = capture
-        self.diagnosed: list[Any] = []
-        self.phone = Patter(carrier="none")
-        self.phone.diagnostics.attach(CallbackSink(self.diagnosed.append))
-
+class Watched(Observed):
     def observe(self, bot: Bot) -> None:
         observe(bot.worker, self.phone, transport=bot.transport)
 
@@ -52,15 +44,6 @@ class Watched:
             bot.attach = self.observe
         asyncio.run(call(bot, talk))
         return self.completed()
-
-    def completed(self) -> dict[str, Any]:
-        self.phone.diagnostics.flush()
-        events = self._capture.events
-        [completed] = [each for each in events if each["event"] == "call_completed"]
-        assert sum(each["event"] == "call_started" for each in events) == 1
-        assert not self._capture.receiver.refused
-        assert CANARY not in repr(self._capture.receiver.events)
-        return dict(completed)
 
     def stages(self, stage: str) -> list[float]:
         return [
@@ -75,7 +58,7 @@ class Watched:
 
 @pytest.fixture
 def watched(getpatter_telemetry: Any) -> Watched:
-    return Watched(getpatter_telemetry)
+    return Watched(getpatter_telemetry, CANARY)
 
 
 async def one_turn(caller: Caller, bot: Bot) -> None:
