@@ -139,7 +139,8 @@ def copy_database(connection: DuckDBPyConnection, fresh: str) -> None:
     except duckdb.Error:
         with suppress(duckdb.Error):
             connection.execute("ROLLBACK").fetchall()
-        connection.execute("DETACH fresh").fetchall()
+        with suppress(duckdb.Error):  # the transaction may have taken that back, too
+            connection.execute("DETACH fresh").fetchall()
         _remove(fresh)
         raise
     connection.execute("DETACH fresh").fetchall()

@@ -23,6 +23,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
+# Of each table all that its definition has: columns, types, constraints.
+TABLES = (
+    "SELECT table_name, sql FROM duckdb_tables() "
+    "WHERE database_name = 'hot' AND schema_name = 'main' ORDER BY ALL"
+)
+
+
 def quiet(_: str) -> None:
     """Nobody reads the progress."""
 
@@ -69,6 +76,7 @@ def test_snapshot_is_one_moment_and_holds_nothing_up(store: Store) -> None:
     try:
         assert again.query("SELECT count(*) FROM events").rows == [(before,)]
         assert installs_of(again) == {victim, other}
+        assert again.query(TABLES) == store.query(TABLES)
     finally:
         again.close()
 

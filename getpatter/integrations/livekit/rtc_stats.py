@@ -1,4 +1,4 @@
-"""The WebRTC statistics of a room, as samples of the agent's tracks. Polls only who asks for it."""
+"""The WebRTC statistics of a room, as samples of the agent's tracks, if the host asks for them."""
 
 from __future__ import annotations
 

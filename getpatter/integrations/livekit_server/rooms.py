@@ -1,7 +1,7 @@
 """Rooms: those that a LiveKit server reports, who is in them, and what was reported before.
 
-Webhooks come in any order, more than once, or not at all. Not safe from several threads: whoever
-has it takes a lock.
+Webhooks come in any order, more than once, or not at all. Not safe from several threads: the
+receiver holds a lock meanwhile.
 """
 
 from __future__ import annotations
